@@ -1,0 +1,1 @@
+"""Measures on counts and masks: ratios, curves, intervals. Torch-free."""
