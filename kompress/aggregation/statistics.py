@@ -1,0 +1,298 @@
+"""Count how voters and rules did, in integers that merge across shards in any order.
+
+N = words, M = voters, S = strata, G = document groups, B = bootstraps
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kompress.aggregation.votes import Aggregator, read_stratum
+from kompress.errors import InvalidVotes
+from kompress.types import ABSTAIN, NUM_CODES, STRATA, BoolArray, FloatArray
+
+IntArray = NDArray[np.int64]
+NUM_CELLS = 256  # a histogram has a cell for every byte, the last one for abstentions
+_BOOTSTRAP_CELLS = 4_000_000  # of the resampling matrix held at once: 32 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a confusion says; None where its denominator is 0.
+
+    Attributes:
+        recall: kept among the words to keep, TP / (TP + FN).
+        precision: to keep among the kept, TP / (TP + FP).
+        specificity: dropped among the words to drop, TN / (TN + FP).
+        keep_rate: kept among all, (TP + FP) / n.
+        balanced_accuracy: (recall + specificity) / 2.
+    """
+
+    recall: float | None
+    precision: float | None
+    specificity: float | None
+    keep_rate: float | None
+    balanced_accuracy: float | None
+
+
+def confusion(
+    keep_N: ArrayLike,
+    truth_N: ArrayLike,
+    stratum_N: ArrayLike,
+    known_N: ArrayLike | None = None,
+) -> IntArray:
+    """Count right and wrong decisions by stratum.
+
+    Args:
+        keep_N: (N,) bool, what was decided.
+        truth_N: (N,) bool, what is right.
+        stratum_N: (N,) codes into `STRATA`.
+        known_N: (N,) bool, False for words to leave out (no truth, or an abstention);
+            None counts all.
+
+    Returns:
+        (S, 4) counts TP, FN, FP, TN, keep being positive.
+
+    Raises:
+        InvalidVotes: a shape or a stratum is wrong.
+
+    Source: ours.
+    """
+    truth_N = _read_flags(truth_N, "truth")
+    size = truth_N.size
+    keep_N = _read_flags(keep_N, "keep", size)
+    stratum = read_stratum(stratum_N, size)
+    cell_N = np.where(truth_N, np.where(keep_N, 0, 1), np.where(keep_N, 2, 3))
+    index_N = stratum * 4 + cell_N
+    if known_N is not None:
+        index_N = index_N[_read_flags(known_N, "known", size)]
+    return np.bincount(index_N, minlength=len(STRATA) * 4).reshape(len(STRATA), 4)
+
+
+def code_histogram(
+    codes_N: ArrayLike,
+    truth_N: ArrayLike,
+    stratum_N: ArrayLike,
+    known_N: ArrayLike | None = None,
+) -> IntArray:
+    """Count a voter's byte codes by stratum and truth.
+
+    Args:
+        codes_N: (N,) uint8 byte codes; abstentions are counted in cell 255.
+        truth_N: (N,) bool, what is right.
+        stratum_N: (N,) codes into `STRATA`.
+        known_N: (N,) bool, False for words without truth; None counts all.
+
+    Returns:
+        (S, 2, 256) counts; the middle axis is the truth, drop then keep.
+
+    Raises:
+        InvalidVotes: a shape, the codes' type or a stratum is wrong.
+
+    Source: ours.
+    """
+    codes_N = np.asarray(codes_N)
+    truth_N = _read_flags(truth_N, "truth")
+    size = truth_N.size
+    if codes_N.dtype != np.uint8 or codes_N.shape != truth_N.shape:
+        raise InvalidVotes(
+            f"codes are {codes_N.dtype} of shape {codes_N.shape}; expected uint8 byte "
+            f"codes of shape {truth_N.shape}, as the truth"
+        )
+    stratum = read_stratum(stratum_N, size)
+    index_N = (stratum * 2 + truth_N) * NUM_CELLS + codes_N
+    if known_N is not None:
+        index_N = index_N[_read_flags(known_N, "known", size)]
+    counts = np.bincount(index_N, minlength=len(STRATA) * 2 * NUM_CELLS)
+    return counts.reshape(len(STRATA), 2, NUM_CELLS)
+
+
+def leave_one_out_keep(
+    aggregator: Aggregator, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+) -> BoolArray:
+    """Give the consensus that each voter can be judged by: the one without it.
+
+    Args:
+        aggregator: the rule.
+        p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
+        strength: (M,) or (N, M) samples behind each vote.
+        stratum_N: (N,) codes into `STRATA`.
+
+    Returns:
+        (N, M) bool: column m keeps a word by the others' votes, thresholded as a label
+        is stored (float16 mean >= 0.5). Where nobody else voted it keeps, by the
+        prior's tie, and means nothing: leave those out with `others_voted`.
+
+    Raises:
+        InvalidVotes: a shape, a probability, a strength or a stratum is wrong.
+
+    Source: facts/mathematics.md, "a consensus that leaves its own vote out"; ours.
+    """
+    votes_NM, strengths = np.asarray(p_NM), np.asarray(strength)
+    if votes_NM.ndim != 2:
+        aggregator.aggregate(votes_NM, strengths, stratum_N)  # says what is wrong
+    keep_NM = np.empty(votes_NM.shape, dtype=np.bool_)
+    for m in range(votes_NM.shape[1]):
+        posterior = aggregator.aggregate(
+            np.delete(votes_NM, m, axis=1), np.delete(strengths, m, axis=-1), stratum_N
+        )
+        keep_NM[:, m] = posterior.mean_N.astype(np.float16) >= np.float16(0.5)
+    return keep_NM
+
+
+def others_voted(p_NM: ArrayLike) -> BoolArray:
+    """Tell where a voter can be compared with the others.
+
+    Args:
+        p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
+
+    Returns:
+        (N, M) bool: voter m voted on the word, and so did somebody else.
+
+    Source: ours.
+    """
+    votes_NM = np.asarray(p_NM)
+    missing_NM = votes_NM == ABSTAIN
+    if votes_NM.dtype != np.uint8:
+        missing_NM = np.isnan(votes_NM)
+    voted_NM = ~missing_NM
+    others_NM = voted_NM.sum(axis=1, keepdims=True) > 1
+    result: BoolArray = voted_NM & others_NM
+    return result
+
+
+def expected_calibration_error(
+    histogram: ArrayLike, num_bins: int = 10
+) -> float | None:
+    """Measure how far stated probabilities are from what came true.
+
+    Args:
+        histogram: (2, 256) counts of byte codes by truth; abstentions do not count.
+        num_bins: bins of equal width over [0, 1], at least 1.
+
+    Returns:
+        Σ (n_b / n) |mean P(keep) - share to keep| in [0, 1]; None without votes.
+
+    Raises:
+        InvalidVotes: the histogram has another shape, or there is no bin.
+
+    Source: Naeini et al. 2015, ECE; Guo et al. 2017, equation 3.
+    """
+    counts_2C = np.asarray(histogram, dtype=np.int64)
+    if counts_2C.shape != (2, NUM_CELLS) or num_bins < 1:
+        raise InvalidVotes(
+            f"the histogram has shape {counts_2C.shape} for {num_bins} bins; expected "
+            f"(2, {NUM_CELLS}) and at least one bin"
+        )
+    p_C = (np.arange(NUM_CODES) + 0.5) / NUM_CODES
+    bin_C = np.minimum((p_C * num_bins).astype(np.intp), num_bins - 1)
+    drop_C, keep_C = counts_2C[:, :NUM_CODES]
+    total_C = drop_C + keep_C
+    total = int(total_C.sum())
+    if not total:
+        return None
+    kept_B = np.bincount(bin_C, weights=keep_C, minlength=num_bins)
+    stated_B = np.bincount(bin_C, weights=p_C * total_C, minlength=num_bins)
+    return float(np.abs(stated_B - kept_B).sum() / total)
+
+
+def rates(counts: ArrayLike) -> Rates:
+    """Turn one confusion into rates.
+
+    Args:
+        counts: (4,) TP, FN, FP, TN.
+
+    Returns:
+        The rates, None where the denominator is 0.
+
+    Source: ours.
+    """
+    tp, fn, fp, tn = (int(count) for count in np.asarray(counts))
+    recall, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
+    balanced = None
+    if recall is not None and specificity is not None:
+        balanced = (recall + specificity) / 2
+    return Rates(
+        recall=recall,
+        precision=_ratio(tp, tp + fp),
+        specificity=specificity,
+        keep_rate=_ratio(tp + fp, tp + fn + fp + tn),
+        balanced_accuracy=balanced,
+    )
+
+
+def paired_interval(
+    confusion_a_GS4: ArrayLike,
+    confusion_b_GS4: ArrayLike,
+    rng: np.random.Generator,
+    num_bootstraps: int = 1000,
+) -> tuple[float, float] | None:
+    """Bound the difference of two balanced accuracies on the same documents.
+
+    Groups are drawn with replacement, the same for both; counts are summed over the
+    drawn groups and all given strata before any ratio is taken. For one stratum pass
+    that stratum alone, `counts[:, s : s + 1]`.
+
+    Args:
+        confusion_a_GS4: (G, S, 4) counts TP, FN, FP, TN of the first, by group.
+        confusion_b_GS4: (G, S, 4) counts of the second.
+        rng: where the draws come from.
+        num_bootstraps: how many, at least 1.
+
+    Returns:
+        The 2.5th and 97.5th percentile of a - b; None where no draw holds both words
+        to keep and words to drop, so that there is no balanced accuracy.
+
+    Raises:
+        InvalidVotes: the shapes differ or do not end in 4, or there are no groups.
+
+    Source: Efron & Tibshirani 1993, chapter 13 (percentile), clusters resampled.
+    """
+    a_GS4, b_GS4 = np.asarray(confusion_a_GS4), np.asarray(confusion_b_GS4)
+    if a_GS4.shape != b_GS4.shape or a_GS4.ndim != 3 or a_GS4.shape[2] != 4:
+        raise InvalidVotes(
+            f"confusions have shapes {a_GS4.shape} and {b_GS4.shape}; expected the "
+            "same (G, S, 4), TP FN FP TN by group and stratum"
+        )
+    num_groups = a_GS4.shape[0]
+    if not num_groups:
+        return None
+    a_G4, b_G4 = a_GS4.sum(axis=1), b_GS4.sum(axis=1)
+    step = max(1, _BOOTSTRAP_CELLS // num_groups)
+    gaps = []
+    for start in range(0, num_bootstraps, step):
+        size = min(step, num_bootstraps - start)
+        drawn_BG = rng.multinomial(
+            num_groups, np.full(num_groups, 1 / num_groups), size
+        )
+        gaps.append(_balanced(drawn_BG @ a_G4) - _balanced(drawn_BG @ b_G4))
+    gap_B = np.concatenate(gaps)
+    gap_B = gap_B[~np.isnan(gap_B)]
+    if not gap_B.size:
+        return None
+    low, high = np.percentile(gap_B, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def _balanced(counts_B4: IntArray) -> FloatArray:
+    """Balanced accuracy of each row, NaN where it has none."""
+    tp, fn, fp, tn = counts_B4.astype(np.float64).T
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that we say
+        balanced_B: FloatArray = (tp / (tp + fn) + tn / (tn + fp)) / 2
+    return balanced_B
+
+
+def _ratio(numerator: int, denominator: int) -> float | None:
+    return numerator / denominator if denominator else None
+
+
+def _read_flags(values: ArrayLike, what: str, size: int | None = None) -> BoolArray:
+    """Check a (N,) bool array."""
+    flags = np.asarray(values)
+    expected = "(N,)" if size is None else f"({size},)"
+    if flags.ndim != 1 or (size is not None and flags.size != size):
+        raise InvalidVotes(f"{what} has shape {flags.shape}; expected {expected}")
+    if flags.dtype != np.bool_ and flags.size:
+        raise InvalidVotes(f"{what} is {flags.dtype}; expected bool")
+    return flags.astype(np.bool_, copy=False)
