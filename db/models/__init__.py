@@ -1,0 +1,48 @@
+"""Every table, imported so that `Base.metadata` is complete."""
+
+from db.models.base import Base
+from db.models.comparison import Candidate, Comparison
+from db.models.corpus import Corpus, Document, DocumentBand
+from db.models.gold import Gold
+from db.models.job import Job, Worker
+from db.models.label import Label, LabelCount
+from db.models.loop import Loop, Round, Selection, ShardDocument
+from db.models.quality import Residual, RuleStat, VoterStat
+from db.models.record import ApiKey, Cost, Event, Failure
+from db.models.student import Score, Student
+from db.models.text import Text, TextStrata
+from db.models.voter import Voter
+from db.models.vote import Answer, RoundVote, Vote
+
+__all__ = [
+    "Answer",
+    "ApiKey",
+    "Base",
+    "Candidate",
+    "Comparison",
+    "Corpus",
+    "Cost",
+    "Document",
+    "DocumentBand",
+    "Event",
+    "Failure",
+    "Gold",
+    "Job",
+    "Label",
+    "LabelCount",
+    "Loop",
+    "Residual",
+    "Round",
+    "RoundVote",
+    "RuleStat",
+    "Score",
+    "Selection",
+    "ShardDocument",
+    "Student",
+    "Text",
+    "TextStrata",
+    "Vote",
+    "Voter",
+    "VoterStat",
+    "Worker",
+]

@@ -1,0 +1,76 @@
+"""How good voters and rules were in a round, as integers first."""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.models.base import Base
+
+TRUTHS = "truth IN ('gold', 'leave_one_out', 'must_keep')"
+
+
+class VoterStat(Base):
+    """One voter's counts in one stratum against one truth."""
+
+    __tablename__ = "voter_stats"
+    __table_args__ = (CheckConstraint(TRUTHS, "truth"),)
+
+    round_id: Mapped[int] = mapped_column(
+        ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True
+    )
+    voter: Mapped[str] = mapped_column(primary_key=True)
+    stratum: Mapped[str] = mapped_column(primary_key=True)
+    truth: Mapped[str] = mapped_column(primary_key=True)
+    num_keep_kept: Mapped[int] = mapped_column(BigInteger)
+    num_keep_dropped: Mapped[int] = mapped_column(BigInteger)
+    num_drop_kept: Mapped[int] = mapped_column(BigInteger)
+    num_drop_dropped: Mapped[int] = mapped_column(BigInteger)
+    # Words equal to the consensus without this voter, and how many were compared.
+    num_agreed: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    num_compared: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # Vote codes 0..255 of words that are truly kept, and of those truly dropped.
+    keep_codes: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    drop_codes: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    # Mean weight in the round's rule; sensitivity and specificity once a rule fits them.
+    weight: Mapped[float | None]
+    fitted_sensitivity: Mapped[float | None]
+    fitted_specificity: Mapped[float | None]
+    ece: Mapped[float | None]
+
+
+class RuleStat(Base):
+    """One aggregation rule's counts in one stratum, beside its best voter."""
+
+    __tablename__ = "rule_stats"
+    __table_args__ = (CheckConstraint(TRUTHS, "truth"),)
+
+    round_id: Mapped[int] = mapped_column(
+        ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True
+    )
+    rule: Mapped[str] = mapped_column(primary_key=True)
+    stratum: Mapped[str] = mapped_column(primary_key=True)
+    truth: Mapped[str] = mapped_column(primary_key=True)
+    num_keep_kept: Mapped[int] = mapped_column(BigInteger)
+    num_keep_dropped: Mapped[int] = mapped_column(BigInteger)
+    num_drop_kept: Mapped[int] = mapped_column(BigInteger)
+    num_drop_dropped: Mapped[int] = mapped_column(BigInteger)
+    best_voter: Mapped[str] = mapped_column(server_default="")
+    best_value: Mapped[float | None]
+    # Interval of rule minus best voter, bootstrapped over document groups.
+    difference_low: Mapped[float | None]
+    difference_high: Mapped[float | None]
+
+
+class Residual(Base):
+    """What the students still get wrong about a document."""
+
+    __tablename__ = "residuals"
+
+    round_id: Mapped[int] = mapped_column(
+        ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True
+    )
+    document_id: Mapped[int] = mapped_column(
+        ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True
+    )
+    measured: Mapped[float | None]
+    predicted: Mapped[float | None]

@@ -1,0 +1,220 @@
+"""What a loop computes, as validated, frozen data; never read from the environment.
+
+A `LoopConfig` is stored once in `loops.config`; `LoopConfig.resolve(number)` gives the
+`RoundConfig` that is stored in `rounds.config`. Unknown keys and wrong types are errors.
+"""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kompress.errors import InvalidConfig
+
+RuleSet = Literal["farm", "headroom-0.42", "kompress-r0"]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+C = TypeVar("C", bound=BaseModel)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class VoterConfig(_Frozen):
+    """One voter of a round: a name of its own, a kind of the registry, its wave."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
+    kind: str
+    wave: Positive = 1
+    replicates: Positive = 1
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class SelectionConfig(_Frozen):
+    """How many documents a round labels, and how their probabilities are laid.
+
+    q is (1 - uniform_share) * r**gamma + uniform_share over the scaled residual r;
+    `random_slice` of the documents gets every voter whatever the waves decide.
+    """
+
+    num_documents: Positive | None = None  # None: every train document
+    uniform_share: Share = 0.2
+    gamma: Annotated[float, Field(ge=0.0, le=4.0)] = 1.0
+    random_slice: Share = 0.1
+
+
+class AggregationConfig(_Frozen):
+    """The rule that makes the consensus, and the rules only measured beside it."""
+
+    rule: str = "beta"
+    params: dict[str, Any] = Field(default_factory=dict)
+    compare: tuple[str, ...] = ("majority", "k_of_n", "inverse_variance", "beta")
+
+
+class EscalationConfig(_Frozen):
+    """Which documents the voters of wave 2 and later see.
+
+    The `share` of the selected documents with the widest provisional posterior, plus
+    the random slice and the audit documents.
+    """
+
+    share: Share = 0.5
+
+
+class StudentConfig(_Frozen):
+    """The architecture: a dual-head ModernBERT of any size."""
+
+    variant: Literal["dual_head"] = "dual_head"
+    num_layers: Positive = 4
+    hidden_size: Positive = 128
+    num_heads: Positive = 4
+    intermediate_size: Positive = 256
+    span_channels: Positive = 64
+    vocab_size: Annotated[int, Field(ge=300, le=65_536)] = 6_000
+    max_tokens: Annotated[int, Field(ge=16, le=8_192)] = 512
+    local_attention: Positive = 128
+    global_every: Positive = 3
+
+
+class RecipeConfig(_Frozen):
+    """How a student is trained; stored with the student."""
+
+    name: str = "spine"
+    student: StudentConfig = Field(default_factory=StudentConfig)
+    init: Literal["scratch", "parent"] = "scratch"
+    must_keep_weight: Annotated[float, Field(gt=0.0, le=100.0)] = 3.0
+    must_keep_rule_set: RuleSet = "farm"
+    span_weight: Annotated[float, Field(ge=0.0, le=10.0)] = 0.3
+    epochs: Positive = 3
+    fold_epochs: Positive = 2
+    max_train_tokens: Positive | None = None  # of the round, folds included
+    batch_tokens: Positive = 4_096
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
+    warmup_share: Share = 0.1
+    clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    max_document_weight: Annotated[float, Field(ge=1.0)] = 10.0
+    checkpoint_every: Positive = 50
+    num_threads: Positive = 2
+    seed: int = 0
+
+
+class SelfLabelConfig(_Frozen):
+    """When a student's own compression is accepted as a label."""
+
+    override: RuleSet = "headroom-0.42"
+    min_ratio: Annotated[float, Field(ge=1.0)] = 1.2
+    min_chars: Annotated[int, Field(ge=0)] = 30
+
+
+class EvaluationConfig(_Frozen):
+    """What a student is scored on."""
+
+    suites: tuple[str, ...] = ("dense", "agent", "planted")
+    rule_set: RuleSet = "farm"
+    override: RuleSet = "headroom-0.42"
+    keep_rates: tuple[Share, ...] = (0.5, 0.6, 0.7, 0.8, 0.9)
+    num_bootstraps: Annotated[int, Field(ge=10, le=100_000)] = 1_000
+
+
+class RoundConfig(_Frozen):
+    """Everything that decides one round."""
+
+    voters: tuple[VoterConfig, ...]
+    label_source: Literal["silver", "corrected", "consensus", "self_label"] = (
+        "consensus"
+    )
+    selection: SelectionConfig = Field(default_factory=SelectionConfig)
+    escalation: EscalationConfig = Field(default_factory=EscalationConfig)
+    aggregation: AggregationConfig = Field(default_factory=AggregationConfig)
+    self_label: SelfLabelConfig = Field(default_factory=SelfLabelConfig)
+    recipe: RecipeConfig = Field(default_factory=RecipeConfig)
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    folds: Annotated[int, Field(ge=0, le=20)] = 2
+    shard_documents: Annotated[int, Field(ge=1, le=500)] = 250
+
+    @model_validator(mode="after")
+    def _check(self) -> "RoundConfig":
+        names = [voter.name for voter in self.voters]
+        if not names:
+            raise ValueError("a round needs at least one voter; add one to `voters`")
+        if len(set(names)) != len(names):
+            raise ValueError(f"voter names repeat: {names}; give each its own")
+        if min(voter.wave for voter in self.voters) != 1:
+            raise ValueError("no voter has wave 1; the first wave cannot be empty")
+        if self.folds == 1:
+            raise ValueError("one fold has no out-of-fold part; use 0 or at least 2")
+        return self
+
+
+class StopConfig(_Frozen):
+    """When a loop ends: converged, or a limit; limits on time act between rounds."""
+
+    max_rounds: Positive = 3
+    patience: Positive = 2
+    override_tolerance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
+    target_keep_rate: Share = 0.8
+    max_usd: Annotated[float, Field(ge=0.0)] | None = None
+    max_seconds: Annotated[float, Field(gt=0.0)] | None = None
+
+
+class LoopConfig(_Frozen):
+    """A loop: the base of every round, and what single rounds change.
+
+    `rounds[i]` holds the keys of `base` that round i+1 replaces; nested tables are
+    merged key by key, lists are replaced whole. Rounds past the end of the list use
+    the last entry.
+    """
+
+    seed: int = 0
+    base: RoundConfig
+    rounds: tuple[dict[str, Any], ...] = ()
+    stop: StopConfig = Field(default_factory=StopConfig)
+
+    @model_validator(mode="after")
+    def _check_rounds(self) -> "LoopConfig":
+        for number in range(1, len(self.rounds) + 1):
+            self.resolve(number)
+        return self
+
+    def resolve(self, number: int) -> RoundConfig:
+        """Give the config of round `number`, counted from 1.
+
+        Raises:
+            InvalidConfig: the merged config is not valid; names the keys.
+        """
+        merged = self.base.model_dump()
+        if self.rounds:
+            merged = _merge(merged, self.rounds[min(number, len(self.rounds)) - 1])
+        return parse_config(RoundConfig, merged)
+
+
+def parse_config(model: type[C], data: dict[str, Any]) -> C:
+    """Validate a config, naming every wrong key in words.
+
+    Args:
+        model: `LoopConfig`, `RoundConfig` or one of their parts.
+        data: plain data, as read from TOML or JSON.
+
+    Raises:
+        InvalidConfig: one line a mistake: where, what was found, what was expected.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}; "
+            f"found {e['input']!r:.80}"
+            for e in error.errors(include_url=False)
+        ]
+        raise InvalidConfig("\n".join(lines)) from error
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Merge nested tables key by key; anything else is replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merge(old, value) if both else value
+    return merged

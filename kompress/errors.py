@@ -1,0 +1,48 @@
+"""Errors of the method; each message says what was found, expected and how to fix it.
+
+    KompressError
+    ├── InvalidText         a text cannot be stored or labelled
+    ├── InvalidVotes        the vote matrix breaks its contract
+    ├── InvalidConfig       a loop's, voter's or recipe's config is wrong
+    ├── InvalidCheckpoint   a student's folder is incomplete, altered or foreign
+    ├── InvalidSuite        an evaluation suite cannot be read
+    ├── InvalidSelection    documents cannot be drawn or weighed as asked
+    ├── VoteFailed          one voter could not vote on one text
+    └── TrainingFailed      training cannot go on (a loss that is not a number)
+"""
+
+
+class KompressError(Exception):
+    """Anything that kompress refuses; the message is meant for the user."""
+
+
+class InvalidText(KompressError, ValueError):
+    """A text cannot be stored or labelled (NUL, too long, not a string)."""
+
+
+class InvalidVotes(KompressError, ValueError):
+    """The vote matrix breaks its contract (shape, values or strengths)."""
+
+
+class InvalidConfig(KompressError, ValueError):
+    """A config names something unknown or holds a value out of range."""
+
+
+class InvalidCheckpoint(KompressError, ValueError):
+    """A student's folder is incomplete, altered or made by something else."""
+
+
+class InvalidSuite(KompressError, ValueError):
+    """An evaluation suite cannot be read or has nothing to score."""
+
+
+class InvalidSelection(KompressError, ValueError):
+    """Documents cannot be drawn, weighed or compared as asked."""
+
+
+class VoteFailed(KompressError):
+    """One voter could not vote on one text; a row in `failures`, never a vote."""
+
+
+class TrainingFailed(KompressError):
+    """Training cannot go on; the last good checkpoint is kept."""

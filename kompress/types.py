@@ -1,0 +1,260 @@
+"""Value types that every layer shares. Torch-free; the database stores these bytes.
+
+N = words of one text, M = voters, S = strata
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kompress.errors import InvalidVotes
+
+RULE_SETS = ("farm", "headroom-0.42", "kompress-r0")
+# A must-keep word belongs to the first category, in this order, that it matches.
+CATEGORIES = (
+    "hex",
+    "number",
+    "unit",
+    "version",
+    "id",
+    "signal",
+    "constant",
+    "path",
+    "flag",
+    "dotted",
+    "identifier",
+    "formula",
+    "directive",
+)
+# A stratum's code is its place here. `other` is never `farm`'s: it marks a word that
+# only another rule set catches.
+STRATA = ("plain", *CATEGORIES, "other")
+PLAIN = 0
+OTHER = len(STRATA) - 1
+
+# Code c stands for P(keep) = (c + 1/2) / 255, so that neither 0 nor 1 is ever claimed.
+NUM_CODES = 255
+ABSTAIN = 255
+
+Split = Literal["train", "audit", "held_out"]
+GoldUse = Literal["calibrate", "evaluate"]
+LabelSource = Literal[
+    "silver",
+    "corrected",
+    "consensus",
+    "self_label_raw",
+    "self_label",
+    "self_label+teacher",
+]
+Definition = Literal["multiset", "substring"]
+SubjectKind = Literal["student", "voter", "rule", "baseline"]
+
+JSON = dict[str, Any]
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+CodeArray = NDArray[np.uint8]
+
+
+def encode_votes(p_N: FloatArray) -> CodeArray:
+    """Quantise P(keep) to one byte a word.
+
+    Args:
+        p_N: (N,) probabilities in [0, 1]; NaN is an abstention.
+
+    Returns:
+        (N,) codes 0..254, or 255 for an abstention.
+
+    Raises:
+        InvalidVotes: a probability lies outside [0, 1].
+
+    Source: design §4; ours.
+    """
+    p_N = np.asarray(p_N, dtype=np.float64)
+    missing_N = np.isnan(p_N)
+    known_N = np.where(missing_N, 0.5, p_N)
+    if known_N.size and (known_N.min() < 0 or known_N.max() > 1):
+        raise InvalidVotes(
+            f"votes lie in [{known_N.min()}, {known_N.max()}]; expected [0, 1]; "
+            "clip them or pass NaN to abstain"
+        )
+    codes_N = np.minimum(np.floor(known_N * NUM_CODES), NUM_CODES - 1)
+    return np.where(missing_N, ABSTAIN, codes_N).astype(np.uint8)
+
+
+def decode_votes(codes_N: CodeArray) -> FloatArray:
+    """Turn byte codes of any shape back into P(keep); 255 becomes NaN.
+
+    Args:
+        codes_N: codes 0..255 of any shape.
+
+    Returns:
+        (code + 1/2) / 255, of the same shape.
+
+    Source: design §4; ours.
+    """
+    codes_N = np.asarray(codes_N, dtype=np.uint8)
+    return np.where(codes_N == ABSTAIN, np.nan, (codes_N + 0.5) / NUM_CODES)
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One voter's P(keep) for every word of one text.
+
+    Attributes:
+        codes_N: (N,) byte codes, see `encode_votes`.
+        num_samples: how many draws the vote pools, at least 1.
+    """
+
+    codes_N: CodeArray
+    num_samples: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """A Beta posterior of P(keep) per word.
+
+    Attributes:
+        alpha_N: (N,) pseudo-counts for keep, > 0.
+        beta_N: (N,) pseudo-counts for drop, > 0.
+        weight_SM: (S, M) the weight each voter had, by stratum, rows in `STRATA` order.
+    """
+
+    alpha_N: FloatArray
+    beta_N: FloatArray
+    weight_SM: FloatArray
+
+    @property
+    def mean_N(self) -> FloatArray:
+        """(N,) posterior mean of P(keep), inside (0, 1)."""
+        return self.alpha_N / (self.alpha_N + self.beta_N)
+
+    @property
+    def sd_N(self) -> FloatArray:
+        """(N,) posterior standard deviation, inside (0, 0.5)."""
+        total_N = self.alpha_N + self.beta_N
+        return np.sqrt(self.mean_N * (1 - self.mean_N) / (total_N + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A posterior as it is stored: float16, so that every reader thresholds alike.
+
+    Attributes:
+        mean_N: (N,) float16 posterior mean.
+        sd_N: (N,) float16 posterior standard deviation.
+    """
+
+    mean_N: NDArray[np.float16]
+    sd_N: NDArray[np.float16]
+
+    @property
+    def keep_N(self) -> BoolArray:
+        """(N,) the mask at the threshold: stored mean >= 0.5, ties keep."""
+        return self.mean_N >= np.float16(0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A planted fact: the words that a decision needs.
+
+    Attributes:
+        name: what the fact is, for example `error_line`.
+        words: numbers of the words that carry it, ascending.
+    """
+
+    name: str
+    words: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """Known truth about one text, from planted facts and never from a must-keep rule.
+
+    Attributes:
+        origin: who knows, for example `generator/error_log-1`.
+        use: `calibrate` or `evaluate`; disjoint by document group.
+        codes_N: (N,) byte codes of the truth: 254 keep, 0 drop, 255 unknown.
+        question: what a reader must decide, '' if there is none.
+        facts: the planted facts; the question needs all of them.
+    """
+
+    origin: str
+    use: GoldUse
+    codes_N: CodeArray
+    question: str = ""
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text and its place in a corpus, before it has rows.
+
+    Attributes:
+        text: the string itself.
+        kind: what produced it, for example `bash_output`.
+        external_id: the caller's name for it.
+        group_id: documents of one group never straddle two splits; '' lets intake
+            decide by near-duplicates.
+        split: '' lets intake decide by group.
+        gold: known truth, if any.
+    """
+
+    text: str
+    kind: str
+    external_id: str
+    group_id: str = ""
+    split: str = ""
+    gold: Gold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One row of `scores`, as the pure side makes it.
+
+    Attributes:
+        suite: `dense`, `agent`, `planted`, `corpus` …
+        stratum: a name of `STRATA`, `all`, or a kind as `kind=bash_output`.
+        metric: `exact_pct`, `keep_rate`, `f1`, `precision`, `recall`, `decision_pct`,
+            `exact_auc`, `override_delta`.
+        value: NaN-free; None where the denominator is 0.
+        n: the denominator's count (words, facts or questions).
+        rule_set: which rule set named the must-keep words, '' where none did.
+        definition: how survival is counted.
+        override: the override's rule set, '' for none.
+        target_keep_rate: None means the student's own threshold.
+        step: training step for curves, 0 otherwise.
+        text_sha256: hex digest for a row about one text, '' for all of them.
+        ci_low: lower end of the 95 % interval, None where it was not computed.
+        ci_high: upper end.
+    """
+
+    suite: str
+    stratum: str
+    metric: str
+    value: float | None
+    n: int
+    rule_set: str = ""
+    definition: Definition = "multiset"
+    override: str = ""
+    target_keep_rate: float | None = None
+    step: int = 0
+    text_sha256: str = ""
+    ci_low: float | None = None
+    ci_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What decides a voter's votes; equal fingerprints share votes across loops.
+
+    Attributes:
+        name: the voter's name, as in `teach.<name>`.
+        parts: every input: model, revision, prompt, protocol, sampling, engine, dtype,
+            word and rule versions, hash of the fitted snapshot.
+    """
+
+    name: str
+    parts: Mapping[str, Any] = field(default_factory=dict)
