@@ -54,7 +54,7 @@ def keep_top(score_N: FloatArray, keep_rate: float) -> BoolArray:
 
     Source: design §1 "Exactly"; ours.
     """
-    score_N = np.asarray(score_N)
+    score_N = np.asarray(score_N, dtype=np.float64)
     num_kept = count_kept(score_N.size, keep_rate)
     # NaN sorts last, and a stable sort leaves equal scores in the order of the text.
     order_N = np.argsort(-score_N, kind="stable")

@@ -1,0 +1,292 @@
+"""Which student of a loop is the best one, by a paired test; not simply the last.
+
+G = groups, T = texts of the validation half
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kompress.errors import InvalidSelection
+from kompress.metrics.bootstrap import (
+    NO_INTERVAL,
+    Interval,
+    f1_statistic,
+    resample_weights,
+    sum_by_group,
+)
+from kompress.metrics.ratios import Confusion
+from kompress.types import FloatArray, Score
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A student and how it did on each text of the validation half.
+
+    Attributes:
+        student_id: its name or id.
+        counts_T3: (T, 3) TP, FP, FN of its keep decisions against gold.
+        group_ids: T document groups; the same texts in the same order for all.
+    """
+
+    student_id: str
+    counts_T3: NDArray[np.int64]
+    group_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One student against the one with the highest F1, on the same resamples.
+
+    Attributes:
+        student_id: the student compared.
+        difference: highest F1 minus its F1, at least 0.
+        ci_low: lower end of the 95 % interval, None if it cannot be computed.
+        ci_high: upper end.
+        p_value: two-sided, None if it cannot be computed.
+    """
+
+    student_id: str
+    difference: float
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """The outcome.
+
+    Attributes:
+        best_student_id: who is promoted.
+        f1: F1 by student, None where nothing was or should be kept.
+        comparisons: the others against the highest F1.
+        reason: why, in plain words with figures.
+    """
+
+    best_student_id: str
+    f1: Mapping[str, float | None]
+    comparisons: tuple[Comparison, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorseText:
+    """A text on which a figure fell from one round to the next."""
+
+    text_sha256: str
+    before: float
+    after: float
+
+
+def promote(
+    candidates: Sequence[Candidate],
+    rng: np.random.Generator,
+    *,
+    num_bootstraps: int = 1_000,
+) -> Promotion:
+    """Promote the earliest student that the highest F1 does not clearly beat.
+
+    The highest micro F1 is compared with every earlier student on the same resamples
+    of groups. The earliest one whose interval of the difference reaches 0 is promoted:
+    a later student has to be better, not just luckier. Without any gold to test on the
+    last student is promoted, and the reason says so.
+
+    Args:
+        candidates: students in the order of their rounds, at least one.
+        rng: source of the resamples.
+        num_bootstraps: resamples of groups.
+
+    Returns:
+        The promoted student, all F1 and the reason.
+
+    Raises:
+        InvalidSelection: there is no candidate, or they saw different texts.
+
+    Source: design §9; paired percentile bootstrap, Efron & Tibshirani 1993.
+    """
+    counts = _checked_counts(candidates)
+    f1 = {
+        candidate.student_id: Confusion(*map(int, counts_T3.sum(axis=0))).f1
+        for candidate, counts_T3 in zip(candidates, counts, strict=True)
+    }
+    ranked = [
+        index for index, c in enumerate(candidates) if f1[c.student_id] is not None
+    ]
+    if not ranked:
+        return Promotion(
+            candidates[-1].student_id,
+            f1,
+            (),
+            "no evaluation gold to test on: the last student is promoted untested",
+        )
+    # max() keeps the first of equals, so ties go to the earlier student.
+    top = max(ranked, key=lambda index: f1[candidates[index].student_id] or 0.0)
+    grouped = [sum_by_group(c, candidates[0].group_ids) for c in counts]
+    others = [index for index in ranked if index != top]
+    comparisons = _compare(
+        candidates, grouped, others, top, rng=rng, num_bootstraps=num_bootstraps
+    )
+    best = next(
+        (
+            index
+            for index, found in zip(others, comparisons, strict=True)
+            if index < top and (found.ci_low is None or found.ci_low <= 0)
+        ),
+        top,
+    )
+    reason = _reason(candidates, f1, comparisons, best, top)
+    return Promotion(candidates[best].student_id, f1, tuple(comparisons), reason)
+
+
+def worse_texts(
+    before: Mapping[str, float | None], after: Mapping[str, float | None]
+) -> list[WorseText]:
+    """List the texts whose figure fell, the worst fall first.
+
+    Args:
+        before: figure by text_sha256 in the round before, None where undefined.
+        after: the same in this round; texts in only one of them are left out.
+
+    Returns:
+        Texts with after < before, ordered by the fall, then by hash.
+
+    Source: design §9.
+    """
+    found = []
+    for text, old in before.items():
+        new = after.get(text)
+        if old is not None and new is not None and new < old:
+            found.append(WorseText(text, old, new))
+    return sorted(
+        found, key=lambda worse: (worse.after - worse.before, worse.text_sha256)
+    )
+
+
+def in_validation_half(group_id: str) -> bool:
+    """Say whether a group's evaluation gold chooses students (else it reports on them).
+
+    Half of all groups, by hash: a group never changes sides when others are added.
+
+    Source: design §4, `gold`; the hash: ours.
+    """
+    digest = sha256(b"validation:" + group_id.encode("utf-8", "surrogatepass")).digest()
+    return digest[0] % 2 == 0
+
+
+def confusions_by_text(scores: Sequence[Score]) -> dict[str, Confusion]:
+    """Recover each text's counts from its stored precision and recall.
+
+    Args:
+        scores: rows of one student; only per-text `precision` and `recall` rows of
+            stratum `all` at the own threshold without override are read. Their n are
+            TP + FP and TP + FN.
+
+    Returns:
+        Counts by text_sha256, for texts with both rows.
+
+    Source: ours.
+    """
+    rows = {
+        (score.text_sha256, score.metric): score
+        for score in scores
+        if score.text_sha256
+        and score.stratum == "all"
+        and score.target_keep_rate is None
+        and not score.override
+        and score.step == 0
+    }
+    found = {}
+    for (text, metric), recall in rows.items():
+        precision = rows.get((text, "precision"))
+        if metric != "recall" or precision is None:
+            continue
+        tp = round((recall.value or 0.0) * recall.n)
+        found[text] = Confusion(tp=tp, fp=precision.n - tp, fn=recall.n - tp)
+    return found
+
+
+def _checked_counts(candidates: Sequence[Candidate]) -> list[FloatArray]:
+    if not candidates:
+        raise InvalidSelection(
+            "no candidate to promote; expected at least one trained student; "
+            "finish a round first"
+        )
+    groups = candidates[0].group_ids
+    counts = [np.asarray(c.counts_T3, dtype=np.float64) for c in candidates]
+    for candidate, counts_T3 in zip(candidates, counts, strict=True):
+        if candidate.group_ids != groups or counts_T3.shape != (len(groups), 3):
+            raise InvalidSelection(
+                f"student {candidate.student_id} has counts of shape "
+                f"{counts_T3.shape} over {len(candidate.group_ids)} texts; expected "
+                f"({len(groups)}, 3) over the same texts in the same order as "
+                f"{candidates[0].student_id}; score both on the same gold"
+            )
+    return counts
+
+
+def _compare(
+    candidates: Sequence[Candidate],
+    grouped: Sequence[FloatArray],
+    others: Sequence[int],
+    top: int,
+    *,
+    rng: np.random.Generator,
+    num_bootstraps: int,
+) -> list[Comparison]:
+    """Compare the F1 of `top` with each other student's on shared resamples."""
+    num_groups = len(grouped[top])
+    weights_BG = resample_weights(num_groups, num_bootstraps=num_bootstraps, rng=rng)
+    top_B = f1_statistic(weights_BG @ grouped[top])
+    top_f1 = float(f1_statistic(grouped[top].sum(axis=0, keepdims=True))[0])
+    found = []
+    for index in others:
+        own_f1 = float(f1_statistic(grouped[index].sum(axis=0, keepdims=True))[0])
+        difference_B = top_B - f1_statistic(weights_BG @ grouped[index])
+        difference_B = difference_B[np.isfinite(difference_B)]
+        interval, p_value = NO_INTERVAL, None
+        if num_groups >= 2 and difference_B.size:
+            interval = Interval(*map(float, np.percentile(difference_B, [2.5, 97.5])))
+            # The data themselves count as one more resample: p is never 0.
+            below = int((difference_B <= 0).sum()) + 1
+            above = int((difference_B >= 0).sum()) + 1
+            p_value = min(1.0, 2 * min(below, above) / (difference_B.size + 1))
+        found.append(
+            Comparison(
+                candidates[index].student_id,
+                top_f1 - own_f1,
+                interval.low,
+                interval.high,
+                p_value,
+            )
+        )
+    return found
+
+
+def _reason(
+    candidates: Sequence[Candidate],
+    f1: Mapping[str, float | None],
+    comparisons: Sequence[Comparison],
+    best: int,
+    top: int,
+) -> str:
+    best_id, top_id = candidates[best].student_id, candidates[top].student_id
+    if best == top:
+        text = f"{top_id} has the highest F1, {f1[top_id]:.4f}"
+        if comparisons and top > 0:
+            text += ", and beats every earlier student beyond the 95 % interval"
+        return text
+    found = next(c for c in comparisons if c.student_id == best_id)
+    if found.ci_low is None or found.ci_high is None:
+        return (
+            f"{top_id} has the highest F1, {f1[top_id]:.4f}, but the gold holds one "
+            f"document group, too few to test it against the earlier {best_id}"
+        )
+    return (
+        f"{top_id} has the highest F1, {f1[top_id]:.4f}, but its lead of "
+        f"{found.difference:.4f} over the earlier {best_id} lies within the 95 % "
+        f"interval {found.ci_low:.4f} to {found.ci_high:.4f}"
+    )
