@@ -1,0 +1,162 @@
+"""A suite prepared once for any number of keep masks: one flat array over all words.
+
+N = words of one text, W = words of the suite, T = texts, S = strata, Q = questions
+"""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kompress.errors import InvalidSuite
+from kompress.evaluation.suites import Suite, SuiteText
+from kompress.must_keep import classify_texts
+from kompress.types import (
+    ABSTAIN,
+    OTHER,
+    PLAIN,
+    STRATA,
+    BoolArray,
+    CodeArray,
+    FloatArray,
+    Gold,
+)
+
+G = TypeVar("G", bound=np.generic)
+
+NUM_STRATA = len(STRATA)
+# Code 127 is (127 + 1/2) / 255 = 1/2: ties keep.
+_KEEP_CODE = 127
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What is true of a suite's words, whatever a student keeps.
+
+    Attributes:
+        suite: the texts.
+        group_ids: T groups; a text without one is its own.
+        end_T: (T,) where each text's words end in the flat arrays.
+        text_W: (W,) number of each word's text.
+        stratum_W: (W,) `farm` strata; words only the measuring set catches are `other`.
+        must_W: (W,) must-keep words of the measuring rule set.
+        override_W: (W,) must-keep words of the override's rule set.
+        known_W: (W,) words with known gold.
+        truth_W: (W,) gold says keep; False where unknown.
+        questions: each question's text number and flat word numbers, ascending.
+    """
+
+    suite: Suite
+    group_ids: tuple[str, ...]
+    end_T: NDArray[np.int64]
+    text_W: NDArray[np.int64]
+    stratum_W: NDArray[np.int64]
+    must_W: BoolArray
+    override_W: BoolArray
+    known_W: BoolArray
+    truth_W: BoolArray
+    questions: tuple[tuple[int, NDArray[np.int64]], ...]
+
+    @property
+    def num_texts(self) -> int:
+        """Texts of the suite."""
+        return len(self.suite.texts)
+
+    def split(self, flat_W: NDArray[G]) -> list[NDArray[G]]:
+        """Cut a flat array back into one array a text."""
+        return np.split(flat_W, self.end_T[:-1])
+
+    def by_text(self, mask_W: BoolArray) -> FloatArray:
+        """Count a mask's words: (T,)."""
+        counts_T = np.bincount(self.text_W[mask_W], minlength=self.num_texts)
+        return counts_T.astype(np.float64)
+
+    def by_stratum(self, mask_W: BoolArray) -> NDArray[np.int64]:
+        """Count a mask's words by stratum: (S,)."""
+        return np.bincount(self.stratum_W[mask_W], minlength=NUM_STRATA)
+
+
+def prepare(suite: Suite, *, rule_set: str, override: str) -> Sheet:
+    """Classify a suite's words once.
+
+    Args:
+        suite: texts, at least one.
+        rule_set: names the must-keep words to measure on.
+        override: names the must-keep words that the override keeps.
+
+    Returns:
+        The sheet.
+
+    Raises:
+        InvalidSuite: the suite is empty, or gold does not fit its text.
+
+    Source: design §1 "Exactly".
+    """
+    if not suite.texts:
+        raise InvalidSuite(
+            f"suite {suite.name!r} has no texts; expected at least one; add held-out "
+            "documents or leave the suite out of `evaluation.suites`"
+        )
+    texts = [text.text for text in suite.texts]
+    codes = {name: classify_texts(texts, name) for name in {"farm", rule_set, override}}
+    parts = [
+        (farm_N, must_N != PLAIN, override_N != PLAIN, *_read_gold(text, len(farm_N)))
+        for text, farm_N, must_N, override_N in zip(
+            suite.texts, codes["farm"], codes[rule_set], codes[override], strict=True
+        )
+    ]
+    end_T = np.cumsum([len(part[0]) for part in parts])
+    questions = []
+    for index, text in enumerate(suite.texts):
+        start = int(end_T[index]) - len(parts[index][0])
+        words = _question_words(text.gold)
+        if words.size:
+            questions.append((index, start + words))
+    farm_W, must_W, override_W, known_W, truth_W = (
+        np.concatenate(arrays) for arrays in zip(*parts, strict=True)
+    )
+    stratum_W = np.where(must_W & (farm_W == PLAIN), OTHER, farm_W).astype(np.int64)
+    return Sheet(
+        suite=suite,
+        group_ids=tuple(text.group_id or text.sha256 for text in suite.texts),
+        end_T=end_T,
+        text_W=np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts]),
+        stratum_W=stratum_W,
+        must_W=must_W,
+        override_W=override_W,
+        known_W=known_W,
+        truth_W=truth_W,
+        questions=tuple(questions),
+    )
+
+
+def _read_gold(text: SuiteText, num_words: int) -> tuple[BoolArray, BoolArray]:
+    """Give which words have known gold, and which of them it keeps."""
+    if text.gold is None:
+        nothing_N = np.zeros(num_words, dtype=np.bool_)
+        return nothing_N, nothing_N
+    codes_N = _checked_codes(text, text.gold, num_words)
+    known_N = codes_N != ABSTAIN
+    return known_N, known_N & (codes_N >= _KEEP_CODE)
+
+
+def _checked_codes(text: SuiteText, gold: Gold, num_words: int) -> CodeArray:
+    """Give the gold codes if gold and facts fit the text."""
+    last = max((w for fact in gold.facts for w in fact.words), default=-1)
+    first = min((w for fact in gold.facts for w in fact.words), default=0)
+    if len(gold.codes_N) != num_words or last >= num_words or first < 0:
+        raise InvalidSuite(
+            f"gold {gold.origin!r} of text {text.sha256[:12]} has "
+            f"{len(gold.codes_N)} codes and facts on words {first} to {last}; expected "
+            f"the text's {num_words} words; make the gold again with this word splitter"
+        )
+    return gold.codes_N
+
+
+def _question_words(gold: Gold | None) -> NDArray[np.int64]:
+    """Give every word a question needs, empty if the text asks none."""
+    if gold is None or not gold.question:
+        return np.empty(0, dtype=np.int64)
+    words = sorted({word for fact in gold.facts for word in fact.words})
+    return np.array(words, dtype=np.int64)

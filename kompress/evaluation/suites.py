@@ -1,0 +1,124 @@
+"""The texts that students are scored on.
+
+`dense` ships with the package. `agent` and `planted` are made by the caller of held-out
+documents: `agent` of the kinds below, `planted` of those that have evaluation gold.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+
+from kompress.errors import InvalidSuite
+from kompress.types import Gold
+
+AGENT_KINDS = (
+    "bash_output",
+    "file_read",
+    "error_trace",
+    "search_result",
+    "json_tool_result",
+)
+MIN_DENSE_TEXTS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteText:
+    """One text of a suite.
+
+    Attributes:
+        text: the string itself.
+        kind: what produced it.
+        group_id: texts of one group are resampled together; '' makes it its own group.
+        sha256: hex digest of the text in UTF-8.
+        gold: evaluation gold, if any.
+    """
+
+    text: str
+    kind: str
+    group_id: str
+    sha256: str
+    gold: Gold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Named texts, scored together.
+
+    Attributes:
+        name: `dense`, `agent`, `planted` …
+        texts: in a fixed order, at least one.
+    """
+
+    name: str
+    texts: tuple[SuiteText, ...]
+
+
+def load_dense() -> Suite:
+    """Load the texts dense with must-keep words that were written for this project.
+
+    Returns:
+        The suite `dense`, at least 32 texts, each its own group.
+
+    Raises:
+        InvalidSuite: the package's data file is missing or damaged.
+    """
+    source = files("kompress.evaluation").joinpath("data", "dense.jsonl")
+    try:
+        lines = source.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise InvalidSuite(
+            f"{source} is missing; expected the package's own suite; reinstall kompress"
+        ) from error
+    return parse_dense(lines)
+
+
+def parse_dense(lines: Iterable[str]) -> Suite:
+    """Read the suite `dense` from lines of JSON with id, kind and text.
+
+    Args:
+        lines: JSON objects, one a line; empty lines are passed over.
+
+    Returns:
+        The suite.
+
+    Raises:
+        InvalidSuite: a line is not such an object, an id repeats, or there are fewer
+            than 32 texts; names the line.
+    """
+    texts: dict[str, SuiteText] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        name, text = _parse_line(number, line)
+        if name in texts:
+            raise InvalidSuite(
+                f"dense.jsonl line {number}: id {name!r} repeats; expected each once; "
+                "rename one of the two"
+            )
+        texts[name] = text
+    if len(texts) < MIN_DENSE_TEXTS:
+        raise InvalidSuite(
+            f"dense.jsonl holds {len(texts)} texts; expected at least "
+            f"{MIN_DENSE_TEXTS}; reinstall kompress"
+        )
+    return Suite("dense", tuple(texts.values()))
+
+
+def _parse_line(number: int, line: str) -> tuple[str, SuiteText]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InvalidSuite(
+            f"dense.jsonl line {number} is not JSON ({error}); expected an object with "
+            "id, kind and text; reinstall kompress"
+        ) from error
+    keys = ("id", "kind", "text")
+    if not isinstance(row, dict) or not all(isinstance(row.get(k), str) for k in keys):
+        raise InvalidSuite(
+            f"dense.jsonl line {number} lacks one of id, kind and text as strings; "
+            "expected all three; reinstall kompress"
+        )
+    digest = sha256(row["text"].encode()).hexdigest()
+    return row["id"], SuiteText(row["text"], row["kind"], row["id"], digest)
