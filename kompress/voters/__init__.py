@@ -1,0 +1,43 @@
+"""The kinds of voters, by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kompress.errors import InvalidConfig
+from kompress.voters.salience import SALIENCE
+from kompress.voters.self_information import SELF_INFORMATION
+from kompress.voters.simulated import SIMULATED
+from kompress.voters.syntax import SYNTAX
+from kompress.voters.voter import Voter, VoterKind
+
+VOTERS: dict[str, VoterKind] = {
+    "salience": SALIENCE,
+    "self_information": SELF_INFORMATION,
+    "syntax": SYNTAX,
+    "simulated": SIMULATED,
+}
+
+
+def make_voter(
+    name: str, kind: str, params: Mapping[str, Any], snapshot: bytes | None
+) -> Voter:
+    """Make a voter from a loop's config and what was fitted for it.
+
+    Args:
+        name: the voter's own name.
+        kind: a key of `VOTERS`.
+        params: the kind's parameters; missing ones have defaults.
+        snapshot: what the kind's `fit` returned; None for a kind without `fit`.
+
+    Raises:
+        InvalidConfig: the kind or a parameter is unknown, a value is out of range, or
+            the snapshot is missing or cannot be read.
+
+    Source: ours.
+    """
+    if kind not in VOTERS:
+        raise InvalidConfig(
+            f"voter {name!r} is of unknown kind {kind!r}; expected one of "
+            f"{', '.join(sorted(VOTERS))}"
+        )
+    return VOTERS[kind].load(name, params, snapshot)

@@ -1,0 +1,97 @@
+"""What a voter is, and what a kind of voter must bring to the registry."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from kompress.config import parse_config
+from kompress.errors import InvalidConfig, VoteFailed
+from kompress.types import Fingerprint, Vote
+
+P = TypeVar("P", bound="VoterParams")
+
+
+class Voter(Protocol):
+    """Whatever votes on words: a teacher, a rule, a statistic, a student, a person."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Everything that decides a vote; equal fingerprints share stored votes."""
+        ...
+
+    def vote(
+        self, texts: Sequence[str], *, replicate: int = 0
+    ) -> Iterator[tuple[int, Vote | VoteFailed]]:
+        """Vote on texts; each result comes as soon as it is there, in any order.
+
+        Args:
+            texts: the texts; a vote has one code for each word of `text.split()`.
+            replicate: which of a stochastic voter's repetitions this is; voters
+                without chance answer the same to each.
+
+        Yields:
+            A text's index and its vote, or why there is none.
+        """
+        ...
+
+
+class VoterParams(BaseModel):
+    """The base of a kind's parameters: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VoterKind:
+    """One entry of the registry.
+
+    Attributes:
+        fit: params and the texts of the pinned corpus' train split -> the snapshot's
+            bytes, deterministic and without pickle; None if there is nothing to fit.
+        load: the voter's name, params and snapshot (None without `fit`) -> the voter.
+            Raises InvalidConfig on wrong params or a snapshot it cannot read.
+        check: raises InvalidConfig on wrong params, naming what was found and expected.
+    """
+
+    fit: Callable[[Mapping[str, Any], Iterable[str]], bytes] | None
+    load: Callable[[str, Mapping[str, Any], bytes | None], Voter]
+    check: Callable[[Mapping[str, Any]], None]
+
+
+def parse_params(model: type[P], kind: str, params: Mapping[str, Any]) -> P:
+    """Validate a voter's parameters.
+
+    Args:
+        model: the kind's parameters.
+        kind: its name, for the message.
+        params: plain data, as it stands in a loop's config.
+
+    Raises:
+        InvalidConfig: one line a mistake, and the parameters that the kind has.
+
+    Source: ours.
+    """
+    try:
+        return parse_config(model, dict(params))
+    except InvalidConfig as error:
+        known = ", ".join(model.model_fields) or "none"
+        raise InvalidConfig(
+            f"voter kind {kind!r}: {error}\nits parameters are: {known}"
+        ) from error
+
+
+def describe(params: VoterParams, **parts: Any) -> dict[str, Any]:
+    """Lay out a fingerprint's parts: the parameters with their defaults, and the rest.
+
+    Args:
+        params: the voter's parameters.
+        parts: the other inputs: kind, versions, the snapshot's hash.
+
+    Returns:
+        Plain JSON data.
+
+    Source: ours.
+    """
+    return {"params": params.model_dump(mode="json"), **parts}
