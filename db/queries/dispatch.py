@@ -1,0 +1,146 @@
+"""What the relay asks of the job table: which hints to send, which leases are over.
+
+At most `HINTS_PER_SLOT` jobs per live slot and queue are sent or running, chosen in
+order of loop priority, then fair share between loops: Redis never holds a backlog.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+HINTS_PER_SLOT = 2
+# A worker that was silent for this long has no slots.
+ALIVE_S = 15.0
+MAX_LOST_LEASES = 3
+_RELAY_LOCK = 0x6B6F6D70  # one relay chooses at a time; any number may run
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A message to send: the task is the stage's, the argument is the job's id."""
+
+    job_id: int
+    stage: str
+    queue: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredJob:
+    """A job whose lease ran out."""
+
+    id: int
+    round_id: int
+    stage: str
+    num_lost_leases: int
+
+
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+
+_CHOOSE = text("""
+    WITH room AS (
+        SELECT q.queue, :per_slot * sum(w.slots) AS slots
+        FROM workers w, unnest(w.queues) AS q (queue)
+        WHERE NOT w.draining AND NOT w.stopping
+          AND w.heartbeat_at > clock_timestamp() - make_interval(secs => :alive_s)
+        GROUP BY q.queue
+    ), busy AS (
+        SELECT j.queue, r.loop_id, count(*) AS jobs
+        FROM jobs j JOIN rounds r ON r.id = j.round_id
+        WHERE j.status = 'running' OR (j.status = 'pending' AND j.sent_at IS NOT NULL)
+        GROUP BY j.queue, r.loop_id
+    ), waiting AS (
+        SELECT j.id, j.queue, l.priority,
+               coalesce(b.jobs, 0) + row_number() OVER (
+                   PARTITION BY j.queue, r.loop_id ORDER BY j.id) AS turn
+        FROM jobs j
+        JOIN rounds r ON r.id = j.round_id JOIN loops l ON l.id = r.loop_id
+        LEFT JOIN busy b ON b.queue = j.queue AND b.loop_id = r.loop_id
+        WHERE j.status = 'pending' AND j.sent_at IS NULL
+          AND j.run_after <= clock_timestamp()
+          AND r.status = 'running' AND l.status = 'running'
+    ), ranked AS (
+        SELECT id, queue, row_number() OVER (
+            PARTITION BY queue ORDER BY priority DESC, turn, id) AS place
+        FROM waiting
+    ), chosen AS (
+        SELECT ranked.id FROM ranked JOIN room USING (queue)
+        WHERE place <= room.slots
+              - (SELECT coalesce(sum(jobs), 0) FROM busy WHERE queue = ranked.queue)
+    )
+    UPDATE jobs j SET sent_at = clock_timestamp()
+    FROM chosen, rounds r, loops l
+    WHERE j.id = chosen.id AND r.id = j.round_id AND l.id = r.loop_id
+      AND j.status = 'pending' AND j.sent_at IS NULL
+    RETURNING j.id, j.stage, j.queue, l.name AS loop, r.number AS round, j.wave,
+              j.voter, j.shard
+""")
+
+_EXPIRED = text("""
+    SELECT id, round_id, stage, num_lost_leases + 1 AS num_lost_leases
+    FROM jobs WHERE status = 'running' AND lease_until <= clock_timestamp()
+    ORDER BY id FOR UPDATE SKIP LOCKED
+""")
+
+_EXPIRE = text("""
+    WITH spent AS (
+        INSERT INTO costs (job_id, attempt, kind, spent, useful)
+        SELECT id, attempt, 'seconds',
+               extract(epoch FROM clock_timestamp() - started_at), 0
+        FROM jobs WHERE id = :job_id
+        ON CONFLICT DO NOTHING
+    )
+    UPDATE jobs
+    SET status = 'pending', sent_at = NULL, lease_until = NULL, worker = '',
+        num_lost_leases = num_lost_leases + 1
+    WHERE id = :job_id
+""")
+
+_STALE = text("""
+    SELECT queue, count(*) AS jobs FROM jobs
+    WHERE status = 'pending' AND sent_at < clock_timestamp() - make_interval(
+        secs => :age_s)
+    GROUP BY queue ORDER BY queue
+""")
+
+_UNSEND = text("""
+    UPDATE jobs SET sent_at = NULL
+    WHERE status = 'pending' AND queue = :queue
+      AND sent_at < clock_timestamp() - make_interval(secs => :age_s)
+""")
+
+
+def choose_hints(session: Session) -> list[Hint]:
+    """Mark the next jobs as sent and return them; commit first, then send."""
+    session.execute(text("SET LOCAL synchronous_commit = off"))
+    session.execute(_LOCK, {"key": _RELAY_LOCK})
+    rows = session.execute(_CHOOSE, {"per_slot": HINTS_PER_SLOT, "alive_s": ALIVE_S})
+    hints = []
+    for row in sorted(rows, key=lambda r: r.id):
+        voter = f" voter={row.voter}" if row.voter else ""
+        title = (
+            f"loop={row.loop} round={row.round} stage={row.stage} wave={row.wave}"
+            f"{voter} shard={row.shard} job={row.id}"
+        )
+        hints.append(Hint(row.id, row.stage, row.queue, title))
+    return hints
+
+
+def expire_leases(session: Session) -> list[ExpiredJob]:
+    """Make jobs whose lease is over pending again; returns them for bisection."""
+    expired = [ExpiredJob(*row) for row in session.execute(_EXPIRED)]
+    for job in expired:
+        session.execute(_EXPIRE, {"job_id": job.id})
+    return expired
+
+
+def stale_hints(session: Session, *, age_s: float) -> dict[str, int]:
+    """Count, by queue, pending jobs whose hint is older than `age_s` seconds."""
+    return {row.queue: row.jobs for row in session.execute(_STALE, {"age_s": age_s})}
+
+
+def forget_hints(session: Session, queue: str, *, age_s: float) -> int:
+    """Let hints older than `age_s` be sent again; returns how many."""
+    result = session.execute(_UNSEND, {"queue": queue, "age_s": age_s})
+    return int(result.rowcount)  # type: ignore[attr-defined]  # a cursor result

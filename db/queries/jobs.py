@@ -1,0 +1,320 @@
+"""Jobs: claim, lease, fence, end. Times are the database's clock, never ours.
+
+A job is `pending` (perhaps hinted: `sent_at`), `running` under a lease, or ended:
+`done`, `cancelled`, `split` (its documents went to child shards), `failed` (parked).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from db.errors import LeaseLost, NotFound
+from db.kinds import ARGS_VERSION, queue_of
+
+MAX_ERRORS = 3
+# Shards from here on were made by a bisection; planning a wave never counts them.
+FIRST_CHILD_SHARD = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job to be: its key within a round, and what it is told."""
+
+    stage: str
+    wave: int = 0
+    voter: str = ""
+    shard: int = 0
+    args: dict[str, Any] = field(default_factory=dict)
+    deadline_s: int = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A claimed job; `attempt` is the fence of everything it stores."""
+
+    id: int
+    loop_id: int
+    loop: str
+    round_id: int
+    round: int
+    stage: str
+    wave: int
+    voter: str
+    shard: int
+    queue: str
+    args: dict[str, Any]
+    attempt: int
+    deadline_s: int
+    num_lost_leases: int
+
+    @property
+    def title(self) -> str:
+        """What people read in Flower and in messages."""
+        voter = f" voter={self.voter}" if self.voter else ""
+        return (
+            f"loop={self.loop} round={self.round} stage={self.stage} "
+            f"wave={self.wave}{voter} shard={self.shard} job={self.id}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What a heartbeat brings back: should the job go on?"""
+
+    alive: bool
+    interrupted: str  # '' or why the job must hand itself back
+
+
+_JOB = """
+    j.id, l.id AS loop_id, l.name AS loop, r.id AS round_id, r.number AS round,
+    j.stage, j.wave, j.voter, j.shard, j.queue, j.args, j.attempt, j.deadline_s,
+    j.num_lost_leases
+"""
+
+_INSERT = text("""
+    INSERT INTO jobs (round_id, stage, wave, voter, shard, queue, args, args_version,
+                      deadline_s)
+    VALUES (:round_id, :stage, :wave, :voter, :shard, :queue, :args, :version,
+            :deadline_s)
+    ON CONFLICT (round_id, stage, wave, voter, shard) DO NOTHING
+""").bindparams(bindparam("args", type_=JSONB))
+
+_CLAIM = text(f"""
+    UPDATE jobs j
+    SET status = 'running', attempt = j.attempt + 1, worker = :worker,
+        started_at = clock_timestamp(), progress_done = 0, progress_total = 0,
+        lease_until = clock_timestamp() + make_interval(secs => :lease_s)
+    FROM rounds r JOIN loops l ON l.id = r.loop_id
+    WHERE j.id = :job_id AND r.id = j.round_id
+      AND j.status = 'pending' AND j.run_after <= clock_timestamp()
+      AND j.args_version <= :version
+      AND r.status = 'running' AND l.status = 'running'
+      AND NOT EXISTS (SELECT FROM workers w
+                      WHERE w.name = :worker AND (w.draining OR w.stopping))
+    RETURNING {_JOB}
+""")  # noqa: S608  # no input is interpolated
+
+_UNSEND = text("UPDATE jobs SET sent_at = NULL WHERE id = :job_id AND status='pending'")
+
+_RENEW = text("""
+    UPDATE jobs
+    SET lease_until = CASE WHEN :renew THEN
+            clock_timestamp() + make_interval(secs => :lease_s) ELSE lease_until END,
+        progress_done = :done, progress_total = :total
+    WHERE id = :job_id AND attempt = :attempt AND status = 'running'
+      AND lease_until > clock_timestamp()
+""")
+
+_FLAGS = text("""
+    SELECT l.status AS loop_status, r.status AS round_status,
+           coalesce(w.stopping, false) AS stopping
+    FROM jobs j JOIN rounds r ON r.id = j.round_id JOIN loops l ON l.id = r.loop_id
+    LEFT JOIN workers w ON w.name = j.worker
+    WHERE j.id = :job_id
+""")
+
+_FENCE = text("""
+    SELECT id FROM jobs
+    WHERE id = :job_id AND attempt = :attempt AND status = 'running'
+    FOR UPDATE
+""")
+
+_DONE = text("""
+    UPDATE jobs
+    SET status = 'done', finished_at = clock_timestamp(), lease_until = NULL,
+        progress_done = progress_total
+    WHERE id = :job_id AND attempt = :attempt AND status = 'running'
+""")
+
+_RELEASE = text("""
+    UPDATE jobs
+    SET status = 'pending', sent_at = NULL, lease_until = NULL, worker = '',
+        run_after = clock_timestamp() + make_interval(secs => :delay_s)
+    WHERE id = :job_id AND attempt = :attempt AND status = 'running'
+""")
+
+_FAIL = text("""
+    UPDATE jobs
+    SET num_errors = num_errors + 1, last_error = :error, sent_at = NULL, worker = '',
+        lease_until = NULL,
+        status = CASE WHEN :park OR num_errors + 1 >= :max_errors
+                      THEN 'failed' ELSE 'pending' END,
+        run_after = clock_timestamp()
+                    + make_interval(secs => least(60, power(2, num_errors)))
+    WHERE id = :job_id AND attempt = :attempt AND status = 'running'
+""")
+
+_RETRY = text("""
+    UPDATE jobs SET status = 'pending', sent_at = NULL, num_errors = 0,
+                    num_lost_leases = 0, run_after = clock_timestamp()
+    WHERE id = :job_id AND status = 'failed'
+""")
+
+_LIST = text("""
+    SELECT j.id, l.name AS loop, r.number AS round, j.stage, j.wave, j.voter, j.shard,
+           j.queue, j.status, j.attempt, j.worker, j.num_errors, j.num_lost_leases,
+           j.progress_done, j.progress_total,
+           CAST(extract(epoch FROM coalesce(j.finished_at, clock_timestamp())
+                        - j.started_at) AS float) AS seconds,
+           j.last_error
+    FROM jobs j JOIN rounds r ON r.id = j.round_id JOIN loops l ON l.id = r.loop_id
+    WHERE (CAST(:loop AS text) IS NULL OR l.name = :loop)
+      AND (CAST(:status AS text) IS NULL OR j.status = :status)
+      AND (CAST(:job_id AS bigint) IS NULL OR j.id = :job_id)
+    ORDER BY j.id DESC LIMIT :limit
+""")
+
+
+def insert_jobs(session: Session, round_id: int, specs: Sequence[JobSpec]) -> None:
+    """Insert jobs of a round in key order; keys that exist stay as they are."""
+    rows = [
+        {
+            "round_id": round_id,
+            "stage": spec.stage,
+            "wave": spec.wave,
+            "voter": spec.voter,
+            "shard": spec.shard,
+            "queue": queue_of(spec.stage, spec.voter),
+            "args": spec.args,
+            "version": ARGS_VERSION,
+            "deadline_s": spec.deadline_s,
+        }
+        for spec in sorted(specs, key=lambda s: (s.stage, s.wave, s.voter, s.shard))
+    ]
+    if rows:
+        session.execute(_INSERT, rows)
+
+
+def claim(
+    session: Session, job_id: int, *, worker: str, lease_s: float
+) -> JobRow | None:
+    """Take a pending job under a lease; None if there is nothing to take.
+
+    None means that another delivery has it, it is not due, its loop is paused, the
+    worker is draining, or its args are newer than this code.
+    """
+    # A claim lost in a crash is a lease that expires: it need not wait for the disk.
+    session.execute(text("SET LOCAL synchronous_commit = off"))
+    row = (
+        session.execute(
+            _CLAIM,
+            {
+                "job_id": job_id,
+                "worker": worker,
+                "lease_s": lease_s,
+                "version": ARGS_VERSION,
+            },
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        session.execute(_UNSEND, {"job_id": job_id})
+        return None
+    return JobRow(**row)
+
+
+def renew(
+    session: Session,
+    job: JobRow,
+    *,
+    lease_s: float,
+    done: int,
+    total: int,
+    has_progressed: bool,
+) -> Pulse:
+    """Record progress, renew the lease if there was any, and read the flags."""
+    session.execute(text("SET LOCAL synchronous_commit = off"))
+    result = session.execute(
+        _RENEW,
+        {
+            "job_id": job.id,
+            "attempt": job.attempt,
+            "lease_s": lease_s,
+            "done": done,
+            "total": total,
+            "renew": has_progressed,
+        },
+    )
+    if result.rowcount == 0:  # type: ignore[attr-defined]  # a cursor result
+        return Pulse(alive=False, interrupted="the lease was lost")
+    flags = session.execute(_FLAGS, {"job_id": job.id}).one()
+    if flags.stopping:
+        return Pulse(alive=True, interrupted="the worker is stopping")
+    if flags.loop_status != "running" or flags.round_status != "running":
+        return Pulse(alive=True, interrupted=f"the loop is {flags.loop_status}")
+    return Pulse(alive=True, interrupted="")
+
+
+def fence(session: Session, job: JobRow) -> None:
+    """Hold the job's row for this transaction, or refuse.
+
+    Raises:
+        LeaseLost: another attempt owns the job, or it has ended.
+    """
+    values = {"job_id": job.id, "attempt": job.attempt}
+    if session.execute(_FENCE, values).one_or_none() is None:
+        raise LeaseLost(f"attempt {job.attempt} of job {job.id} lost its lease")
+
+
+def mark_done(session: Session, job: JobRow) -> None:
+    """End the job; its effects are in the same transaction.
+
+    Raises:
+        LeaseLost: another attempt owns the job.
+    """
+    _end(session, _DONE, job)
+
+
+def release(session: Session, job: JobRow, *, delay_s: float = 0.0) -> None:
+    """Hand the job back, as if it had not been claimed.
+
+    Raises:
+        LeaseLost: another attempt owns the job.
+    """
+    _end(session, _RELEASE, job, delay_s=delay_s)
+
+
+def fail(session: Session, job: JobRow, error: str, *, park: bool) -> None:
+    """Count an error; retry later with growing delay, or park the job as `failed`.
+
+    Raises:
+        LeaseLost: another attempt owns the job.
+    """
+    _end(session, _FAIL, job, error=error, park=park, max_errors=MAX_ERRORS)
+
+
+def retry(session: Session, job_id: int) -> None:
+    """Make a parked job pending again.
+
+    Raises:
+        NotFound: no failed job has that id.
+    """
+    if session.execute(_RETRY, {"job_id": job_id}).rowcount == 0:  # type: ignore[attr-defined]  # a cursor result
+        raise NotFound(
+            f"no failed job has id {job_id}; `farm job list --status failed` lists them"
+        )
+
+
+def list_jobs(
+    session: Session,
+    *,
+    loop: str | None = None,
+    status: str | None = None,
+    job_id: int | None = None,
+    limit: int = 100,
+) -> list[dict[str, Any]]:
+    """List jobs, newest first, with progress and last error."""
+    values = {"loop": loop, "status": status, "job_id": job_id, "limit": limit}
+    return [dict(row) for row in session.execute(_LIST, values).mappings()]
+
+
+def _end(session: Session, statement: Any, job: JobRow, **values: Any) -> None:
+    """Run an ending statement, fenced by the attempt."""
+    values |= {"job_id": job.id, "attempt": job.attempt}
+    if session.execute(statement, values).rowcount == 0:  # type: ignore[attr-defined]  # a cursor result
+        raise LeaseLost(f"attempt {job.attempt} of job {job.id} lost its lease")

@@ -1,0 +1,246 @@
+"""Loops and rounds: start, pause, end; the round row's lock orders what ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
+
+from db.errors import Conflict, NotFound
+from db.models import Corpus, Loop, Round
+from db.queries import jobs
+from db.queries.jobs import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class LockedRound:
+    """A round whose row this transaction holds."""
+
+    id: int
+    loop_id: int
+    number: int
+    status: str
+    stage: str
+    wave: int
+    open_jobs: int
+    config: dict[str, Any]
+    loop_config: dict[str, Any]
+    corpus_id: int
+    corpus_seq: int
+
+
+_LOCK_ROUND = text("""
+    SELECT r.id, r.loop_id, r.number, r.status, r.stage, r.wave, r.open_jobs, r.config,
+           l.config AS loop_config, l.corpus_id, l.corpus_seq
+    FROM rounds r JOIN loops l ON l.id = r.loop_id
+    WHERE r.id = :round_id FOR UPDATE OF r
+""")
+_COUNT_OPEN = text("""
+    SELECT count(*) FROM jobs
+    WHERE round_id = :round_id AND stage = :stage AND wave = :wave
+      AND status IN ('pending', 'running', 'failed')
+""")
+_CANCEL_JOBS = text("""
+    UPDATE jobs SET status = 'cancelled', finished_at = clock_timestamp(),
+                    lease_until = NULL
+    WHERE status IN ('pending', 'running', 'failed')
+      AND round_id IN (SELECT id FROM rounds WHERE loop_id = :loop_id)
+""")
+
+
+def create_loop(
+    session: Session,
+    name: str,
+    corpus_name: str,
+    config: dict[str, Any],
+    first_round: dict[str, Any],
+    *,
+    priority: int = 0,
+) -> Loop:
+    """Insert a loop pinned to the corpus as it is now, its first round and first job.
+
+    Raises:
+        NotFound: no corpus has that name.
+        Conflict: a loop has that name already, or the corpus is empty.
+    """
+    corpus = session.scalar(select(Corpus).where(Corpus.name == corpus_name))
+    if corpus is None:
+        known = session.scalars(select(Corpus.name).order_by(Corpus.name)).all()
+        raise NotFound(
+            f"no corpus is named {corpus_name!r}; there are {list(known)}; "
+            "`farm corpus add` makes one"
+        )
+    if corpus.last_seq == 0:
+        raise Conflict(
+            f"corpus {corpus_name!r} has no documents; add some with "
+            f"`farm corpus add {corpus_name} FILE` or `farm corpus sample`"
+        )
+    if session.scalar(select(Loop.id).where(Loop.name == name)) is not None:
+        raise Conflict(f"a loop named {name!r} exists; choose another --name")
+    loop = Loop(
+        name=name,
+        corpus_id=corpus.id,
+        corpus_seq=corpus.last_seq,
+        config=config,
+        priority=priority,
+    )
+    session.add(loop)
+    session.flush()
+    create_round(session, loop.id, 1, first_round)
+    return loop
+
+
+def create_round(
+    session: Session, loop_id: int, number: int, config: dict[str, Any]
+) -> Round:
+    """Insert a round and its `select` job, in one transaction with its cause."""
+    row = Round(
+        loop_id=loop_id, number=number, config=config, stage="select", open_jobs=1
+    )
+    session.add(row)
+    session.flush()
+    jobs.insert_jobs(session, row.id, [JobSpec(stage="select")])
+    return row
+
+
+def get_loop(session: Session, name_or_id: str | int) -> Loop:
+    """Find a loop by its name, or by its id.
+
+    Raises:
+        NotFound: there is none; the message lists the newest names.
+    """
+    loop = session.scalar(select(Loop).where(Loop.name == str(name_or_id)))
+    if loop is None and str(name_or_id).isdigit():
+        loop = session.get(Loop, int(name_or_id))
+    if loop is None:
+        known = session.scalars(select(Loop.name).order_by(Loop.id.desc()).limit(10))
+        raise NotFound(
+            f"no loop is called {name_or_id!r}; the newest are {known.all()}"
+        )
+    return loop
+
+
+def list_loops(session: Session) -> Sequence[Loop]:
+    """List loops, newest first."""
+    return session.scalars(select(Loop).order_by(Loop.id.desc())).all()
+
+
+def rounds_of(session: Session, loop_id: int) -> Sequence[Round]:
+    """List a loop's rounds in order."""
+    return session.scalars(
+        select(Round).where(Round.loop_id == loop_id).order_by(Round.number)
+    ).all()
+
+
+def set_status(session: Session, loop_id: int, status: str) -> None:
+    """Pause, resume or cancel a loop.
+
+    Cancelling ends its open rounds and jobs; running ones notice by heartbeat.
+
+    Raises:
+        Conflict: the loop has ended.
+    """
+    loop = session.get_one(Loop, loop_id, with_for_update=True)
+    if loop.status in ("stopped", "cancelled"):
+        raise Conflict(f"loop {loop.name!r} is {loop.status}; start another one")
+    loop.status = status
+    if status == "cancelled":
+        loop.stop_reason = "cancelled"
+        loop.finished_at = func.now()
+        open_rounds = session.scalars(
+            select(Round.id)
+            .where(Round.loop_id == loop_id, Round.status == "running")
+            .order_by(Round.id)
+            .with_for_update()
+        ).all()
+        session.execute(_CANCEL_JOBS, {"loop_id": loop_id})
+        session.execute(
+            update(Round)
+            .where(Round.id.in_(open_rounds))
+            .values(
+                status="cancelled",
+                stop_reason="cancelled",
+                open_jobs=0,
+                finished_at=func.now(),
+            )
+        )
+    session.flush()
+
+
+def lock_round(session: Session, round_id: int) -> LockedRound:
+    """Hold a round's row until the transaction ends; lock it last."""
+    row = session.execute(_LOCK_ROUND, {"round_id": round_id}).mappings().one()
+    return LockedRound(**row)
+
+
+def count_open_jobs(session: Session, held: LockedRound) -> int:
+    """Count the jobs of the round's stage and wave that have not ended."""
+    values = {"round_id": held.id, "stage": held.stage, "wave": held.wave}
+    return int(session.execute(_COUNT_OPEN, values).scalar_one())
+
+
+def set_open_jobs(session: Session, round_id: int, open_jobs: int) -> None:
+    """Write the round's counter; only under its lock."""
+    session.execute(
+        update(Round).where(Round.id == round_id).values(open_jobs=open_jobs)
+    )
+
+
+def open_stage(
+    session: Session, round_id: int, stage: str, wave: int, specs: Sequence[JobSpec]
+) -> None:
+    """Move a round to a stage and insert its jobs; only under the round's lock."""
+    jobs.insert_jobs(session, round_id, specs)
+    session.execute(
+        update(Round)
+        .where(Round.id == round_id)
+        .values(stage=stage, wave=wave, open_jobs=len(specs))
+    )
+
+
+def finish_round(session: Session, round_id: int, reason: str) -> None:
+    """End a round with its reason ('' where the loop goes on)."""
+    session.execute(
+        update(Round)
+        .where(Round.id == round_id)
+        .values(
+            status="finished",
+            stop_reason=reason,
+            open_jobs=0,
+            finished_at=func.clock_timestamp(),
+        )
+    )
+
+
+def stop_loop(
+    session: Session, loop_id: int, reason: str, promoted_student_id: int | None
+) -> None:
+    """End a loop with its reason and the student that it recommends."""
+    session.execute(
+        update(Loop)
+        .where(Loop.id == loop_id)
+        .values(
+            status="stopped",
+            stop_reason=reason,
+            promoted_student_id=promoted_student_id,
+            finished_at=func.clock_timestamp(),
+        )
+    )
+
+
+def record_decision(session: Session, round_id: int, name: str, value: Any) -> None:
+    """Keep what was decided for a round, beside its config."""
+    held = session.get_one(Round, round_id, populate_existing=True)
+    held.decisions = {**held.decisions, name: value}
+    session.flush()
+
+
+def running_rounds(session: Session) -> Sequence[int]:
+    """List the rounds that are not at their end."""
+    return session.scalars(
+        select(Round.id)
+        .join(Loop, Loop.id == Round.loop_id)
+        .where(Round.status == "running", Loop.status == "running")
+        .order_by(Round.id)
+    ).all()
