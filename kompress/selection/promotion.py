@@ -130,14 +130,7 @@ def promote(
     comparisons = _compare(
         candidates, grouped, others, top, rng=rng, num_bootstraps=num_bootstraps
     )
-    best = next(
-        (
-            index
-            for index, found in zip(others, comparisons, strict=True)
-            if index < top and (found.ci_low is None or found.ci_low <= 0)
-        ),
-        top,
-    )
+    best = _earliest_unbeaten(candidates, f1, comparisons, top)
     reason = _reason(candidates, f1, comparisons, best, top)
     return Promotion(candidates[best].student_id, f1, tuple(comparisons), reason)
 
@@ -264,6 +257,29 @@ def _compare(
             )
         )
     return found
+
+
+def _earliest_unbeaten(
+    candidates: Sequence[Candidate],
+    f1: Mapping[str, float | None],
+    comparisons: Sequence[Comparison],
+    top: int,
+) -> int:
+    """Find the first student that `top` does not clearly beat.
+
+    A noisy student is passed over where an earlier one was at least as good.
+    """
+    low = {found.student_id: found.ci_low for found in comparisons}
+    best_before = -1.0
+    for index, candidate in enumerate(candidates[:top]):
+        own = f1[candidate.student_id]
+        if own is None:
+            continue
+        ci_low = low[candidate.student_id]
+        if own > best_before and (ci_low is None or ci_low <= 0):
+            return index
+        best_before = max(best_before, own)
+    return top
 
 
 def _reason(

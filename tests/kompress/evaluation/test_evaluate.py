@@ -1,0 +1,274 @@
+from dataclasses import replace
+from hashlib import sha256
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kompress.config import EvaluationConfig
+from kompress.errors import InvalidSuite, InvalidVotes
+from kompress.evaluation import evaluate
+from kompress.evaluation.baselines import RandomBaseline
+from kompress.evaluation.evaluate import evaluate_scores
+from kompress.evaluation.suites import Suite, SuiteText
+from kompress.selection.promotion import confusions_by_text
+from kompress.types import Fact, Gold
+
+KEEP, DROP, UNKNOWN = 254, 0, 255
+
+# farm: error signal, 0x1f hex, 42 number; headroom-0.42 does not know error.
+LOG = "error at 0x1f on line 42"
+# farm: 7 number; headroom-0.42 catches well-known as well.
+NOTE = "the well-known cat reads 7 books"
+# Above 0.5: error 0x1f line; cat 7 (books, at 0.5, is dropped).
+SCORES = (
+    np.array([0.9, 0.2, 0.8, 0.1, 0.6, 0.4]),
+    np.array([0.1, 0.3, 0.7, 0.2, 0.55, 0.5]),
+)
+
+
+def gold(codes, *facts):
+    return Gold(
+        "test",
+        "evaluate",
+        np.array(codes, dtype=np.uint8),
+        "what happened?",
+        tuple(Fact(f"fact {i}", words) for i, words in enumerate(facts)),
+    )
+
+
+def suite_text(text, kind="log", group_id="", truth=None):
+    return SuiteText(text, kind, group_id, sha256(text.encode()).hexdigest(), truth)
+
+
+SUITE = Suite(
+    "planted",
+    (
+        suite_text(
+            LOG, "log", "g1", gold([DROP, UNKNOWN, KEEP, DROP, DROP, KEEP], (2,), (5,))
+        ),
+        suite_text(
+            NOTE, "note", "g2", gold([DROP, DROP, KEEP, DROP, KEEP, DROP], (2,), (4,))
+        ),
+    ),
+)
+
+
+class FixedScorer:
+    """Gives the scores it was made with."""
+
+    def __init__(self, *scores):
+        self.scores = scores
+
+    def score(self, texts, *, progress=None):
+        if progress is not None:
+            progress(len(texts))
+        return list(self.scores)
+
+
+def find(rows, metric, stratum="all", *, rate=None, override="", text="", **more):
+    found = [
+        row
+        for row in rows
+        if (row.metric, row.stratum, row.target_keep_rate, row.override)
+        == (metric, stratum, rate, override)
+        and row.text_sha256 == text
+        and row.definition == more.get("definition", "multiset")
+    ]
+    assert len(found) == 1, (metric, stratum, found)
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return evaluate(FixedScorer(*SCORES), SUITE, EvaluationConfig(num_bootstraps=50))
+
+
+@pytest.mark.parametrize(
+    ("metric", "stratum", "value", "n"),
+    [
+        ("exact_pct", "all", 3 / 4, 4),  # error and 0x1f but not 42; 7
+        ("exact_pct", "signal", 1.0, 1),
+        ("exact_pct", "hex", 1.0, 1),
+        ("exact_pct", "number", 1 / 2, 2),
+        ("exact_pct", "kind=log", 2 / 3, 3),
+        ("exact_pct", "kind=note", 1.0, 1),
+        ("keep_rate", "all", 5 / 12, 12),
+        ("keep_rate", "kind=log", 3 / 6, 6),
+        # TP 0x1f cat 7, FP error line, FN 42; `at` is unknown.
+        ("f1", "all", 6 / 9, 11),
+        ("precision", "all", 3 / 5, 5),
+        ("recall", "all", 3 / 4, 4),
+        ("f1", "plain", 2 / 3, 7),  # TP cat, FP line
+        ("recall", "plain", 1.0, 1),
+        ("recall", "hex", 1.0, 1),
+        ("recall", "number", 1 / 2, 2),
+        ("decision_pct", "all", 1 / 2, 2),  # the log's 42 is lost
+        # .75 at keep 0.5, 1 from 0.6 on: (.375 + 1 + 1 + 1 + .5) / 4
+        ("exact_auc", "all", 3.875 / 4, 4),
+    ],
+)
+def test_figures_at_the_own_threshold_are_those_worked_by_hand(
+    rows, metric, stratum, value, n
+):
+    row = find(rows, metric, stratum)
+
+    assert row.value == pytest.approx(value)
+    assert row.n == n
+
+
+@pytest.mark.parametrize(
+    ("metric", "rate", "value"),
+    [
+        ("exact_pct", 0.5, 3 / 4),  # three words each: 42 is the fourth of the log
+        ("keep_rate", 0.5, 6 / 12),
+        ("decision_pct", 0.5, 1 / 2),
+        ("exact_pct", 0.6, 1.0),  # round(3.6) = 4 words each
+        ("keep_rate", 0.7, 8 / 12),  # round(4.2) = 4
+        ("decision_pct", 0.8, 1.0),
+        ("keep_rate", 0.8, 10 / 12),
+        # at 0.5: TP 0x1f cat 7, FP error line books, FN 42
+        ("f1", 0.5, 6 / 10),
+    ],
+)
+def test_figures_at_a_fixed_keep_rate_are_those_worked_by_hand(
+    rows, metric, rate, value
+):
+    assert find(rows, metric, rate=rate).value == pytest.approx(value)
+
+
+def test_the_override_keeps_its_own_words_and_its_gain_is_told_apart(rows):
+    # It adds 42 and well-known.
+    assert find(rows, "exact_pct", override="headroom-0.42").value == 1.0
+    assert find(rows, "keep_rate", override="headroom-0.42").value == 7 / 12
+    delta = find(rows, "override_delta", override="headroom-0.42")
+    assert (delta.value, delta.n, delta.rule_set) == (0.25, 4, "farm")
+
+
+def test_each_text_has_rows_of_its_own(rows):
+    log, note = (text.sha256 for text in SUITE.texts)
+
+    assert find(rows, "exact_pct", text=log).value == pytest.approx(2 / 3)
+    assert find(rows, "keep_rate", text=note).value == pytest.approx(2 / 6)
+    assert find(rows, "f1", text=log).value == pytest.approx(2 / 5)  # TP 1 FP 2 FN 1
+    counts = confusions_by_text(rows)
+    assert (counts[log].tp, counts[log].fp, counts[log].fn) == (1, 2, 1)
+    assert (counts[note].tp, counts[note].fp, counts[note].fn) == (2, 0, 0)
+
+
+def test_headline_figures_have_an_interval(rows):
+    for metric in ("exact_pct", "keep_rate", "f1", "decision_pct", "exact_auc"):
+        row = find(rows, metric)
+        assert row.ci_low <= row.value <= row.ci_high
+        assert row.ci_low < row.ci_high
+    assert find(rows, "f1", "plain").ci_low is not None
+    # Both groups gain: the log 1/3 of 3, the note 0 of 1.
+    delta = find(rows, "override_delta", override="headroom-0.42")
+    assert (delta.ci_low, delta.ci_high) == pytest.approx((0.0, 1 / 3))
+
+
+def test_no_two_rows_share_a_key_and_no_value_is_nan(rows):
+    keys = [replace(row, value=None, n=0, ci_low=None, ci_high=None) for row in rows]
+
+    assert len(set(keys)) == len(keys)
+    assert all(r.value is None or np.isfinite(r.value) for r in rows)
+    assert {r.suite for r in rows} == {"planted"}
+
+
+def test_the_published_definition_flatters():
+    # 42 is dropped, yet found inside the kept 142.
+    suite = Suite("dense", (suite_text("42 of 142 apples"),))
+
+    rows = evaluate(FixedScorer(np.array([0.1, 0.1, 0.9, 0.9])), suite)
+
+    assert find(rows, "exact_pct").value == 1 / 2
+    assert find(rows, "exact_pct", definition="substring").value == 1.0
+
+
+def test_words_only_another_rule_set_catches_are_other():
+    config = EvaluationConfig(rule_set="headroom-0.42", num_bootstraps=10)
+
+    rows = evaluate(FixedScorer(*SCORES), SUITE, config)
+
+    # Must-keep are now 0x1f, 42, well-known and 7; error is plain to this rule set.
+    row = find(rows, "exact_pct")
+    assert (row.value, row.n, row.rule_set) == (1 / 2, 4, "headroom-0.42")
+    assert find(rows, "exact_pct", "other").value == 0.0
+    # With one rule set for both, an override gains all by construction.
+    assert find(rows, "exact_pct", override="headroom-0.42").value == 1.0
+
+
+def test_a_suite_without_must_keep_words_or_gold_gives_none_not_nan():
+    suite = Suite("agent", (suite_text("the cat sat"), suite_text("")))
+
+    rows = evaluate(FixedScorer(np.array([0.9, 0.1, 0.2]), np.array([])), suite)
+
+    assert find(rows, "exact_pct").value is None
+    assert find(rows, "exact_auc").value is None
+    assert find(rows, "override_delta", override="headroom-0.42").value is None
+    assert find(rows, "keep_rate").value == 1 / 3
+    assert not [r for r in rows if r.metric in {"f1", "decision_pct"}]
+
+
+def test_a_subject_can_bring_a_threshold_of_its_own():
+    masks = [score >= 0.5 for score in SCORES]
+
+    rows = evaluate_scores(SCORES, SUITE, own_keep=masks)
+
+    assert find(rows, "keep_rate").value == 6 / 12  # books joins
+
+
+def test_the_seed_decides_the_intervals_and_nothing_else():
+    scorer, config = FixedScorer(*SCORES), EvaluationConfig(num_bootstraps=20)
+
+    assert evaluate(scorer, SUITE, config, seed=3) == evaluate(
+        scorer, SUITE, config, seed=3
+    )
+
+
+def test_progress_is_passed_to_the_scorer():
+    seen = []
+
+    evaluate(RandomBaseline(0), SUITE, progress=seen.append)
+
+    assert seen == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ((SCORES[0],), r"1 score arrays for 2 texts .* text 1 has nothing"),
+        ((SCORES[0], np.zeros(5)), r"text 1 has \(5,\)"),
+        ((SCORES[0], SCORES[1] * np.nan), "not all within"),
+        ((SCORES[0], SCORES[1] * 2), "not all within"),
+        ((*SCORES, SCORES[0]), "3 score arrays for 2 texts"),
+    ],
+)
+def test_scores_that_do_not_fit_are_refused(scores, message):
+    with pytest.raises(InvalidVotes, match=message):
+        evaluate(FixedScorer(*scores), SUITE)
+
+
+def test_an_empty_suite_and_gold_of_another_text_are_refused():
+    with pytest.raises(InvalidSuite, match="has no texts"):
+        evaluate(FixedScorer(), Suite("planted", ()))
+    foreign = Suite("planted", (suite_text("one two", truth=gold([KEEP], (0,))),))
+    with pytest.raises(InvalidSuite, match="expected the text's 2 words"):
+        evaluate(FixedScorer(np.zeros(2)), foreign)
+    outside = Suite("planted", (suite_text("one", truth=gold([KEEP], (1,))),))
+    with pytest.raises(InvalidSuite, match="facts on words 1 to 1"):
+        evaluate(FixedScorer(np.zeros(1)), outside)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.floats(0, 1), min_size=6, max_size=6))
+def test_keeping_more_never_loses_a_must_keep_word(scores):
+    suite = Suite("agent", (suite_text(LOG),))
+    config = EvaluationConfig(num_bootstraps=10)
+
+    rows = evaluate(FixedScorer(np.array(scores)), suite, config)
+
+    values = [find(rows, "exact_pct", rate=rate).value for rate in config.keep_rates]
+    assert values == sorted(values)
+    assert values[0] <= find(rows, "exact_auc").value <= values[-1]

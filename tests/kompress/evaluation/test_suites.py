@@ -1,0 +1,49 @@
+import json
+from hashlib import sha256
+
+import pytest
+
+from kompress.errors import InvalidSuite
+from kompress.evaluation.suites import load_dense, parse_dense
+
+
+def lines(count=32):
+    return [
+        json.dumps({"id": f"t{i}", "kind": "log", "text": f"line {i}\nend"})
+        for i in range(count)
+    ]
+
+
+def test_lines_become_texts_that_are_groups_of_their_own():
+    suite = parse_dense([*lines(), ""])
+
+    assert suite.name == "dense"
+    assert len(suite.texts) == 32
+    assert suite.texts[1].group_id == "t1"
+    assert suite.texts[1].sha256 == sha256(b"line 1\nend").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("{", "line 33 is not JSON"),
+        ("[]", "line 33 lacks one of id, kind and text"),
+        ('{"id": "x", "kind": "log"}', "line 33 lacks one of"),
+        ('{"id": "t0", "kind": "log", "text": "x"}', "line 33: id 't0' repeats"),
+    ],
+)
+def test_a_damaged_line_is_named(wrong, message):
+    with pytest.raises(InvalidSuite, match=message):
+        parse_dense([*lines(), wrong])
+
+
+def test_too_few_texts_are_refused():
+    with pytest.raises(InvalidSuite, match="holds 31 texts; expected at least 32"):
+        parse_dense(lines(31))
+
+
+def test_the_packaged_suite_is_dense_with_must_keep_words():
+    suite = load_dense()
+
+    assert len(suite.texts) >= 32
+    assert len({text.sha256 for text in suite.texts}) == len(suite.texts)

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from kompress.errors import InvalidConfig
+from kompress.metrics.bootstrap import (
+    bootstrap_interval,
+    difference_statistic,
+    f1_statistic,
+    percentile_interval,
+    ratio_statistic,
+    resample_weights,
+    sum_by_group,
+)
+
+
+def test_texts_of_one_group_are_added_up():
+    counts_TK = np.array([[1, 2], [3, 4], [5, 6]])
+
+    counts_GK = sum_by_group(counts_TK, ["b", "a", "b"])
+
+    assert counts_GK.tolist() == [[3, 4], [6, 8]]  # a, then b = rows 0 and 2
+
+
+def test_counts_without_a_group_each_are_refused():
+    with pytest.raises(InvalidConfig, match="one group id a text"):
+        sum_by_group(np.zeros((2, 2)), ["a"])
+
+
+def test_two_opposite_groups_give_the_whole_range():
+    # A resample holds both halves with 1/2, one twice with 1/4 each: ratios 0, 1/2, 1.
+    interval = bootstrap_interval(
+        np.array([[0, 10], [10, 10]]),
+        ["a", "b"],
+        ratio_statistic,
+        rng=np.random.default_rng(0),
+    )
+
+    assert interval == (0.0, 1.0)
+
+
+def test_equal_groups_leave_no_doubt():
+    interval = bootstrap_interval(
+        np.array([[3, 4]] * 5),
+        list("abcde"),
+        ratio_statistic,
+        rng=np.random.default_rng(0),
+    )
+
+    assert interval == (0.75, 0.75)
+
+
+def test_one_group_gives_no_interval_however_many_texts_it_has():
+    interval = bootstrap_interval(
+        np.array([[0, 1], [1, 1]]),
+        ["a", "a"],
+        ratio_statistic,
+        rng=np.random.default_rng(0),
+    )
+
+    assert interval == (None, None)
+
+
+def test_an_undefined_statistic_gives_no_interval():
+    interval = bootstrap_interval(
+        np.zeros((4, 2)), list("abcd"), ratio_statistic, rng=np.random.default_rng(0)
+    )
+
+    assert interval == (None, None)
+
+
+def test_the_interval_of_a_mean_agrees_with_the_normal_one():
+    # 400 groups of 1 with 30 % ones: sd of the mean is sqrt(.3 * .7 / 400) = .0229.
+    kept_T = np.repeat([1, 0], [120, 280])
+    counts_T2 = np.stack([kept_T, np.ones(400)], axis=1)
+
+    low, high = bootstrap_interval(
+        counts_T2,
+        [str(i) for i in range(400)],
+        ratio_statistic,
+        rng=np.random.default_rng(1),
+        num_bootstraps=4_000,
+    )
+
+    half = norm.ppf(0.975) * np.sqrt(0.3 * 0.7 / 400)
+    assert low == pytest.approx(0.3 - half, abs=0.004)
+    assert high == pytest.approx(0.3 + half, abs=0.004)
+
+
+def test_statistics_are_those_worked_by_hand():
+    assert ratio_statistic(np.array([[3.0, 4.0]])).tolist() == [0.75]
+    assert difference_statistic(np.array([[3.0, 1.0, 4.0]])).tolist() == [0.5]
+    assert f1_statistic(np.array([[3.0, 1.0, 2.0]])).tolist() == [6 / 9]
+
+
+def test_shared_resamples_pair_two_figures():
+    # b is a plus 1 in every group, so on the same resamples b - a is exactly 1 / 2.
+    a_GK = np.array([[0.0, 2.0], [1.0, 2.0], [1.0, 2.0]])
+    weights_BG = resample_weights(3, num_bootstraps=50, rng=np.random.default_rng(2))
+
+    both_GK = np.concatenate([a_GK[:, :1] + 1, a_GK], axis=1)
+    interval = percentile_interval(both_GK, weights_BG, difference_statistic)
+
+    assert interval == (0.5, 0.5)
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=2, max_size=8)
+)
+def test_an_interval_stays_within_the_groups_own_values(pairs):
+    counts_GK = np.array([[min(a, b), b] for a, b in pairs], dtype=float)
+    weights_BG = resample_weights(
+        len(pairs), num_bootstraps=40, rng=np.random.default_rng(3)
+    )
+
+    low, high = percentile_interval(counts_GK, weights_BG, ratio_statistic)
+
+    own_G = counts_GK[:, 0] / counts_GK[:, 1]
+    assert own_G.min() - 1e-12 <= low <= high <= own_G.max() + 1e-12

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kompress.errors import InvalidSelection
+from kompress.selection.residuals import (
+    FEATURES,
+    SD_FLOOR,
+    ResidualModel,
+    document_features,
+    measured_residual,
+)
+from kompress.types import STRATA
+
+
+def test_a_residual_is_the_mean_distance_in_joint_deviations():
+    # |.8 - .5| / sqrt(.09 + .16) = .6 and |.5 - .5| / … = 0: .3 on average.
+    residual = measured_residual(
+        np.array([0.8, 0.5]),
+        np.array([0.3, 0.3]),
+        np.array([0.5, 0.5]),
+        np.array([0.16, 0.16]),
+    )
+
+    assert residual == pytest.approx(0.3)
+
+
+def test_a_sure_label_counts_more_than_an_unsure_one_down_to_the_floor():
+    mean_N, score_N = np.array([0.9]), np.array([0.4])
+
+    sure = measured_residual(mean_N, np.array([0.1]), score_N)
+    unsure = measured_residual(mean_N, np.array([0.25]), score_N)
+    certain = measured_residual(mean_N, np.array([0.0]), score_N)
+
+    assert (sure, unsure) == pytest.approx((5.0, 2.0))
+    assert certain == pytest.approx(0.5 / SD_FLOOR)
+
+
+def test_words_without_a_label_are_left_out():
+    residual = measured_residual(
+        np.array([0.8, np.nan]), np.array([0.3, np.nan]), np.array([0.5, 0.5])
+    )
+
+    assert residual == pytest.approx(1.0)
+    assert measured_residual(np.array([]), np.array([]), np.array([])) == 0.0
+
+
+def test_a_residual_of_another_text_is_refused():
+    with pytest.raises(InvalidSelection, match="score the same text"):
+        measured_residual(np.zeros(2), np.zeros(2), np.zeros(3))
+
+
+def test_features_of_a_text_are_those_counted_by_hand():
+    # 15 bytes, 4 words, 3 types, 2 lines; digits 0 and 1, punctuation --, capital F.
+    codes_N = np.array([0, 0, STRATA.index("hex"), STRATA.index("flag")])
+
+    features = dict(
+        zip(
+            FEATURES,
+            document_features("a a\n0x1F --all\n", codes_N, "log"),
+            strict=True,
+        )
+    )
+
+    assert features["log_words"] == pytest.approx(np.log(5))
+    assert features["word_length"] == 15 / 4
+    assert features["lines_per_word"] == 2 / 4
+    assert features["type_token_ratio"] == 3 / 4
+    assert features["digit_share"] == 2 / 15
+    assert features["punctuation_share"] == pytest.approx(2 / 15)
+    assert features["upper_share"] == pytest.approx(1 / 15)
+    assert features["must_keep_quantities"] == 1 / 4
+    assert features["must_keep_places"] == 1 / 4
+    assert features["must_keep_names"] == features["must_keep_directives"] == 0
+    assert sum(features[name] for name in FEATURES if name.startswith("kind_")) == 1
+
+
+def test_an_empty_text_has_finite_features():
+    features_F = document_features("", np.array([], dtype=np.uint8), "")
+
+    assert np.isfinite(features_F).all()
+
+
+def test_few_measurements_predict_their_mean():
+    features_NF = np.random.default_rng(0).normal(size=(5, 3))
+
+    model = ResidualModel.fit(features_NF, np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+
+    assert model.predict(np.ones((2, 3)) * 9).tolist() == [3.0, 3.0]
+
+
+def test_no_measurement_predicts_that_all_are_equal():
+    model = ResidualModel.fit(np.zeros((0, 3)), np.zeros(0))
+
+    assert model.predict(np.ones((2, 3))).tolist() == [1.0, 1.0]
+
+
+def test_a_feature_that_drives_residuals_is_found():
+    rng = np.random.default_rng(0)
+    features_NF = rng.normal(size=(400, 3))
+    residual_N = np.exp(0.8 * features_NF[:, 1] + 0.2 * rng.normal(size=400))
+
+    model = ResidualModel.fit(features_NF[:200], residual_N[:200])
+    predicted_N = model.predict(features_NF[200:])
+
+    assert np.corrcoef(np.log(predicted_N), np.log(residual_N[200:]))[0, 1] > 0.9
+    # Measured and predicted residuals are mixed, so their means have to agree.
+    assert predicted_N.mean() == pytest.approx(residual_N[200:].mean(), rel=0.1)
+
+
+def test_predictions_stay_within_what_was_measured():
+    rng = np.random.default_rng(0)
+    features_NF = rng.normal(size=(50, 2))
+    residual_N = np.exp(features_NF[:, 0])
+    model = ResidualModel.fit(features_NF, residual_N)
+
+    far_N = model.predict(np.array([[1e6, 0.0], [-1e6, 0.0]]))
+
+    assert far_N.tolist() == [residual_N.max(), residual_N.min()]
+
+
+def test_residuals_without_a_row_of_features_are_refused():
+    with pytest.raises(InvalidSelection, match="one row of document_features"):
+        ResidualModel.fit(np.zeros((2, 3)), np.zeros(3))
+    with pytest.raises(InvalidSelection, match="not finite"):
+        ResidualModel.fit(np.zeros((1, 3)), np.array([np.nan]))
+
+
+def test_features_of_another_fit_are_refused():
+    model = ResidualModel.fit(np.zeros((0, 3)), np.zeros(0))
+
+    with pytest.raises(InvalidSelection, match=r"\(N, 3\)"):
+        model.predict(np.zeros((1, 4)))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.5), st.floats(0, 1)), min_size=1)
+)
+def test_a_residual_is_never_above_the_whole_range_over_the_floor(words):
+    mean_N, sd_N, score_N = (np.array(column) for column in zip(*words, strict=True))
+
+    residual = measured_residual(mean_N, sd_N, score_N)
+
+    assert 0 <= residual <= 1 / SD_FLOOR

@@ -1,0 +1,134 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kompress.config import StopConfig
+from kompress.selection.stopping import RoundFacts, decide
+
+PLATEAU = RoundFacts(
+    number=0,
+    f1_gold=0.8,
+    exact_at_target=0.9,
+    mk_in_ref_raw=0.7,
+    override_delta=0.005,
+    keep_rate=0.75,
+    usd=1.0,
+    seconds=100.0,
+)
+PATIENT = StopConfig(max_rounds=99, patience=2, override_tolerance=0.01)
+
+
+def history(*changes):
+    return [
+        replace(PLATEAU, number=number, **change)
+        for number, change in enumerate(changes, start=1)
+    ]
+
+
+def test_a_plateau_of_patience_rounds_stops_the_loop_and_says_why():
+    reason = decide(history({}, {}, {}), PATIENT)
+
+    assert reason == (
+        "converged: no gain in F1, exact_pct at the target keep_rate, mk_in_ref before "
+        "override for 2 rounds at keep_rate at most 0.8, and override_delta 0.0050 is "
+        "within 0.01"
+    )
+
+
+def test_patience_counts_rounds_after_the_best_one():
+    assert decide([], PATIENT) is None
+    assert decide(history({}), PATIENT) is None
+    assert decide(history({}, {}), PATIENT) is None
+    assert decide(history({"f1_gold": 0.7}, {}, {}), PATIENT) is None
+    assert decide(history({"f1_gold": 0.7}, {}, {}, {}), PATIENT) is not None
+
+
+@pytest.mark.parametrize("figure", ["f1_gold", "exact_at_target", "mk_in_ref_raw"])
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_gain_in_any_figure_goes_on(figure, place):
+    changes = [{}, {}, {}]
+    changes[place] = {figure: 0.95}
+
+    assert decide(history(*changes), PATIENT) is None
+
+
+def test_a_rise_that_only_regains_the_best_is_no_gain():
+    rounds = history({"f1_gold": 0.9}, {"f1_gold": 0.7}, {"f1_gold": 0.85})
+
+    assert decide(rounds, PATIENT).startswith("converged")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"override_delta": 0.011},  # the student still leans on the override
+        {"override_delta": None},
+        {"keep_rate": 0.81},  # it keeps too much to call this the end
+        {"keep_rate": None},
+        {"f1_gold": None},  # gold vanished: no gain cannot be shown
+    ],
+)
+def test_what_is_missing_or_not_reached_goes_on(last):
+    assert decide(history({}, {}, last), PATIENT) is None
+
+
+def test_every_round_of_the_plateau_has_to_be_at_the_target():
+    assert decide(history({}, {"keep_rate": 0.9}, {}), PATIENT) is None
+    assert decide(history({"keep_rate": 0.9}, {}, {}), PATIENT) is not None
+
+
+def test_a_figure_that_was_never_measured_does_not_count():
+    rounds = history(*[{"f1_gold": None}] * 3)
+
+    reason = decide(rounds, PATIENT)
+
+    assert reason.startswith("converged: no gain in exact_pct at the target keep_rate,")
+
+
+def test_a_loop_without_any_figure_never_converges():
+    nothing = {"f1_gold": None, "exact_at_target": None, "mk_in_ref_raw": None}
+
+    assert decide(history(*[nothing] * 5), PATIENT) is None
+
+
+def test_a_first_measurement_is_not_a_plateau():
+    rounds = history({"f1_gold": None}, {}, {})
+
+    assert decide(rounds, PATIENT) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (StopConfig(max_rounds=2), "limit on rounds: 2 of 2 are done"),
+        (
+            StopConfig(max_rounds=9, max_usd=2.0),
+            "limit on money: 2.00 of 2.00 USD are spent",
+        ),
+        (
+            StopConfig(max_rounds=9, max_seconds=150.0),
+            "limit on time: 200 of 150 s are used",
+        ),
+        (StopConfig(max_rounds=9, max_usd=2.01, max_seconds=201.0), None),
+    ],
+)
+def test_limits_are_compared_with_the_sums_over_all_rounds(config, reason):
+    assert decide(history({}, {}), config) == reason
+
+
+def test_a_limit_of_no_money_lets_a_free_loop_go_on():
+    rounds = history({"usd": 0.0}, {"usd": None})
+
+    assert decide(rounds, StopConfig(max_rounds=9, max_usd=0.0)) is None
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=8), st.integers(1, 3))
+def test_convergence_is_exactly_patience_rounds_without_a_new_best(steps, patience):
+    rounds = history(*[{"f1_gold": step / 3} for step in steps])
+    best_at = steps.index(max(steps))
+
+    reason = decide(rounds, PATIENT.model_copy(update={"patience": patience}))
+
+    assert (reason is not None) == (len(steps) - 1 - best_at >= patience)
