@@ -1,0 +1,113 @@
+"""Bring a database to a revision of the schema, and say where it stands.
+
+`python -m db.migrate [check]` does it from a shell, for `FARM_DATABASE_URL`.
+"""
+
+import sys
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.orm import Session
+
+from db.engine import make_engine
+from db.errors import SchemaOutdated
+from db.models import Base
+from db.settings import DatabaseSettings
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Migrate up to a revision; nothing happens where it is already there.
+
+    Args:
+        url: a Postgres URL of the tables' owner.
+        revision: a revision's name, or `head`.
+    """
+    command.upgrade(_config(url), revision)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Migrate down to a revision.
+
+    Args:
+        url: a Postgres URL of the tables' owner.
+        revision: a revision's name, or `base`.
+    """
+    command.downgrade(_config(url), revision)
+
+
+def head_revision() -> str:
+    """Name the newest revision that this code knows."""
+    return ScriptDirectory(str(SCRIPTS)).get_current_head() or ""
+
+
+def current_revision(session: Session) -> str:
+    """Name the revision the database is at, '' for an empty database."""
+    context = MigrationContext.configure(session.connection())
+    return context.get_current_revision() or ""
+
+
+def require_current(session: Session) -> None:
+    """Refuse to work on a database that is not at the newest revision.
+
+    Raises:
+        SchemaOutdated: the database is behind, or ahead of this code.
+    """
+    found, expected = current_revision(session), head_revision()
+    if found == expected:
+        return
+    known = {
+        script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()
+    }
+    fix = "run `farm migrate`" if not found or found in known else "update this program"
+    raise SchemaOutdated(
+        f"the database is at migration {found or 'none'!r}, this code needs "
+        f"{expected!r}; {fix}"
+    )
+
+
+def check(url: str) -> list[str]:
+    """Compare the models with a migrated database, as `alembic check` does.
+
+    Returns:
+        One line a difference; empty if they agree.
+    """
+    engine = make_engine(url)
+    try:
+        with engine.connect() as connection:
+            context = MigrationContext.configure(
+                connection,
+                opts={"compare_type": True, "compare_server_default": True},
+            )
+            return [str(found) for found in compare_metadata(context, Base.metadata)]
+    finally:
+        engine.dispose()
+
+
+def _config(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.attributes["url"] = url
+    return config
+
+
+def _main(arguments: list[str]) -> int:
+    url = DatabaseSettings().database_url
+    if not url:
+        sys.stderr.write("FARM_DATABASE_URL is not set; set it to a Postgres URL\n")
+        return 2
+    if arguments == ["check"]:
+        differences = check(url)
+        sys.stdout.write("".join(f"{line}\n" for line in differences))
+        return 1 if differences else 0
+    upgrade(url)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))

@@ -1,0 +1,17 @@
+"""Where the database is: read once from the environment, then passed down."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class DatabaseSettings(BaseSettings):
+    """`FARM_DATABASE_URL`; empty means that the caller starts the embedded server.
+
+    Attributes:
+        database_url: `postgresql://user:password@host/database`, as the owner of the
+            tables.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FARM_", extra="ignore")
+
+    database_url: str = Field(default="")
