@@ -1,9 +1,9 @@
-"""Split a text into the words that are labelled, and put kept words back together.
+r"""Split a text into the words that are labelled, and put kept words back together.
 
 A word is what `str.split()` gives: text between runs of the 29 white-space characters.
-They are listed here one by one, because `\\s` differs between Python, Rust and Postgres.
-A source line ends at "\\n" and nowhere else, as in the deployed client: "\\r",
-"\\x0b" or "\\u2028" only separate words. N = words
+They are listed here one by one, because `\s` differs between Python, Rust and
+Postgres. A source line ends at "\n" and nowhere else, as in the deployed client:
+"\r", "\x0b" or "\u2028" only separate words. N = words
 """
 
 import re
@@ -69,13 +69,13 @@ def word_list(text: str) -> list[str]:
 
 
 def line_numbers(text: str) -> NDArray[np.intp]:
-    """Tell each word's source line.
+    r"""Tell each word's source line.
 
     Args:
         text: any string.
 
     Returns:
-        (N,) line numbers from 0, ascending; lines end at "\\n" only.
+        (N,) line numbers from 0, ascending; lines end at "\n" only.
 
     Source: the deployed client, headroom-ai 0.42.0.
     """

@@ -17,7 +17,7 @@ MAX_CHARS = 256
 # Marks that may stand around a word without being part of it.
 _OPEN = r"[^A-Za-z0-9_./-]*"
 # Starts of a name: not in the middle of a path, a flag or a longer name.
-_L = r"(^|[^A-Za-z0-9_./-])"
+_L = r"(^|[^A-Za-z0-9_./:-]|[^0-9]:)"
 _R = r"([.]?$|[^A-Za-z0-9_./-]|[.][^A-Za-z0-9_/])"
 # Plain ends of a name.
 _B = r"(^|[^A-Za-z0-9_])"
@@ -36,7 +36,7 @@ _HEX_MIX = "|".join(
 )
 _UNITS = (
     "ns|us|ms|s|sec|secs|min|mins|h|hr|hrs|d|w|y|"
-    "[kKMGTP]i?[Bb]?|[kKMGTP]i?[Bb](it)?s?|B|b|bits?|bytes?|bps|[kMG]bps|"
+    "[kKMGTP]i?[Bb]?|[kKMGTP]i?[Bb](it)?s?|B|bits?|bytes?|bps|[kMG]bps|"
     "Hz|[kMGT]Hz|x|X|px|em|rem|pt|dpi|fps|rpm|rps|qps|"
     "kg|g|mg|ug|mcg|ng|L|l|dL|mL|ml|uL|mol|mmol|mM|uM|nM|IU|mEq|"
     "m|km|cm|mm|um|nm|in|ft|V|mV|kV|A|mA|W|mW|kW|kWh|Wh|J|kJ|eV|"
@@ -126,6 +126,15 @@ UNIT = [
         ("99.6%", "(50%)", "37°C", "3µs"),
         ("v1%",),
     ),
+    Rule(
+        "unit",
+        "a figure and a name, or a unit after its figure",
+        rf"(^|[^A-Za-z0-9_.-]){_FIGURE}-[a-z]{{2,}}{_E}"
+        r"|^[(\[]?([kKMGT]i?B|[mnu]s|[kMG]?Hz|k?g|m?mol|m[gLl]|mcg|mmHg|k?Wh?|px|rpm|fps"
+        r"|\u0025)(/[A-Za-z]+)?[),;:]*[.]?$",
+        ("64-bit", "3-way", "KiB", "ms,", "(MB/s)", "mg."),
+        ("is", "g++", "a-1-bit", "in"),
+    ),
 ]
 VERSION = [
     Rule(
@@ -139,7 +148,7 @@ VERSION = [
     Rule(
         "version",
         "v and figures, or a name and figures",
-        r"(^|[^A-Za-z0-9_.])([vV][0-9]+([.][0-9]+)*|[A-Za-z]+/[0-9]+([.][0-9]+)+"
+        r"(^|[^A-Za-z0-9_./])([vV][0-9]+([.][0-9]+)*|[A-Za-z]+/[0-9]+([.][0-9]+)+"
         r"|[A-Za-z][A-Za-z0-9_]*(-|==|>=|<=|~=)[0-9]+([.][0-9]+)+)"
         r"([-+]?[a-z]+[0-9.]*)?([.]?$|[^A-Za-z0-9_./])",
         ("v2", "v1.4", "HTTP/1.1", "torch>=2.9", "numpy==2.4.1", "openssl-3.0.2"),
@@ -168,11 +177,12 @@ ID = [
         "id",
         "a network address",
         r"(^|[^A-Za-z0-9_.])([0-9]{1,3}([.][0-9]{1,3}){3}(/[0-9]+)?(:[0-9]+)?([.]?$|[^A-Za-z0-9_])"
-        r"|[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}($|[^A-Za-z0-9_:])"
-        r"|[0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{0,4}){2,7}(/[0-9]+)?[^A-Za-z0-9_]*$"
-        r"|::1?($|[^A-Za-z0-9_:]))",
+        r"|[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5,}:?($|[^A-Za-z0-9_:])"
+        r"|[0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){7}($|[^A-Za-z0-9_:])"
+        r"|[0-9A-Fa-f:]*[0-9][0-9A-Fa-f:]*::[0-9A-Fa-f:]*($|[^A-Za-z0-9_:])"
+        r"|::[0-9A-Fa-f]{1,4}($|[^A-Za-z0-9_:]))",
         ("10.0.0.1", "127.0.0.1:5432", "00:1a:2b:3c:4d:5e", "fe80::1", "10.0.0.0/8,"),
-        ("std::vec", "a::b_c"),
+        ("std::vec", "a::b_c", "x.h:98:22:", "fade::add"),
     ),
     Rule(
         "id",
@@ -242,12 +252,19 @@ CONSTANT = [
         ("HTTP", "MAX_RETRIES", "(EOF)", "EXC_BAD_ACCESS", '"GET', "__FILE__", "NULL;"),
         ("README.md", "A", "CO2", "/ETC"),
     ),
+    Rule(
+        "constant",
+        "a file's mode",
+        r"(^|[^A-Za-z0-9_])[bcdlps-]r[w-][xsS-]([r-][w-][xsStT-]){2}",
+        ("drwxr-xr-x", "-rw-r--r--", "(-rwxr-xr-x)"),
+        ("----------", "dr-who"),
+    ),
 ]
 PATH = [
     Rule(
         "path",
         "a URL or a drive",
-        r"[A-Za-z][A-Za-z0-9+.-]*://|(^|[^A-Za-z0-9_])[A-Za-z]:\\",
+        r"[A-Za-z0-9]://|(^|[^A-Za-z0-9_])[A-Za-z]:\\",
         (
             "https://pypi.org/simple",
             "(redis://localhost)",
@@ -267,8 +284,8 @@ PATH = [
     Rule(
         "path",
         "relative",
-        rf"[A-Za-z0-9_.@-]+/[A-Za-z0-9_.@+-]+/|{_B}({_ROOTS})/[A-Za-z0-9_.*@-]"
-        r"|[A-Za-z0-9_.-]*[0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_.*]"
+        rf"[A-Za-z0-9_.@-]/[A-Za-z0-9_.@+-]+/|{_B}({_ROOTS})/[A-Za-z0-9_.*@-]"
+        r"|[0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_.*]"
         r"|[A-Za-z][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]*[0-9_.-][A-Za-z0-9_-]"
         r"|[A-Za-z0-9_.@-]{2}/[^A-Za-z0-9_./<>-]*$",
         (
@@ -284,7 +301,7 @@ PATH = [
     Rule(
         "path",
         "a file by its extension",
-        rf"(^|[^A-Za-z0-9])([A-Za-z0-9_+-]+|[*])?[.]({_EXTENSIONS})($|[^A-Za-z0-9_(])",
+        rf"[.]({_EXTENSIONS})($|[^A-Za-z0-9_(])",
         (
             "README.md",
             "case_18_1.py:10:",
@@ -300,7 +317,7 @@ FLAG = [
     Rule(
         "flag",
         "one or two dashes and a name",
-        rf"(^|[^A-Za-z0-9_./)\]<>-])--?[A-Za-z][A-Za-z0-9_-]*($|[^A-Za-z0-9_>-])",
+        r"(^|[^A-Za-z0-9_./)\]<>-])--?[A-Za-z][A-Za-z0-9_-]*($|[^A-Za-z0-9_>-])",
         ("-O2", "--verbose", "-n", "[--no-deps]", "`-Wall`", "--rate=3", "(-x,"),
         ("well-known", "->", "state-of-the-art", "--", "---"),
     ),
@@ -333,7 +350,7 @@ IDENTIFIER = [
     Rule(
         "identifier",
         "snake_case",
-        r"[A-Za-z0-9]_+[A-Za-z0-9]|(^|[^A-Za-z0-9_])_+[A-Za-z][A-Za-z0-9]|[A-Za-z0-9]__",
+        r"[A-Za-z0-9]_+[A-Za-z0-9]|(^|[^A-Za-z0-9_])_+[A-Za-z]|[A-Za-z0-9]__",
         ("snake_case", "load_shard(n)", "__init__", "_private", "x_1"),
         ("_", "__", "____"),
     ),
@@ -355,8 +372,20 @@ IDENTIFIER = [
         "identifier",
         "letters with figures",
         rf"{_B}([a-z][A-Za-z]*-?[0-9]|[A-Z][a-z]{{2,}}-?[0-9]"
-        rf"|[A-Z]*[ADEGJLMQRTXZ][A-Z]*[0-9])|[0-9][a-z]",
-        ("python3", "gpu1", "utf-8", "Cuda12", "EC2", "x86", "3rd", "10baseT", "MP3"),
+        rf"|[A-Z]*[ADEGJLMQRTXZ][A-Z]*[0-9])|[0-9][a-z]|[a-z]{{2}}[0-9]|[._'/)-][0-9]"
+        r"|[0-9]{2}|v[0-9]",
+        (
+            "python3",
+            "gpu1",
+            "utf-8",
+            "Cuda12",
+            "EC2",
+            "x86",
+            "3rd",
+            "10baseT",
+            "IPv6",
+            "22,...57}",
+        ),
         ("CO2", "C9H8O4", "H2O"),
     ),
     Rule(

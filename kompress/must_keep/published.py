@@ -8,11 +8,12 @@ import re
 
 # 0.42.0's words whose loss inverts a sentence; all of the client's, case-insensitive.
 _DIRECTIVES = (
-    "not never none cannot can't don't doesn't didn't won't shouldn't mustn't isn't "
-    "aren't avoid refuse prohibited forbidden disallow unless except without must "
-    "should shall required always only mandatory"
-).split()
-_CONNECTIVES = ["and", "or", "nor", "xor"]
+    "not|never|none|cannot|can't|don't|doesn't|didn't|won't|shouldn't|mustn't|isn't|"
+    "aren't|avoid|refuse|prohibited|forbidden|disallow|unless|except|without|must|"
+    "should|shall|required|always|only|mandatory"
+)
+# … and whose loss changes which conditions have to hold.
+_CONNECTIVES = "and|or|nor|xor"
 
 _CAMEL = r"\b[A-Z][a-z]+[A-Z]\w*"
 _DOTTED = r"[a-z_][a-z0-9_]*\.[a-z0-9_]+"
@@ -28,7 +29,7 @@ _PARTS_042 = (
     r"\.[a-z]{2,4}\b",
     r"--?[a-z][\w-]*",
     _CAMEL,
-    rf"(?i:\b(?:{'|'.join([*_DIRECTIVES, *_CONNECTIVES])})\b)",
+    rf"(?i:\b(?:{_DIRECTIVES}|{_CONNECTIVES})\b)",
 )
 # The first regex: unguarded numbers, no hex, no directives.
 _PARTS_R0 = (

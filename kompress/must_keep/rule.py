@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One pattern of one category, searched in a single word.
+    r"""One pattern of one category, searched in a single word.
 
     Patterns stay in the common subset of Python's `re`, Rust's `regex` and Postgres'
-    regular expressions: ASCII, no look-around, no `\\b \\d \\w \\s`, no back-reference,
+    regular expressions: ASCII, no look-around, no `\b \d \w \s`, no back-reference,
     boolean (so first-match against longest-match cannot matter). Groups are plain
     `(…)`, for `(?:` reads as a bound parameter in SQL tools; so does a literal per
-    cent sign, which is written `\\u0025`.
+    cent sign, which is written `\u0025`.
 
     Attributes:
         category: a name of `kompress.types.CATEGORIES`.

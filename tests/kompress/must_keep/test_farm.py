@@ -1,0 +1,61 @@
+import re
+
+import pytest
+
+from kompress.must_keep import classify_words, find_must_keep
+from kompress.must_keep.farm import FARM, MAX_CHARS
+from kompress.types import CATEGORIES, STRATA
+
+# facts/headroom.md: what 0.42.0 misses and what it wrongly catches.
+MISSED = [
+    *("42.", "3.28.33", "12ms", "error[E0308]:", "9fceb02", "-O2", "C9H8O4"),
+    *("9fceb02d0ae598e95dc970b74767f19372d61af8", "snake_case", "lowerCamel", "foo()"),
+    "8c40d2f6-129b-41d4-9716-446655440000",
+]
+FALSE_ALARMS = ["well-known", "e.g.", "i.e.", "high-quality", "____", "pro/con"]
+
+
+@pytest.mark.parametrize("rule", FARM, ids=lambda rule: f"{rule.category}-{rule.name}")
+def test_a_rule_catches_and_spares_its_examples(rule):
+    caught = [STRATA[code] for code in classify_words(rule.catches)]
+
+    assert caught == [rule.category] * len(rule.catches)
+    assert all(re.search(rule.pattern, word) for word in rule.catches)
+    assert not [word for word in rule.spares if re.search(rule.pattern, word)]
+
+
+def test_every_category_has_rules_in_the_contract_s_order():
+    order = [CATEGORIES.index(rule.category) for rule in FARM]
+
+    assert order == sorted(order)
+    assert set(order) == set(range(len(CATEGORIES)))
+
+
+@pytest.mark.parametrize("rule", FARM, ids=lambda rule: f"{rule.category}-{rule.name}")
+def test_a_pattern_means_the_same_in_python_rust_and_postgres(rule):
+    assert rule.pattern.isascii()
+    # Look-around and named groups, classes by letter, literal per cent and colon-name.
+    assert not re.search(r"\(\?|\\[a-tv-zA-Z0-9]|%|:\w|\s\s|\*\?|\+\?", rule.pattern)
+
+
+def test_what_the_deployed_rule_misses_is_caught():
+    assert classify_words(MISSED).all()
+    assert not classify_words(MISSED, "headroom-0.42").any()
+
+
+def test_the_deployed_rule_s_false_alarms_are_spared():
+    assert not classify_words(FALSE_ALARMS).any()
+    assert classify_words(FALSE_ALARMS, "headroom-0.42")[[0, 1]].all()
+
+
+def test_a_word_falls_into_the_first_category_that_it_matches():
+    # A constant that is also a directive, a path with a line number, a path in a URL.
+    found = find_must_keep("NOT /etc/hosts:12: https://x.org/a.py?n=0x1f")
+
+    assert [item.category for item in found] == ["constant", "path", "hex"]
+
+
+def test_a_word_is_judged_by_its_first_characters():
+    far = "a" * MAX_CHARS
+
+    assert classify_words([f"{far}=42", f"{far[:-3]}=42"]).tolist() == [0, 2]
