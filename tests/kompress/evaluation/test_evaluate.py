@@ -219,6 +219,24 @@ def test_a_subject_can_bring_a_threshold_of_its_own():
     assert find(rows, "keep_rate").value == 6 / 12  # books joins
 
 
+def test_texts_of_one_group_are_no_two_witnesses():
+    texts = tuple(replace(text, group_id="g") for text in SUITE.texts)
+
+    rows = evaluate(FixedScorer(*SCORES), Suite("planted", texts))
+
+    assert (find(rows, "f1").ci_low, find(rows, "f1").ci_high) == (None, None)
+
+
+def test_gold_at_one_half_keeps():
+    # Code 127 is P(keep) = 127.5 / 255 = 1/2; 126 is below it.
+    truth = gold([127, 126], (0,))
+    suite = Suite("planted", (suite_text("one two", truth=truth),))
+
+    rows = evaluate(FixedScorer(np.array([0.9, 0.9])), suite)
+
+    assert find(rows, "precision").value == 1 / 2
+
+
 def test_the_seed_decides_the_intervals_and_nothing_else():
     scorer, config = FixedScorer(*SCORES), EvaluationConfig(num_bootstraps=20)
 

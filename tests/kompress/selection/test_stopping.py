@@ -79,6 +79,12 @@ def test_every_round_of_the_plateau_has_to_be_at_the_target():
     assert decide(history({"keep_rate": 0.9}, {}, {}), PATIENT) is not None
 
 
+def test_figures_exactly_at_their_bounds_are_within_them():
+    at_bounds = {"keep_rate": 0.8, "override_delta": 0.01}
+
+    assert decide(history(*[at_bounds] * 3), PATIENT) is not None
+
+
 def test_a_figure_that_was_never_measured_does_not_count():
     rounds = history(*[{"f1_gold": None}] * 3)
 
