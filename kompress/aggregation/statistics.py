@@ -130,7 +130,9 @@ def leave_one_out_keep(
     Source: facts/mathematics.md, "a consensus that leaves its own vote out"; ours.
     """
     votes_NM, strengths = np.asarray(p_NM), np.asarray(strength)
-    if votes_NM.ndim != 2:
+    if votes_NM.ndim != 2 or (
+        strengths.shape not in {votes_NM.shape, votes_NM.shape[1:]}
+    ):
         aggregator.aggregate(votes_NM, strengths, stratum_N)  # says what is wrong
     keep_NM = np.empty(votes_NM.shape, dtype=np.bool_)
     for m in range(votes_NM.shape[1]):

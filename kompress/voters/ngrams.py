@@ -17,6 +17,7 @@ IntArray = NDArray[np.int64]
 # No word holds a separator, so no word can be mistaken for a shape.
 SHAPE_MARK = " "
 MAX_SHAPE_CHARS = 8
+MAX_WORD_CHARS = 100  # of an endless word only the start is looked at
 _LETTERS, _DIGITS = re.compile(r"[^\W\d_]+"), re.compile(r"\d+")
 
 
@@ -134,7 +135,7 @@ def word_shape(word: str) -> str:
     """Give the shape of a rare word: letters a, digits 0, runs as one.
 
     Args:
-        word: a lower-cased word without a separator.
+        word: a lower-cased word without a separator, cut to `MAX_WORD_CHARS`.
 
     Returns:
         At most `MAX_SHAPE_CHARS` characters after `SHAPE_MARK`: "v1.25-rc" gives

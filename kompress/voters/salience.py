@@ -23,6 +23,7 @@ KIND = "salience"
 VERSION = "1"  # changes whenever any vote would
 # Bounds the fit's memory; a document frequency is long settled after so many words.
 MAX_FIT_WORDS = 5_000_000
+MAX_TERM_CHARS = 100
 _EDGES = "\"'`.,;:!?()[]{}<>*#=~|^_…“”‘’«»"  # punctuation around a term
 
 
@@ -90,7 +91,7 @@ class Salience:
             yield index, Vote(encode_votes(p_N))
 
     def _score(self, text: str) -> FloatArray:
-        terms = [_term(word) for word in text.split()]
+        terms = _terms(text)
         score = {
             term: (1 + np.log(count)) * self._idf.get(term, 0.0)
             for term, count in Counter(terms).items()
@@ -118,10 +119,10 @@ def fit(params: Mapping[str, Any], texts: Iterable[str]) -> bytes:
     frequency: Counter[str] = Counter()
     documents = num_words = 0
     for text in texts:
-        words = text.split()
-        frequency.update({_term(word) for word in words} - {""})
+        terms = _terms(text)
+        frequency.update(set(terms) - {""})
         documents += 1
-        num_words += len(words)
+        num_words += len(terms)
         if num_words >= MAX_FIT_WORDS:
             break
     known = [item for item in frequency.items() if item[1] >= checked.min_documents]
@@ -155,6 +156,11 @@ def check(params: Mapping[str, Any]) -> None:
 
 
 SALIENCE = VoterKind(fit=fit, load=load, check=check)
+
+
+def _terms(text: str) -> list[str]:
+    """The words' terms; an endless word is noise, and must not fill the cache."""
+    return [_term(word) if len(word) <= MAX_TERM_CHARS else "" for word in text.split()]
 
 
 @lru_cache(maxsize=65_536)

@@ -14,7 +14,12 @@ from pydantic import Field
 
 from kompress.errors import VoteFailed
 from kompress.types import Fingerprint, FloatArray, Vote, encode_votes
-from kompress.voters.ngrams import NgramModel, count_ngrams, word_shape
+from kompress.voters.ngrams import (
+    MAX_WORD_CHARS,
+    NgramModel,
+    count_ngrams,
+    word_shape,
+)
 from kompress.voters.rank import squash_rank
 from kompress.voters.snapshot import pack, pack_words, unpack, unpack_words
 from kompress.voters.voter import VoterKind, VoterParams, describe, parse_params
@@ -136,7 +141,7 @@ def fit(params: Mapping[str, Any], texts: Iterable[str]) -> bytes:
         (word for word in first_of if counts[first_of[word]] >= checked.min_count),
         key=lambda word: (-counts[first_of[word]], word),
     )[: checked.max_words]
-    members = Counter(word_shape(word) for word in set(first_of).difference(frequent))
+    members = Counter(_shape(word) for word in set(first_of).difference(frequent))
     words = frequent + sorted(members)
     number_of = {word: number for number, word in enumerate(words, start=1)}
     final = _number(list(first_of), number_of)
@@ -200,5 +205,9 @@ def _number(words: list[str], number_of: Mapping[str, int]) -> NDArray[np.int64]
     numbers = [known(word.lower(), -1) for word in words]
     numbers_N = np.array(numbers, dtype=np.int64)
     for place in np.flatnonzero(numbers_N < 0).tolist():
-        numbers_N[place] = known(word_shape(words[place].lower()), 0)
+        numbers_N[place] = known(_shape(words[place].lower()), 0)
     return numbers_N
+
+
+def _shape(word: str) -> str:
+    return word_shape(word[:MAX_WORD_CHARS])

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from kompress.errors import InvalidConfig, VoteFailed
+from kompress.errors import VoteFailed
 from kompress.must_keep import RULE_VERSIONS, classify_words
 from kompress.types import (
     PLAIN,
@@ -70,7 +70,13 @@ class SimulatedParams(VoterParams):
     @model_validator(mode="after")
     def _check_strata(self) -> "SimulatedParams":
         for what in ("sensitivity", "specificity"):
-            unknown = set(getattr(self, what)) - {"all", *STRATA}
+            named = set(getattr(self, what))
+            unknown = named - {"all", *STRATA}
+            if "all" not in named and not named >= set(STRATA):
+                raise ValueError(
+                    f"{what} is given for {sorted(named)} only; expected every stratum "
+                    "or `all` for the rest"
+                )
             if unknown:
                 raise ValueError(
                     f"{what} names strata {sorted(unknown)}; expected `all` or some of "
@@ -230,7 +236,8 @@ SIMULATED = VoterKind(fit=None, load=load, check=check)
 
 def _truth(text: str, stratum_N: CodeArray, params: SimulatedParams) -> BoolArray:
     if params.truth == "must_keep":
-        return stratum_N != PLAIN
+        must_keep_N: BoolArray = stratum_N != PLAIN
+        return must_keep_N
     generator = _generator(params.seed, "truth", "", text, 0)
     keep_N: BoolArray = generator.random(stratum_N.size) < params.keep_share
     return keep_N
@@ -238,11 +245,6 @@ def _truth(text: str, stratum_N: CodeArray, params: SimulatedParams) -> BoolArra
 
 def _by_stratum(rates: Mapping[str, float]) -> FloatArray:
     """(S,) rates; strata not named have that of `all`."""
-    if "all" not in rates and not set(STRATA) <= set(rates):
-        raise InvalidConfig(
-            f"rates are given for {sorted(rates)} only; expected every stratum or "
-            "`all` for the rest"
-        )
     return np.array([rates.get(name, rates.get("all", 0.0)) for name in STRATA])
 
 

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,14 @@ from numpy.typing import NDArray
 from kompress.errors import InvalidConfig
 
 Arrays = Mapping[str, NDArray[Any]]
+_UNREADABLE = (
+    ValueError,
+    KeyError,
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def pack(arrays: Arrays) -> bytes:
@@ -52,7 +61,7 @@ def unpack(
     try:
         with np.load(io.BytesIO(snapshot), allow_pickle=False) as archive:
             return {name: archive[name] for name in names}
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise InvalidConfig(
             f"voter kind {kind!r} cannot read its snapshot of {len(snapshot)} bytes "
             f"({error}); fit it again"

@@ -44,8 +44,9 @@ VALUE = 0.82  # right of a colon, an equals sign or an arrow
 CHANGED_LINE = 0.80  # added or removed in a diff
 LAST_LINE = 0.92  # what a traceback ends in: the error itself
 
-_SHAPE = re.compile("|".join(f"(?P<{name}>{regex})" for name, _, regex in SHAPES))
-_STRENGTH = {name: strength for name, strength, _ in SHAPES}
+_SHAPES = [
+    (name == "rule", strength, re.compile(regex)) for name, strength, regex in SHAPES
+]
 _BEFORE_VALUE = re.compile(r"[\w\"'\])](:|=)$|^(:|:?=|[-=]>)$")
 _IN_DIFF = re.compile(r"^(@@ |diff --git )", re.MULTILINE)
 _CHANGED = re.compile(r"[+-](?![+-]{2} )")
@@ -139,17 +140,19 @@ def _line(words: list[str], floor: float) -> Iterator[float]:
     """P(keep) of one line's words, at least `floor`."""
     place = LINE_START
     for word in words:
-        strength, before_value = _shape(word)
+        # A minified line is one word; its ends tell its shape and spare the cache.
+        ends = word if len(word) <= 200 else word[:160] + word[-40:]
+        strength, is_rule, before_value = _shape(ends)
         # A rule of dashes starts a line without being worth anything.
-        dull = strength <= _STRENGTH["rule"] and floor == 0
-        yield strength if dull else max(strength, place, floor)
+        yield strength if is_rule else max(strength, place, floor)
         place = VALUE if before_value else 0.0
 
 
 @lru_cache(maxsize=65_536)
-def _shape(word: str) -> tuple[float, bool]:
-    """A word's strength by shape, and whether a value follows it."""
-    head = word[:200]  # a minified line is one word; its start tells its shape
-    match = _SHAPE.search(head)
-    strength = _STRENGTH[match.lastgroup or ""] if match else OTHERWISE
-    return strength, _BEFORE_VALUE.search(word[-40:]) is not None
+def _shape(word: str) -> tuple[float, bool, bool]:
+    """A word's strength, whether it is punctuation only, whether a value follows."""
+    before_value = _BEFORE_VALUE.search(word) is not None
+    for is_rule, strength, regex in _SHAPES:
+        if regex.search(word):
+            return strength, is_rule, before_value
+    return OTHERWISE, False, before_value
