@@ -1,0 +1,6 @@
+"""Training of students. Importing this imports torch."""
+
+from kompress.training.texts import TrainText
+from kompress.training.train import TrainResult, train
+
+__all__ = ["TrainResult", "TrainText", "train"]

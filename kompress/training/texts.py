@@ -1,0 +1,127 @@
+"""Labelled texts made ready for training: tokenised once, labels and weights a token.
+
+N = words of one text, T = tokens of all chunks, C = chunks
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kompress.config import RecipeConfig
+from kompress.errors import InvalidText
+from kompress.must_keep.classify import classify_words
+from kompress.students.chunks import Chunks, cut_chunks
+from kompress.students.tokenizer import WordTokenizer
+from kompress.types import FloatArray
+from kompress.words import word_list
+
+
+@dataclass(frozen=True, slots=True)
+class TrainText:
+    """One text with what a student shall learn about it.
+
+    Attributes:
+        text: the string.
+        target_N: (N,) P(keep), hard or soft, in [0, 1].
+        weight_N: (N,) how sure the label is, at least 0; 1 by default.
+        document_weight: n/(N·π) of the document's sampling, above 0.
+    """
+
+    text: str
+    target_N: FloatArray
+    weight_N: FloatArray | None = None
+    document_weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All tokens of all texts, in the order of the texts.
+
+    Attributes:
+        chunks: the tokens and where chunks end.
+        target_T: (T,) P(keep) of the token's word; 0 where the weight is 0.
+        weight_T: (T,) weight of the token's word; 0 for special tokens.
+        digest: sha256 over tokens, targets and weights.
+    """
+
+    chunks: Chunks
+    target_T: NDArray[np.float32]
+    weight_T: NDArray[np.float32]
+    digest: str
+
+
+def prepare(
+    texts: Sequence[TrainText], recipe: RecipeConfig, tokenizer: WordTokenizer
+) -> Prepared:
+    """Tokenise texts and spread their labels over tokens.
+
+    A word's weight is its certainty x the must-keep weight (if it is a must-keep word
+    that its target keeps) x its document's weight, which is clipped.
+
+    Args:
+        texts: the labelled texts.
+        recipe: must-keep rule set and weight, and the clip of document weights.
+        tokenizer: the student's.
+
+    Raises:
+        InvalidText: a text's targets or weights do not fit its words or their range;
+            or no text has any word.
+
+    Source: issue "The farm runs", section 4; weights: design §9.
+    """
+    words = [word_list(text.text) for text in texts]
+    labels = [
+        _label(number, text, words[number], recipe) for number, text in enumerate(texts)
+    ]
+    if not any(map(len, words)):
+        raise InvalidText(
+            f"{len(texts)} texts hold no word at all; expected at least one text with "
+            "words and labels; check the selection"
+        )
+    chunks = cut_chunks(words, tokenizer, recipe.student.max_tokens)
+    target_N = np.concatenate([target for target, _ in labels])
+    weight_N = np.concatenate([weight for _, weight in labels])
+    scored_T = chunks.word_T >= 0
+    target_T = np.where(scored_T, target_N[chunks.word_T], 0).astype(np.float32)
+    weight_T = np.where(scored_T, weight_N[chunks.word_T], 0).astype(np.float32)
+    digest = hashlib.sha256()
+    for part in (chunks.ids_T, chunks.end_C, target_T, weight_T):
+        digest.update(part.tobytes())
+    return Prepared(chunks, target_T, weight_T, digest.hexdigest())
+
+
+def _label(
+    number: int, text: TrainText, words: list[str], recipe: RecipeConfig
+) -> tuple[FloatArray, FloatArray]:
+    """Check one text's labels; give its (N,) targets and weights."""
+    shape = (len(words),)
+    target_N = np.asarray(text.target_N, dtype=np.float64)
+    weight_N = np.ones(shape) if text.weight_N is None else np.asarray(text.weight_N)
+    if target_N.shape != shape or weight_N.shape != shape:
+        raise InvalidText(
+            f"text {number} has {len(words)} words, {target_N.shape} targets and "
+            f"{weight_N.shape} weights; expected one of each for every word of "
+            "text.split()"
+        )
+    if not np.all((target_N >= 0) & (target_N <= 1)):
+        raise InvalidText(
+            f"text {number} has targets outside [0, 1]; expected P(keep); drop texts "
+            "that have no label"
+        )
+    if not np.all((weight_N >= 0) & np.isfinite(weight_N)):
+        raise InvalidText(
+            f"text {number} has weights that are negative or not finite; expected "
+            "certainties of 0 or more"
+        )
+    if not 0 < text.document_weight < np.inf:
+        raise InvalidText(
+            f"text {number} has document weight {text.document_weight}; expected a "
+            "finite number above 0, n/(N·π)"
+        )
+    must_N = classify_words(words, recipe.must_keep_rule_set) != 0
+    factor_N = np.where(must_N & (target_N >= 0.5), recipe.must_keep_weight, 1.0)
+    document_weight = min(text.document_weight, recipe.max_document_weight)
+    return target_N, weight_N * factor_N * document_weight
