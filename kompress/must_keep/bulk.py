@@ -27,7 +27,11 @@ MIN_BULK_CHARS = 30_000  # below it, setting up costs more than it saves
 
 _NEWLINE = ord("\n")
 _TO_NEWLINE = bytes.maketrans(ASCII_SEPARATORS.encode(), b"\n" * len(ASCII_SEPARATORS))
-_WIDE = [separator.encode() for separator in WIDE_SEPARATORS]
+# By the bytes they begin with: one look rules out all that share them.
+_WIDE: dict[bytes, list[bytes]] = {}
+for _separator in WIDE_SEPARATORS:
+    _encoded = _separator.encode()
+    _WIDE.setdefault(_encoded[:-1], []).append(_encoded)
 # Lone surrogates have no UTF-8; no rule tells one odd character from another.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -102,8 +106,10 @@ def _to_lines(text: str) -> bytes:
     except UnicodeEncodeError:
         encoded = _SURROGATE.sub("\ufffd", text).encode()
     if len(encoded) != len(text):
-        for separator in _WIDE:
-            encoded = encoded.replace(separator, b"\n")
+        for beginning, separators in _WIDE.items():
+            if beginning in encoded:
+                for separator in separators:
+                    encoded = encoded.replace(separator, b"\n")
     return encoded.translate(_TO_NEWLINE)
 
 
