@@ -2,6 +2,13 @@
 
 from dataclasses import dataclass
 
+# Where a word or a part of it begins and ends …
+START = r"(^|[^A-Za-z0-9_])"
+END = r"($|[^A-Za-z0-9_])"
+# … and a name that is not in the middle of a path, a flag or a longer name.
+NAME_START = r"(^|[^A-Za-z0-9_./:-]|[^0-9]:)"
+NAME_END = r"([.]?$|[^A-Za-z0-9_./-]|[.][^A-Za-z0-9_/])"
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
