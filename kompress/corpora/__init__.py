@@ -1,0 +1,1 @@
+"""Documents: reading them, generating them, grouping and splitting them."""

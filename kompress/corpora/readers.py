@@ -1,0 +1,236 @@
+"""Read documents from NDJSON in constant memory; report bad lines, keep good ones.
+
+Texts that Postgres cannot store, or that no voter can label, are stopped here, each
+with a message that says what was found, what was expected and how to fix it.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from kompress.corpora.splits import SPLITS
+from kompress.types import Document
+
+MAX_TEXT_BYTES = 8 * 2**20
+# A text escaped as \uXXXX takes 3 bytes for each of its own in Cyrillic, the worst case
+# of real files; more than that is not held in memory to find out.
+MAX_LINE_BYTES = 4 * MAX_TEXT_BYTES
+# A name is part of an index key, and Postgres refuses keys over 2.7 kB.
+MAX_NAME_CHARS = 500
+DEFAULT_KIND = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that is no document.
+
+    Attributes:
+        number: the line's number, from 1.
+        reason: what was found, what was expected and how to fix it.
+    """
+
+    number: int
+    reason: str
+
+
+class _Refused(Exception):
+    """Why a line is no document; becomes a `BadLine` and never leaves this module."""
+
+
+def iter_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes | BadLine]]:
+    r"""Split a stream at line feeds, holding at most one line of bounded length.
+
+    Args:
+        chunks: pieces of the stream of any length, for example an upload's or a file's.
+
+    Yields:
+        (number from 1, the line without its ``\n``), blank lines included; a line of
+        over MAX_LINE_BYTES comes as a `BadLine` once its end has passed by.
+
+    Source: ours.
+    """
+    number, size = 1, 0
+    held = bytearray()
+    for chunk in chunks:
+        start = 0
+        while (end := chunk.find(b"\n", start)) >= 0:
+            size += end - start
+            if size > MAX_LINE_BYTES:
+                yield number, _too_long(number, size)
+            else:
+                yield number, bytes(held) + chunk[start:end]
+            held.clear()
+            number, size, start = number + 1, 0, end + 1
+        size += len(chunk) - start
+        if size > MAX_LINE_BYTES:
+            held.clear()
+        else:
+            held += chunk[start:]
+    if size > MAX_LINE_BYTES:
+        yield number, _too_long(number, size)
+    elif size:
+        yield number, bytes(held)
+
+
+def read_documents(stream: Iterable[bytes]) -> Iterator[Document | BadLine]:
+    """Read one document a line; memory is that of the longest line.
+
+    `text` is required. `id` (or `external_id`), `kind`, `group_id` and `split` are
+    optional, null counts as absent, other keys are ignored. Without an id a document
+    is named after its text's hash, so that the same upload gives the same names. Blank
+    lines are skipped.
+
+    Args:
+        stream: pieces of the stream of any length; an open binary file will do.
+
+    Yields:
+        A document, or a `BadLine`, in the stream's order.
+
+    Source: ours.
+    """
+    for number, line in iter_lines(stream):
+        if isinstance(line, BadLine):
+            yield line
+            continue
+        body = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+        if not body.strip():
+            continue
+        try:
+            yield _parse_document(body)
+        except _Refused as refused:
+            yield BadLine(number, str(refused))
+
+
+def load_sample() -> list[Document]:
+    """Load the packaged sample: 186 outputs of real command-line tools, no gold.
+
+    Source: ours.
+    """
+    source = files("kompress.corpora") / "data" / "tool_outputs.jsonl"
+    with source.open("rb") as lines:
+        documents = list(read_documents(lines))
+    bad = [line for line in documents if isinstance(line, BadLine)]
+    assert not bad, f"the packaged sample is damaged: {bad[0]}"  # noqa: S101
+    return [line for line in documents if isinstance(line, Document)]
+
+
+def _too_long(number: int, size: int) -> BadLine:
+    return BadLine(
+        number,
+        f"the line has {size:,} bytes; expected at most {MAX_LINE_BYTES:,}; "
+        "split the text into several documents",
+    )
+
+
+def _parse_document(line: bytes) -> Document:
+    try:
+        decoded = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _Refused(
+            f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8; "
+            "expected UTF-8; convert the file, for example with iconv -t utf-8"
+        ) from error
+    try:
+        row = json.loads(decoded)
+    except (ValueError, RecursionError) as error:
+        raise _Refused(
+            f"not JSON ({error}); expected one JSON object a line; write each document "
+            "with a JSON library, without line breaks inside"
+        ) from error
+    if not isinstance(row, dict):
+        raise _Refused(
+            f"found {_json_type(row)}; expected a JSON object such as "
+            '{"id": "a1", "text": "..."}; wrap the value'
+        )
+    text = _check_text(row)
+    external_id = _name(row, "id") or _name(row, "external_id")
+    return Document(
+        text=text,
+        kind=_name(row, "kind") or DEFAULT_KIND,
+        external_id=external_id or sha256(text.encode()).hexdigest()[:12],
+        group_id=_name(row, "group_id"),
+        split=_check_split(row),
+    )
+
+
+def _check_text(row: dict[str, Any]) -> str:
+    text = row.get("text")
+    if text is None:
+        found = ", ".join(sorted(map(str, row))[:8])[:200] or "no keys at all"
+        raise _Refused(
+            f"no text (keys found: {found!a}); expected a key 'text' with a string; "
+            "rename the key that holds it"
+        )
+    if not isinstance(text, str):
+        raise _Refused(
+            f"text is {_json_type(text)}; expected a string; join or dump the value "
+            "into one string"
+        )
+    if not text.strip():
+        found = "only white space" if text else "an empty string"
+        raise _Refused(f"text is {found}; expected words to label; leave the line out")
+    size = len(_encode(text, "text"))
+    if size > MAX_TEXT_BYTES:
+        raise _Refused(
+            f"text has {size:,} bytes; expected at most {MAX_TEXT_BYTES:,}; split it "
+            "into several documents, at line ends"
+        )
+    return text
+
+
+def _name(row: dict[str, Any], key: str) -> str:
+    value = row.get(key)
+    if value is None:
+        return ""
+    # Many exports number their rows; true and 1.5 are mistakes.
+    if isinstance(value, int) and not isinstance(value, bool) and key.endswith("id"):
+        value = str(value)
+    if not isinstance(value, str):
+        raise _Refused(
+            f"{key} is {_json_type(value)}; expected a string; quote it or leave it out"
+        )
+    _encode(value, key)
+    if len(value) > MAX_NAME_CHARS:
+        raise _Refused(
+            f"{key} has {len(value):,} characters; expected at most {MAX_NAME_CHARS}; "
+            "shorten it, or leave it out"
+        )
+    return value
+
+
+def _check_split(row: dict[str, Any]) -> str:
+    split = _name(row, "split")
+    if split and split not in SPLITS:
+        raise _Refused(
+            f"split is {split[:40]!a}; expected one of {', '.join(SPLITS)}; correct "
+            "it, or leave it out and it is chosen by group"
+        )
+    return split
+
+
+def _encode(value: str, key: str) -> bytes:
+    """Check that Postgres can store a string; return its UTF-8."""
+    if (at := value.find("\0")) >= 0:
+        raise _Refused(
+            f"{key} has a NUL at character {at + 1}; expected none, for Postgres "
+            "cannot store it; remove it or replace it by U+FFFD"
+        )
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise _Refused(
+            f"{key} has the lone surrogate U+{ord(value[error.start]):04X} at "
+            f"character {error.start + 1}; expected Unicode text; escape the whole "
+            "pair, or replace it by U+FFFD"
+        ) from error
+
+
+def _json_type(value: Any) -> str:
+    names = {
+        bool: "a boolean", int: "a number", float: "a number", str: "a string",
+        list: "an array", dict: "an object",
+    }  # fmt: skip
+    return names.get(type(value), "null")
