@@ -75,6 +75,23 @@ def test_an_abstention_changes_nothing_whatever_its_strength(case, strength):
         assert not silent.weight_SM[:, 0].any()
 
 
+@given(votes(), st.floats(0, 1))
+def test_a_vote_without_samples_is_an_abstention(case, p):
+    p_NM, strength_NM, stratum_N = case
+    column_N = np.full(len(p_NM), p)
+
+    for rule in declaring("abstention"):
+        without = rule.aggregate(p_NM, strength_NM, stratum_N)
+        empty = rule.aggregate(
+            np.column_stack([p_NM, column_N]),
+            np.column_stack([strength_NM, column_N * 0]),
+            stratum_N,
+        )
+
+        assert np.array_equal(without.alpha_N, empty.alpha_N)
+        assert np.array_equal(without.beta_N, empty.beta_N)
+
+
 @given(votes())
 def test_the_posterior_stays_inside_and_nan_never_escapes(case):
     p_NM = case[0]

@@ -35,6 +35,14 @@ def test_it_is_blind_to_numbers_flags_ids_and_one_off_words():
     assert [word for word, keep in p.items() if keep >= 0.5] == ["village", "volcano"]
 
 
+def test_a_number_is_noise_however_well_the_corpus_knows_it():
+    corpus = ["7 the", "7 the", "7 the", "the", "the", "the coast", "the coast"]
+
+    ((_, vote),) = load("s", {}, fit({}, corpus)).vote(["7 coast"])
+
+    assert decode_votes(vote.codes_N)[1] > 0.5 > decode_votes(vote.codes_N)[0]
+
+
 def test_a_terms_spelling_does_not_matter():
     p = votes("VOLCANO! the (village) the,")
 

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,15 @@ def test_an_unseen_word_of_a_common_shape_is_less_surprising_than_a_strange_one(
     strange = VOTER.information("job =>?!")[1]
 
     assert number < strange
+
+
+def test_a_rare_words_probability_is_shared_among_its_shape():
+    # All three words are seen once, so the vocabulary is their shape alone, V = 2 with
+    # the unknown. Unigram (3 + 1/2) / 4 = .875; at the start, bigram (1 + .875) / 2 =
+    # .9375, trigram (1 + .9375) / 2 = .96875, shared by three words and the next one.
+    rare = load("i", {}, fit({}, ["a1 b2 c3"]))
+
+    assert rare.information("z9") == pytest.approx([np.log(4 / 0.96875)])
 
 
 @given(st.text())
