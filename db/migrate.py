@@ -6,19 +6,24 @@
 import sys
 from pathlib import Path
 
+import psycopg
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg import sql
 from sqlalchemy.orm import Session
 
-from db.engine import make_engine
+from db.engine import driver_url, make_engine
 from db.errors import SchemaOutdated
 from db.models import Base
+from db.queries.reader import READER, reader_password
 from db.settings import DatabaseSettings
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
+
+_HAS_ROLE = "SELECT FROM pg_roles WHERE rolname = %s"
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -29,6 +34,7 @@ def upgrade(url: str, revision: str = "head") -> None:
         revision: a revision's name, or `head`.
     """
     command.upgrade(_config(url), revision)
+    _set_reader_password(url)
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -87,6 +93,18 @@ def check(url: str) -> list[str]:
             return [str(found) for found in compare_metadata(context, Base.metadata)]
     finally:
         engine.dispose()
+
+
+def _set_reader_password(url: str) -> None:
+    """Let the reader log in where the server asks for passwords."""
+    secret = reader_password(driver_url(url))
+    if secret is None:
+        return
+    statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
+    plain = driver_url(url).set(drivername="postgresql")
+    with psycopg.connect(plain.render_as_string(hide_password=False)) as connection:
+        if connection.execute(_HAS_ROLE, (READER,)).fetchone() is not None:
+            connection.execute(statement.format(sql.Identifier(READER), secret))
 
 
 def _config(url: str) -> Config:

@@ -11,8 +11,8 @@ from db.models.quality import Residual, RuleStat, VoterStat
 from db.models.record import ApiKey, Cost, Event, Failure
 from db.models.student import Score, Student
 from db.models.text import Text, TextStrata
-from db.models.voter import Voter
 from db.models.vote import Answer, RoundVote, Vote
+from db.models.voter import Voter
 
 __all__ = [
     "Answer",

@@ -1,9 +1,9 @@
 """The declarative base: naming convention, column shorthands."""
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from sqlalchemy import BigInteger, DateTime, Identity, MetaData, func
+from sqlalchemy import BigInteger, DateTime, Identity, MetaData, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
@@ -28,3 +28,5 @@ class Base(DeclarativeBase):
     """Every table of the farm."""
 
     metadata = MetaData(naming_convention=NAMING)
+    # Not VARCHAR: a parameter used as both is one of no type to Postgres.
+    type_annotation_map: ClassVar[dict[Any, Any]] = {str: Text()}

@@ -31,7 +31,7 @@ class VoterStat(Base):
     # Vote codes 0..255 of words that are truly kept, and of those truly dropped.
     keep_codes: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     drop_codes: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
-    # Mean weight in the round's rule; sensitivity and specificity once a rule fits them.
+    # Mean weight in the round's rule; both rates once a rule fits them.
     weight: Mapped[float | None]
     fitted_sensitivity: Mapped[float | None]
     fitted_specificity: Mapped[float | None]

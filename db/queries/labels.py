@@ -1,0 +1,144 @@
+"""Labels, and the integers that every rate of them is made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+
+import numpy as np
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from db.copy import copy_rows
+from kompress.types import Label
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CountKey:
+    """What a row of `label_counts` counts, within a round."""
+
+    source: str
+    kind: str
+    category: str
+    rule_set: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Documents and words, and how many of them were kept."""
+
+    num_documents: int
+    num_words: int
+    num_kept: int
+    num_must_keep: int
+    num_must_keep_kept: int
+
+
+# Little-endian on every machine: the bytes are compared between hosts.
+FLOAT16 = np.dtype("<f2")
+
+_LABEL = {
+    "round_id": "int8",
+    "text_id": "int8",
+    "source": "text",
+    "mean": "bytea",
+    "sd": "bytea",
+}
+_COUNT_KEY = ("round_id", "source", "kind", "category", "rule_set")
+_COUNT = {
+    "round_id": "int8",
+    "source": "text",
+    "kind": "text",
+    "category": "text",
+    "rule_set": "text",
+    "num_documents": "int8",
+    "num_words": "int8",
+    "num_kept": "int8",
+    "num_must_keep": "int8",
+    "num_must_keep_kept": "int8",
+}
+_LOAD = text("""
+    SELECT text_id, mean, sd FROM labels
+    WHERE round_id = :round_id AND source = :source
+      AND (CAST(:text_ids AS bigint[]) IS NULL OR text_id = ANY(:text_ids))
+    ORDER BY text_id
+""")
+_LOAD_COUNTS = text("""
+    SELECT source, kind, category, rule_set, num_documents, num_words, num_kept,
+           num_must_keep, num_must_keep_kept
+    FROM label_counts WHERE round_id = :round_id
+    ORDER BY source, kind, category, rule_set
+""")
+
+
+def store_labels(
+    session: Session, round_id: int, source: str, labels: Mapping[int, Label]
+) -> None:
+    """Store a round's labels of one source, by text id; what exists stays."""
+    copy_rows(
+        session,
+        "labels",
+        _LABEL,
+        [
+            (
+                round_id,
+                text_id,
+                source,
+                label.mean_N.astype(FLOAT16, copy=False).tobytes(),
+                label.sd_N.astype(FLOAT16, copy=False).tobytes(),
+            )
+            for text_id, label in labels.items()
+        ],
+        key=("round_id", "text_id", "source"),
+    )
+
+
+def load_labels(
+    session: Session,
+    round_id: int,
+    source: str,
+    text_ids: Sequence[int] | None = None,
+) -> dict[int, Label]:
+    """Load a round's labels of one source, in the order of text ids.
+
+    Args:
+        session: the session.
+        round_id: the round.
+        source: a name of `kompress.types.LabelSource`.
+        text_ids: only these texts; None for all. Texts without a label are left out.
+    """
+    rows = session.execute(
+        _LOAD,
+        {
+            "round_id": round_id,
+            "source": source,
+            "text_ids": None if text_ids is None else list(text_ids),
+        },
+    )
+    return {
+        row.text_id: Label(
+            np.frombuffer(row.mean, dtype=FLOAT16), np.frombuffer(row.sd, dtype=FLOAT16)
+        )
+        for row in rows
+    }
+
+
+def add_label_counts(
+    session: Session, round_id: int, counts: Mapping[CountKey, Counts]
+) -> None:
+    """Add a shard's integers to those of its round.
+
+    Not repeatable: call it in the transaction that ends the shard's job.
+    """
+    copy_rows(
+        session,
+        "label_counts",
+        _COUNT,
+        [(round_id, *astuple(key), *astuple(count)) for key, count in counts.items()],
+        key=_COUNT_KEY,
+        on_conflict="add",
+    )
+
+
+def load_label_counts(session: Session, round_id: int) -> dict[CountKey, Counts]:
+    """Load a round's integers, in the order of their keys."""
+    rows = session.execute(_LOAD_COUNTS, {"round_id": round_id})
+    return {CountKey(*row[:4]): Counts(*row[4:]) for row in rows}

@@ -1,0 +1,184 @@
+"""What a round selected, and the shards it was cut into."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from db.copy import copy_rows
+from db.errors import Conflict
+from db.queries.corpora import DOCUMENT_COLUMNS, DocumentRow
+from db.queries.jobs import FIRST_CHILD_SHARD
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionRow:
+    """A selected document: why it is there, and its must-keep words so far counted."""
+
+    document_id: int
+    text_id: int
+    kind: str
+    group_id: str
+    role: str
+    random_slice: bool
+    probability: float
+    num_must_keep: int | None
+    num_must_keep_kept: int | None
+
+
+_SELECTION = {
+    "round_id": "int8",
+    "document_id": "int8",
+    "role": "text",
+    "random_slice": "bool",
+    "probability": "float8",
+}
+_SHARD = {"round_id": "int8", "wave": "int4", "shard": "int4", "document_id": "int8"}
+
+_LOAD = text("""
+    SELECT s.document_id, d.text_id, d.kind, d.group_id, s.role, s.random_slice,
+           s.probability, s.num_must_keep, s.num_must_keep_kept
+    FROM selections s JOIN documents d ON d.id = s.document_id
+    WHERE s.round_id = :round_id
+    ORDER BY s.document_id
+""")
+_FROZEN = text("""
+    SELECT shard, array_agg(document_id ORDER BY document_id) AS document_ids
+    FROM shard_documents
+    WHERE round_id = :round_id AND wave = :wave AND shard < :first_child
+    GROUP BY shard ORDER BY shard
+""")
+_LAST_CHILD = text("""
+    SELECT max(shard) FROM shard_documents
+    WHERE round_id = :round_id AND wave = :wave AND shard >= :first_child
+""")
+_DOCUMENTS = text(f"""
+    SELECT {DOCUMENT_COLUMNS}
+    FROM shard_documents s
+    JOIN documents d ON d.id = s.document_id
+    JOIN texts t ON t.id = d.text_id
+    WHERE s.round_id = :round_id AND s.wave = :wave AND s.shard = :shard
+    ORDER BY d.seq
+""")  # noqa: S608  # no input is interpolated
+_SHARDS = text("""
+    SELECT DISTINCT shard FROM shard_documents
+    WHERE round_id = :round_id AND wave = :wave AND shard < :first_child
+    ORDER BY shard
+""")
+_EARLIER = text("""
+    SELECT s.document_id, r.number, s.probability
+    FROM selections s JOIN rounds r ON r.id = s.round_id
+    WHERE r.loop_id = :loop_id AND r.number < :before AND s.role = 'train'
+    ORDER BY s.document_id, r.number
+""")
+
+
+def store_selections(
+    session: Session, round_id: int, rows: Iterable[tuple[int, str, bool, float]]
+) -> None:
+    """Store (document id, role, random_slice, probability) of a round's documents."""
+    copy_rows(
+        session,
+        "selections",
+        _SELECTION,
+        [(round_id, *row) for row in rows],
+        key=("round_id", "document_id"),
+    )
+
+
+def load_selections(session: Session, round_id: int) -> list[SelectionRow]:
+    """Load a round's selection, by document id."""
+    rows = session.execute(_LOAD, {"round_id": round_id})
+    return [SelectionRow(*row) for row in rows]
+
+
+def freeze_shards(
+    session: Session, round_id: int, wave: int, shards: Sequence[Sequence[int]]
+) -> None:
+    """Store which documents each of a wave's shards holds, numbered from 0, for good.
+
+    Args:
+        session: the session.
+        round_id: the round.
+        wave: the wave, from 1.
+        shards: document ids by shard.
+
+    Raises:
+        Conflict: the wave is frozen already, with other boundaries.
+    """
+    wanted = {number: sorted(ids) for number, ids in enumerate(shards) if ids}
+    key = {"round_id": round_id, "wave": wave, "first_child": FIRST_CHILD_SHARD}
+    frozen = {row.shard: row.document_ids for row in session.execute(_FROZEN, key)}
+    if not frozen:
+        _insert(session, round_id, wave, wanted)
+    elif frozen != wanted:
+        raise Conflict(
+            f"wave {wave} of round {round_id} is frozen in {len(frozen)} shards that "
+            f"differ from the {len(wanted)} given; a planned wave keeps its shards"
+        )
+
+
+def add_child_shards(
+    session: Session, round_id: int, wave: int, shards: Sequence[Sequence[int]]
+) -> list[int]:
+    """Store the shards of a bisection beside the frozen ones, under the round's lock.
+
+    Returns:
+        The new shards' numbers, from `FIRST_CHILD_SHARD` on.
+    """
+    key = {"round_id": round_id, "wave": wave, "first_child": FIRST_CHILD_SHARD}
+    last = session.scalar(_LAST_CHILD, key)
+    first = FIRST_CHILD_SHARD if last is None else last + 1
+    children = dict(enumerate(shards, start=first))
+    _insert(session, round_id, wave, children)
+    return list(children)
+
+
+def shard_documents(
+    session: Session, round_id: int, wave: int, shard: int
+) -> list[DocumentRow]:
+    """List the documents of one shard, in the corpus's order."""
+    key = {"round_id": round_id, "wave": wave, "shard": shard}
+    return [DocumentRow(*row) for row in session.execute(_DOCUMENTS, key)]
+
+
+def shards(session: Session, round_id: int, wave: int) -> list[int]:
+    """Number the shards that were frozen for a wave; a bisection's are not counted."""
+    key = {"round_id": round_id, "wave": wave, "first_child": FIRST_CHILD_SHARD}
+    return list(session.scalars(_SHARDS, key))
+
+
+def earlier_probabilities(
+    session: Session, loop_id: int, before: int
+) -> dict[int, dict[int, float]]:
+    """Give the inclusion probabilities of a loop's earlier rounds.
+
+    Args:
+        session: the session.
+        loop_id: the loop.
+        before: rounds with this number or a greater one are left out.
+
+    Returns:
+        By document id: probability by round number, of the rounds that trained on it.
+    """
+    found: dict[int, dict[int, float]] = {}
+    for row in session.execute(_EARLIER, {"loop_id": loop_id, "before": before}):
+        found.setdefault(row.document_id, {})[row.number] = row.probability
+    return found
+
+
+def _insert(
+    session: Session, round_id: int, wave: int, shards: Mapping[int, Sequence[int]]
+) -> None:
+    copy_rows(
+        session,
+        "shard_documents",
+        _SHARD,
+        [
+            (round_id, wave, shard, document_id)
+            for shard, document_ids in shards.items()
+            for document_id in document_ids
+        ],
+        key=("round_id", "wave", "shard", "document_id"),
+    )

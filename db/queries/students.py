@@ -1,0 +1,111 @@
+"""Students: trained checkpoints, unique by round, recipe, seed and fold."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from db.errors import Conflict, NotFound
+from db.models import Loop, Round, Student
+
+MAIN_FOLD = -1
+
+
+@dataclass(frozen=True, slots=True)
+class NewStudent:
+    """A trained student to store.
+
+    Attributes:
+        round_id: its round, None for an imported one.
+        recipe: the recipe's name.
+        seed: the training seed.
+        label_source: the labels it was trained on.
+        artifact_hash: content hash of its checkpoint in the artifact store.
+        checkpoint_id: the id that people see.
+        manifest_hash: content hash of its training manifest.
+        trained_text_ids: texts it saw itself; its ancestors saw theirs.
+        num_steps: optimiser steps.
+        num_tokens: real tokens trained on.
+        fold: the fold left out, `MAIN_FOLD` for the main student.
+        parent_id: the student its training started from.
+        recipe_config: the resolved recipe.
+    """
+
+    round_id: int | None
+    recipe: str
+    seed: int
+    label_source: str
+    artifact_hash: str
+    checkpoint_id: str
+    manifest_hash: str
+    trained_text_ids: Sequence[int]
+    num_steps: int
+    num_tokens: int
+    fold: int = MAIN_FOLD
+    parent_id: int | None = None
+    recipe_config: dict[str, Any] = field(default_factory=dict)
+
+
+def store_student(session: Session, student: NewStudent) -> int:
+    """Store a student, or find the one that is there, and give its id.
+
+    Raises:
+        Conflict: another checkpoint holds this round, recipe, seed and fold.
+    """
+    values = asdict(student) | {
+        "trained_text_ids": sorted(set(student.trained_text_ids))
+    }
+    added = session.scalar(
+        insert(Student).values(**values).on_conflict_do_nothing().returning(Student.id)
+    )
+    if added is not None:
+        return int(added)
+    found = session.scalars(
+        select(Student).where(
+            Student.round_id == student.round_id,
+            Student.recipe == student.recipe,
+            Student.seed == student.seed,
+            Student.fold == student.fold,
+        )
+    ).one()
+    if found.artifact_hash != student.artifact_hash:
+        raise Conflict(
+            f"student {found.id} (recipe {found.recipe}, seed {found.seed}, fold "
+            f"{found.fold}) holds checkpoint {found.artifact_hash[:12]}, not "
+            f"{student.artifact_hash[:12]}; train another seed or recipe"
+        )
+    return found.id
+
+
+def get_student(session: Session, student_id: int) -> Student:
+    """Find a student by id.
+
+    Raises:
+        NotFound: no student has that id.
+    """
+    student = session.get(Student, student_id)
+    if student is None:
+        raise NotFound(f"no student has id {student_id}; see `farm student list`")
+    return student
+
+
+def list_students(session: Session, loop: str | None = None) -> list[Student]:
+    """List students by id, of one loop (by name) or of all, imported ones included."""
+    query = select(Student).order_by(Student.id)
+    if loop is not None:
+        query = (
+            query.join(Round, Round.id == Student.round_id)
+            .join(Loop, Loop.id == Round.loop_id)
+            .where(Loop.name == loop)
+        )
+    return list(session.scalars(query))
+
+
+def round_students(session: Session, round_id: int) -> list[Student]:
+    """List a round's students, main ones first, then by fold, recipe and seed."""
+    query = select(Student).where(Student.round_id == round_id)
+    order = (Student.fold, Student.recipe, Student.seed)
+    return list(session.scalars(query.order_by(*order)))

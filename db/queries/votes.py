@@ -1,0 +1,157 @@
+"""Votes: immutable rows, and which of them a round used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from psycopg import sql
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from db.copy import psycopg_connection, staged_rows
+from kompress.types import CodeArray, Vote
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRow:
+    """A stored vote; `codes_N` is one byte a word, see `kompress.types`."""
+
+    voter_id: int
+    voter: str
+    replicate: int
+    num_samples: int
+    codes_N: CodeArray
+
+
+_VOTE = {
+    "text_id": "int8",
+    "voter_id": "int8",
+    "replicate": "int4",
+    "num_samples": "int4",
+    "codes": "bytea",
+}
+_INSERT = """
+    INSERT INTO votes (text_id, voter_id, replicate, num_samples, codes)
+    SELECT text_id, voter_id, replicate, num_samples, codes FROM {staging}
+    ORDER BY text_id, voter_id, replicate
+    ON CONFLICT (text_id, voter_id, replicate) DO NOTHING
+"""
+_LINK_STAGED = """
+    INSERT INTO round_votes (round_id, vote_id)
+    SELECT {round_id}, votes.id
+    FROM {staging} JOIN votes USING (text_id, voter_id, replicate)
+    ORDER BY votes.id
+    ON CONFLICT (round_id, vote_id) DO NOTHING
+"""
+_LINK = text("""
+    WITH found AS (
+        SELECT id, text_id, replicate FROM votes
+        WHERE text_id = ANY(:text_ids) AND voter_id = :voter_id
+          AND replicate < :num_replicates
+    ), linked AS (
+        INSERT INTO round_votes (round_id, vote_id)
+        SELECT :round_id, id FROM found ORDER BY id
+        ON CONFLICT (round_id, vote_id) DO NOTHING
+    )
+    SELECT text_id, replicate FROM found
+""")
+_KNOWN = text("""
+    SELECT text_id, replicate FROM votes
+    WHERE voter_id = :voter_id AND text_id = ANY(:text_ids)
+""")
+_LOAD = text("""
+    SELECT v.text_id, v.voter_id, n.name, v.replicate, v.num_samples, v.codes
+    FROM votes v
+    JOIN round_votes rv ON rv.vote_id = v.id AND rv.round_id = :round_id
+    JOIN voters n ON n.id = v.voter_id
+    WHERE v.text_id = ANY(:text_ids)
+    ORDER BY v.text_id, n.name COLLATE "C", v.voter_id, v.replicate
+""")
+
+
+def store_votes(
+    session: Session,
+    round_id: int,
+    voter_id: int,
+    rows: Sequence[tuple[int, int, Vote]],
+) -> None:
+    """Store a voter's votes and link them to the round; what exists is only linked.
+
+    Args:
+        session: the session.
+        round_id: the round that uses the votes.
+        voter_id: whose votes they are.
+        rows: (text id, replicate, vote) each, in any order.
+    """
+    staged = (
+        (text_id, voter_id, replicate, vote.num_samples, vote.codes_N.tobytes())
+        for text_id, replicate, vote in rows
+    )
+    cursor = psycopg_connection(session).cursor()
+    with staged_rows(session, _VOTE, staged) as staging, cursor:
+        # Fresh temporary tables have no statistics: guessed sizes would pick a plan
+        # that reads every vote.
+        cursor.execute(sql.SQL("ANALYZE {}").format(staging))
+        cursor.execute(sql.SQL(_INSERT).format(staging=staging))
+        cursor.execute(
+            sql.SQL(_LINK_STAGED).format(
+                staging=staging, round_id=sql.Literal(round_id)
+            )
+        )
+
+
+def known_votes(
+    session: Session, voter_id: int, text_ids: Sequence[int]
+) -> set[tuple[int, int]]:
+    """Name the (text id, replicate) that a voter has voted on, in whatever round."""
+    wanted = {"voter_id": voter_id, "text_ids": list(text_ids)}
+    return {(row.text_id, row.replicate) for row in session.execute(_KNOWN, wanted)}
+
+
+def link_votes(
+    session: Session,
+    round_id: int,
+    voter_id: int,
+    text_ids: Sequence[int],
+    num_replicates: int,
+) -> set[tuple[int, int]]:
+    """Link a voter's stored votes to a round, so that nothing is asked twice.
+
+    Args:
+        session: the session.
+        round_id: the round that uses the votes.
+        voter_id: whose votes they are.
+        text_ids: the texts that the round wants votes on.
+        num_replicates: replicates 0 … num_replicates − 1 are wanted.
+
+    Returns:
+        (text id, replicate) of every vote that was there.
+    """
+    rows = session.execute(
+        _LINK,
+        {
+            "round_id": round_id,
+            "voter_id": voter_id,
+            "text_ids": list(text_ids),
+            "num_replicates": num_replicates,
+        },
+    )
+    return {(text_id, replicate) for text_id, replicate in rows}
+
+
+def load_round_votes(
+    session: Session, round_id: int, text_ids: Sequence[int]
+) -> dict[int, list[VoteRow]]:
+    """Load the votes that a round used, by text.
+
+    Returns:
+        Votes by text id, each list ordered by voter name, voter id and replicate;
+        texts without a vote are left out.
+    """
+    found: dict[int, list[VoteRow]] = {}
+    rows = session.execute(_LOAD, {"round_id": round_id, "text_ids": list(text_ids)})
+    for text_id, voter_id, voter, replicate, num_samples, codes in rows:
+        codes_N = np.frombuffer(codes, dtype=np.uint8)
+        row = VoteRow(voter_id, voter, replicate, num_samples, codes_N)
+        found.setdefault(text_id, []).append(row)
+    return found
