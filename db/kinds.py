@@ -5,7 +5,9 @@
 STAGES = (
     "select",
     "teach",
+    "escalate",
     "aggregate",
+    "judge",
     "self_label",
     "train",
     "evaluate",
@@ -23,7 +25,9 @@ TEACH = "teach."
 
 _QUEUES = {
     "select": CONTROL,
+    "escalate": CONTROL,
     "aggregate": CPU,
+    "judge": CPU,
     "self_label": TRAIN,
     "train": TRAIN,
     "evaluate": TRAIN,

@@ -173,8 +173,16 @@ class LoopConfig(_Frozen):
 
     @model_validator(mode="after")
     def _check_rounds(self) -> "LoopConfig":
-        for number in range(1, len(self.rounds) + 1):
-            self.resolve(number)
+        for number in range(1, max(1, len(self.rounds)) + 1):
+            try:
+                config = self.resolve(number)
+            except InvalidConfig as error:
+                raise ValueError(f"round {number}: {error}") from error
+            if number == 1 and config.label_source == "self_label":
+                raise ValueError(
+                    "round 1 has label_source 'self_label', but no student exists "
+                    "before it; start with silver, corrected or consensus"
+                )
         return self
 
     def resolve(self, number: int) -> RoundConfig:
@@ -203,8 +211,9 @@ def parse_config(model: type[C], data: dict[str, Any]) -> C:
         return model.model_validate(data)
     except ValidationError as error:
         lines = [
-            f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}; "
-            f"found {e['input']!r:.80}"
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']}; found {e['input']!r:.80}"
+            if e["loc"]
+            else e["msg"].removeprefix("Value error, ")
             for e in error.errors(include_url=False)
         ]
         raise InvalidConfig("\n".join(lines)) from error
@@ -215,6 +224,8 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _merge(old, value) if both else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
     return merged

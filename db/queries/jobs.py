@@ -154,6 +154,22 @@ _RETRY = text("""
     WHERE id = :job_id AND status = 'failed'
 """)
 
+_PARK = text("""
+    UPDATE jobs SET status = 'failed', last_error = :error WHERE id = :job_id
+""")
+
+_SPLIT = text("""
+    UPDATE jobs SET status = 'split', finished_at = clock_timestamp(),
+                    lease_until = NULL
+    WHERE id = :job_id
+""")
+
+_GET = text(f"""
+    SELECT {_JOB}
+    FROM jobs j JOIN rounds r ON r.id = j.round_id JOIN loops l ON l.id = r.loop_id
+    WHERE j.id = :job_id
+""")  # noqa: S608  # no input is interpolated
+
 _LIST = text("""
     SELECT j.id, l.name AS loop, r.number AS round, j.stage, j.wave, j.voter, j.shard,
            j.queue, j.status, j.attempt, j.worker, j.num_errors, j.num_lost_leases,
@@ -286,6 +302,28 @@ def fail(session: Session, job: JobRow, error: str, *, park: bool) -> None:
         LeaseLost: another attempt owns the job.
     """
     _end(session, _FAIL, job, error=error, park=park, max_errors=MAX_ERRORS)
+
+
+def park(session: Session, job_id: int, error: str) -> None:
+    """Park a job that no attempt owns as `failed`, with what to do about it."""
+    session.execute(_PARK, {"job_id": job_id, "error": error})
+
+
+def mark_split(session: Session, job_id: int) -> None:
+    """End a job whose documents went elsewhere: to child shards, or to `failures`."""
+    session.execute(_SPLIT, {"job_id": job_id})
+
+
+def get_job(session: Session, job_id: int) -> JobRow:
+    """Read a job, whatever its status.
+
+    Raises:
+        NotFound: no job has that id.
+    """
+    row = session.execute(_GET, {"job_id": job_id}).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"no job has id {job_id}; `farm job list` lists them")
+    return JobRow(**row)
 
 
 def retry(session: Session, job_id: int) -> None:

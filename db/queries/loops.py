@@ -14,8 +14,8 @@ from db.queries.jobs import JobSpec
 
 
 @dataclass(frozen=True, slots=True)
-class LockedRound:
-    """A round whose row this transaction holds."""
+class RoundRow:
+    """A round with what it needs of its loop."""
 
     id: int
     loop_id: int
@@ -25,17 +25,20 @@ class LockedRound:
     wave: int
     open_jobs: int
     config: dict[str, Any]
+    decisions: dict[str, Any]
     loop_config: dict[str, Any]
     corpus_id: int
     corpus_seq: int
 
 
-_LOCK_ROUND = text("""
+_READ = """
     SELECT r.id, r.loop_id, r.number, r.status, r.stage, r.wave, r.open_jobs, r.config,
-           l.config AS loop_config, l.corpus_id, l.corpus_seq
+           r.decisions, l.config AS loop_config, l.corpus_id, l.corpus_seq
     FROM rounds r JOIN loops l ON l.id = r.loop_id
-    WHERE r.id = :round_id FOR UPDATE OF r
-""")
+    WHERE r.id = :round_id
+"""
+_READ_ROUND = text(_READ)
+_LOCK_ROUND = text(_READ + " FOR UPDATE OF r")
 _COUNT_OPEN = text("""
     SELECT count(*) FROM jobs
     WHERE round_id = :round_id AND stage = :stage AND wave = :wave
@@ -111,7 +114,7 @@ def get_loop(session: Session, name_or_id: str | int) -> Loop:
         NotFound: there is none; the message lists the newest names.
     """
     loop = session.scalar(select(Loop).where(Loop.name == str(name_or_id)))
-    if loop is None and str(name_or_id).isdigit():
+    if loop is None and str(name_or_id).isdecimal():
         loop = session.get(Loop, int(name_or_id))
     if loop is None:
         known = session.scalars(select(Loop.name).order_by(Loop.id.desc()).limit(10))
@@ -119,6 +122,18 @@ def get_loop(session: Session, name_or_id: str | int) -> Loop:
             f"no loop is called {name_or_id!r}; the newest are {known.all()}"
         )
     return loop
+
+
+def corpus_of(session: Session, loop: Loop) -> Corpus:
+    """Give the corpus that a loop is pinned to."""
+    return session.get_one(Corpus, loop.corpus_id)
+
+
+def place_of(session: Session, round_id: int) -> tuple[str, int]:
+    """Give the name of a round's loop, and the round's number in it."""
+    query = select(Loop.name, Round.number).join(Round, Round.loop_id == Loop.id)
+    row = session.execute(query.where(Round.id == round_id)).one()
+    return row.name, row.number
 
 
 def list_loops(session: Session) -> Sequence[Loop]:
@@ -168,13 +183,54 @@ def set_status(session: Session, loop_id: int, status: str) -> None:
     session.flush()
 
 
-def lock_round(session: Session, round_id: int) -> LockedRound:
+def reopen_loop(session: Session, loop_id: int) -> int:
+    """Let a loop without an open round run again; returns its next round's number.
+
+    Raises:
+        Conflict: the loop is paused or cancelled, or a round of it is open.
+    """
+    loop = session.get_one(Loop, loop_id, with_for_update=True, populate_existing=True)
+    if loop.status not in ("running", "stopped"):
+        fix = "resume it first" if loop.status == "paused" else "start another one"
+        raise Conflict(f"loop {loop.name!r} is {loop.status}; {fix}")
+    rounds = rounds_of(session, loop_id)
+    if open_numbers := [row.number for row in rounds if row.status == "running"]:
+        raise Conflict(
+            f"round {open_numbers[0]} of loop {loop.name!r} is still running; wait for "
+            "its end, or cancel the loop"
+        )
+    loop.status, loop.stop_reason, loop.finished_at = "running", "", None
+    session.flush()
+    return max((row.number for row in rounds), default=0) + 1
+
+
+def read_round(session: Session, round_id: int) -> RoundRow:
+    """Read a round without locking it."""
+    row = session.execute(_READ_ROUND, {"round_id": round_id}).mappings().one()
+    return RoundRow(**row)
+
+
+def previous_round(session: Session, loop_id: int, number: int) -> int | None:
+    """Give the id of the newest finished round of the loop before `number`."""
+    return session.scalar(
+        select(Round.id)
+        .where(
+            Round.loop_id == loop_id,
+            Round.number < number,
+            Round.status == "finished",
+        )
+        .order_by(Round.number.desc())
+        .limit(1)
+    )
+
+
+def lock_round(session: Session, round_id: int) -> RoundRow:
     """Hold a round's row until the transaction ends; lock it last."""
     row = session.execute(_LOCK_ROUND, {"round_id": round_id}).mappings().one()
-    return LockedRound(**row)
+    return RoundRow(**row)
 
 
-def count_open_jobs(session: Session, held: LockedRound) -> int:
+def count_open_jobs(session: Session, held: RoundRow) -> int:
     """Count the jobs of the round's stage and wave that have not ended."""
     values = {"round_id": held.id, "stage": held.stage, "wave": held.wave}
     return int(session.execute(_COUNT_OPEN, values).scalar_one())

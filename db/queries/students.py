@@ -109,3 +109,24 @@ def round_students(session: Session, round_id: int) -> list[Student]:
     query = select(Student).where(Student.round_id == round_id)
     order = (Student.fold, Student.recipe, Student.seed)
     return list(session.scalars(query.order_by(*order)))
+
+
+def main_students(
+    session: Session, loop_id: int, *, before_round: int | None = None
+) -> list[Student]:
+    """List a loop's main students in the order of their rounds.
+
+    Args:
+        session: the session.
+        loop_id: the loop.
+        before_round: only of rounds with a smaller number; None for all.
+    """
+    query = (
+        select(Student)
+        .join(Round, Round.id == Student.round_id)
+        .where(Round.loop_id == loop_id, Student.fold == MAIN_FOLD)
+        .order_by(Round.number, Student.id)
+    )
+    if before_round is not None:
+        query = query.where(Round.number < before_round)
+    return list(session.scalars(query))

@@ -62,6 +62,7 @@ _STRATA_KEY = ("text_id", "rule_set", "rule_version", "split_version")
 _IDS = text("SELECT sha256, id FROM texts WHERE sha256 = ANY(:digests)")
 _CONTENT = text("SELECT id, content FROM texts WHERE id = ANY(:text_ids)")
 # Versions end in a number: the longer is the newer, then the greater.
+_HASHES = text("SELECT id, sha256 FROM texts WHERE id = ANY(:text_ids)")
 _CODES = text("""
     SELECT DISTINCT ON (text_id) text_id, codes FROM text_strata
     WHERE text_id = ANY(:text_ids) AND rule_set = :rule_set
@@ -114,6 +115,12 @@ def load_texts(session: Session, text_ids: Sequence[int]) -> dict[int, str]:
     """Load contents by id; ids without a row (forgotten texts) are left out."""
     rows = session.execute(_CONTENT, {"text_ids": list(text_ids)})
     return {row.id: row.content for row in rows}
+
+
+def load_hashes(session: Session, text_ids: Sequence[int]) -> dict[int, bytes]:
+    """Load SHA-256 digests by id; ids without a row are left out."""
+    rows = session.execute(_HASHES, {"text_ids": list(text_ids)})
+    return {row.id: bytes(row.sha256) for row in rows}
 
 
 def load_strata(

@@ -1,0 +1,60 @@
+# Every target sets up what it needs; a second call starts at once.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# A folder of wheels that pip is told of is uv's too: torch comes from it if it is there.
+FIND_LINKS := $(foreach place,$(PIP_FIND_LINKS),--find-links $(place))
+
+.PHONY: demo test check bench up setup lock chaos coverage test-images clean help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+
+setup: $(READY) ## virtual environment with the pinned dependencies
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "found $$($(PYTHON) --version); expected Python >= 3.11; set PYTHON=python3.x"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(shell grep '^uv==' requirements/uv.txt)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(FIND_LINKS) -r requirements/dev.txt
+	@echo "$(CURDIR)" > $$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/kompress_farm.pth
+	@printf '#!/bin/sh\nexec "%s" -m api.cli "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/farm && chmod +x $(BIN)/farm
+	@touch $@
+
+demo: $(READY) ## three rounds of labeling and training through real Celery workers
+	@$(BIN)/farm demo $(if $(JSON),--json $(JSON))
+
+up: $(READY) ## an embedded stack that keeps running; prints its URLs
+	@$(BIN)/farm up
+
+check: $(READY) ## linters, types, import contracts, schema against models
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m db.migrate check
+
+test: check ## all checks and tests, with coverage of kompress, db and worker
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q -m "not chaos" $(ARGS)
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90
+
+chaos: $(READY) ## the long fault run
+	@$(BIN)/python -m pytest -q -m chaos tests/end_to_end $(ARGS)
+
+bench: $(READY) ## the figures of docs/log.md
+	@$(BIN)/python -m benchmarks
+
+test-images: $(READY) ## build the images without an engine and start their commands
+	@$(BIN)/python -m pytest -q -m images tests/docker
+
+lock: $(READY) ## pin every version again
+	@$(BIN)/uv pip compile --quiet --no-header --no-annotate $(FIND_LINKS) requirements/base.in -o requirements/base.txt
+	@$(BIN)/uv pip compile --quiet --no-header --no-annotate $(FIND_LINKS) requirements/dev.in -o requirements/dev.txt
+	@sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements/base.txt requirements/dev.txt
+
+clean: ## remove the virtual environment, caches and embedded services' data
+	@rm -rf $(VENV) .farm .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -1,0 +1,158 @@
+"""The rules of the house, as tests."""
+
+import ast
+import hashlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from db.kinds import STAGES, queue_of, task_name
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ["kompress", "db", "worker", "api"]
+MODULES = sorted(
+    path
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+    if path.name != "__init__.py"
+)
+FILES = sorted(
+    path
+    for folder in [*PACKAGES, "tests", "migrations", "benchmarks", "docker"]
+    for path in (ROOT / folder).rglob("*.py")
+)
+
+
+def ids(path):
+    return str(path.relative_to(ROOT))
+
+
+def test_no_file_is_longer_than_400_lines():
+    long = {ids(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 400}
+
+    assert long == {}
+
+
+def test_every_test_file_mirrors_a_module():
+    orphans = [
+        ids(test)
+        for package in PACKAGES
+        for test in (ROOT / "tests" / package).rglob("test_*.py")
+        if not any(
+            (ROOT / test.relative_to(ROOT / "tests").with_name(name)).exists()
+            for name in (test.name[5:], test.name[5:-3], test.name[5:-3] + "_v01.sql")
+        )
+    ]
+
+    assert orphans == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["db", "api"])
+def test_a_light_process_does_not_load_torch(package):
+    code = (
+        f"import pkgutil, sys, {package} as p\n"
+        f"for m in pkgutil.walk_packages(p.__path__, '{package}.'):\n"
+        "    if not m.name.endswith('__main__'): __import__(m.name)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+
+    process = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT)
+
+    assert process.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_worker_without_a_model_does_not_load_torch():
+    code = (
+        "import sys\n"
+        "for name in ('select', 'teach', 'escalate', 'aggregate', 'judge'):\n"
+        "    __import__('worker.stages.' + name)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+
+    process = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT)
+
+    assert process.returncode == 0
+
+
+def test_tests_have_no_init_files():
+    # tests/db/__init__.py would make `import db` find the tests.
+    assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_sql_is_written_only_in_db(path):
+    if path.relative_to(ROOT).parts[0] == "db":
+        return
+    names = {
+        alias.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("sqlalchemy")
+        for alias in node.names
+    }
+
+    assert names <= {
+        "Session",
+        "Engine",
+        "sessionmaker",
+        "DBAPIError",
+        "InterfaceError",
+        "OperationalError",
+    }
+
+
+def test_nothing_commits_but_the_session_factory():
+    assert [ids(p) for p in MODULES if ".commit(" in p.read_text()] == []
+
+
+def test_every_stage_has_a_queue_a_module_and_a_task_name():
+    for stage in STAGES:
+        assert queue_of(stage, "salience")
+        assert task_name(stage).startswith("farm.")
+        assert (ROOT / "worker" / "stages" / f"{stage}.py").exists()
+
+
+def test_no_module_is_a_drawer():
+    names = {"utils.py", "helpers.py", "common.py", "misc.py"}
+
+    assert [ids(p) for p in FILES if p.name in names] == []
+
+
+def test_nothing_is_pickled_and_no_shell_string_is_run():
+    banned = re.compile(r"import pickle|pickle\.load|shell=True|os\.system\(")
+    own = Path(__file__)
+
+    assert [ids(p) for p in FILES if p != own and banned.search(p.read_text())] == []
+
+
+def test_every_public_function_of_kompress_has_a_docstring_with_its_source():
+    missing = []
+    for path in MODULES:
+        if path.relative_to(ROOT).parts[0] != "kompress":
+            continue
+        for node in ast.parse(path.read_text()).body:
+            public = isinstance(node, ast.FunctionDef) and node.name[0] != "_"
+            if public and not ast.get_docstring(node):
+                missing.append(f"{ids(path)}:{node.name}")
+
+    assert missing == []
+
+
+def test_released_sql_files_have_not_changed():
+    """A view or function that a migration has used is never edited: add _v02."""
+    released = dict(
+        reversed(line.split())
+        for line in (ROOT / "tests" / "released_sql.txt").read_text().splitlines()
+    )
+    found = {
+        ids(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in ("views", "functions")
+        for path in (ROOT / "db" / folder).glob("*.sql")
+    }
+
+    assert found == released

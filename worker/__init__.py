@@ -1,0 +1,1 @@
+"""Celery workers: hints in, fenced effects out. The truth is the `jobs` row."""

@@ -1,0 +1,29 @@
+"""Students between the artifact store and memory. Importing this imports torch."""
+
+import tempfile
+from pathlib import Path
+
+from kompress.students import Student, load
+from kompress.students.checkpoint import pack, unpack
+from worker.runtime import Runtime
+
+
+def load_student(runtime: Runtime, artifact_hash: str) -> Student:
+    """Load a student once per process; its content hash is verified.
+
+    Raises:
+        ArtifactError: the checkpoint is not in the store, or was altered there.
+        InvalidCheckpoint: it is in the store, but is not a whole student.
+    """
+
+    def make() -> Student:
+        with tempfile.TemporaryDirectory() as folder:
+            unpack(runtime.artifacts.get(artifact_hash), Path(folder))
+            return load(Path(folder))
+
+    return runtime.resident(f"student {artifact_hash}", make)
+
+
+def save_student(runtime: Runtime, folder: Path) -> str:
+    """Put a checkpoint folder into the store and return its hash."""
+    return runtime.artifacts.put(pack(folder))

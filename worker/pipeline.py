@@ -1,0 +1,151 @@
+"""What comes after what in a round: a pure plan, and its one transaction.
+
+select -> teach wave 1 [-> escalate -> teach wave 2 …] -> aggregate -> judge
+       -> self_label -> train -> evaluate -> residuals -> conclude
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from db.queries import loops, selections
+from db.queries.jobs import JobSpec
+from kompress.config import LoopConfig, RoundConfig, parse_config
+
+DEADLINE_S = {"train": 6 * 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class RoundState:
+    """All that the plan depends on.
+
+    Attributes:
+        stage: the stage that has just ended, with its wave.
+        config: the round's resolved config.
+        shards: shard numbers by teaching wave, as frozen.
+        is_last: no round can follow, so residuals would aim nothing.
+    """
+
+    stage: str
+    wave: int
+    config: RoundConfig
+    shards: Mapping[int, tuple[int, ...]]
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The stage to open next, and its jobs (never none)."""
+
+    stage: str
+    wave: int
+    jobs: tuple[JobSpec, ...]
+
+
+def last_wave(config: RoundConfig) -> int:
+    """Give the number of teaching waves."""
+    return max(voter.wave for voter in config.voters)
+
+
+def shard_wave(stage: str, wave: int) -> int:
+    """Give the wave whose frozen shards a job's shard number refers to.
+
+    Teaching has a map per wave; every other stage works on the first wave's, which
+    holds all documents of the round.
+    """
+    return wave if stage == "teach" else 1
+
+
+def next_jobs(state: RoundState) -> Step | None:
+    """Plan the step after the one that ended; None after `conclude`.
+
+    A step without jobs (a wave without documents, no folds) is passed over.
+    """
+    stage, wave = state.stage, state.wave
+    while True:
+        following = _following(stage, wave, state)
+        if following is None:
+            return None
+        stage, wave = following
+        jobs = _jobs(stage, wave, state)
+        if jobs:
+            return Step(stage, wave, tuple(jobs))
+
+
+def advance(session: Session, round_id: int, *, num_finished: int) -> None:
+    """Count down under the round's lock and open the next step at zero.
+
+    Args:
+        num_finished: jobs that this transaction ended; 0 recounts from the rows, as
+            the relay does for every running round.
+    """
+    held = loops.lock_round(session, round_id)
+    if held.status != "running":
+        return
+    if num_finished:
+        open_jobs = held.open_jobs - num_finished
+    else:
+        open_jobs = loops.count_open_jobs(session, held)
+    if open_jobs > 0:
+        if open_jobs != held.open_jobs:
+            loops.set_open_jobs(session, round_id, open_jobs)
+        return
+    config = parse_config(RoundConfig, held.config)
+    stop = parse_config(LoopConfig, held.loop_config).stop
+    state = RoundState(
+        stage=held.stage,
+        wave=held.wave,
+        config=config,
+        shards={
+            wave: tuple(selections.shards(session, round_id, wave))
+            for wave in range(1, last_wave(config) + 1)
+        },
+        is_last=held.number >= stop.max_rounds,
+    )
+    step = next_jobs(state)
+    if step is None:
+        loops.set_open_jobs(session, round_id, 0)
+    else:
+        loops.open_stage(session, round_id, step.stage, step.wave, step.jobs)
+
+
+def _following(stage: str, wave: int, state: RoundState) -> tuple[str, int] | None:
+    """Name the step after this one, whether or not it has jobs."""
+    if stage == "teach" and wave < last_wave(state.config):
+        return ("escalate", wave)
+    if stage == "escalate":
+        return ("teach", wave + 1)
+    chain = ["aggregate", "judge", "self_label", "train", "evaluate", "residuals"]
+    after = dict(zip(["teach", *chain], [*chain, "conclude"], strict=True))
+    if stage == "select":
+        return ("teach", 1)
+    return (after[stage], 0) if stage in after else None
+
+
+def _jobs(stage: str, wave: int, state: RoundState) -> list[JobSpec]:
+    """List the jobs of a step; none where the round has no use for it."""
+    config = state.config
+    if stage == "teach":
+        return [
+            JobSpec("teach", wave, voter.name, shard)
+            for voter in config.voters
+            if voter.wave == wave
+            for shard in state.shards.get(wave, ())
+        ]
+    shards = {
+        "aggregate": state.shards.get(1, ()),
+        "self_label": state.shards.get(1, ())
+        if config.label_source == "self_label"
+        else (),
+        # Shard 0 is the main student; shard f leaves out fold f - 1.
+        "train": range(config.folds + 1),
+        "evaluate": range(len(config.evaluation.suites)),
+        "residuals": state.shards.get(1, ())
+        if config.folds and not state.is_last
+        else (),
+    }
+    return [
+        JobSpec(stage, wave, "", shard, deadline_s=DEADLINE_S.get(stage, 3600))
+        for shard in shards.get(stage, (0,))
+    ]

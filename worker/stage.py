@@ -1,0 +1,178 @@
+"""The shape of all work: load, compute, store. No transaction is open in compute.
+
+    claim -> load -> compute (heartbeat beside it) -> store + finish + next jobs
+
+The last three are one transaction, fenced by the attempt: a job's effects are stored
+once, whoever else believes to own it.
+"""
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+from db.errors import LeaseLost
+from db.queries import jobs, records
+from db.queries.jobs import JobRow
+from kompress.errors import KompressError
+from worker.errors import Interrupted
+from worker.heartbeat import Heartbeat
+from worker.pipeline import advance
+from worker.runtime import Runtime
+
+LOGGER = logging.getLogger(__name__)
+# How long a finished computation waits for a database that restarts.
+STORE_PATIENCE_S = 60.0
+
+Inputs = TypeVar("Inputs")
+Outputs = TypeVar("Outputs")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Generic[Inputs, Outputs]):
+    """Three plain functions; mypy checks that each one fits the next.
+
+    Attributes:
+        load: SELECTs; no row of it is locked.
+        compute: kompress; no session open, progress through the heartbeat.
+        store: ordered INSERT … DO NOTHING; safe to repeat.
+    """
+
+    load: Callable[[Session, JobRow], Inputs]
+    compute: Callable[[Runtime, Inputs, Heartbeat], Outputs]
+    store: Callable[[Session, JobRow, Outputs], None]
+
+
+def run_stage(
+    stage: Stage[Inputs, Outputs], runtime: Runtime, job_id: int
+) -> JobRow | None:
+    """Run one job of a stage; None if there was nothing to claim.
+
+    Whatever goes wrong is recorded on the job's row, so nothing is raised for it: a
+    lost lease stores nothing, an interruption hands the job back, an error counts.
+    """
+    with runtime.sessions.begin() as session:
+        job = jobs.claim(
+            session,
+            job_id,
+            worker=runtime.worker,
+            lease_s=runtime.settings.lease_s,
+        )
+    if job is None:
+        return None
+    started = time.monotonic()
+    try:
+        with Heartbeat(runtime, job) as heartbeat:
+            with runtime.sessions() as session:
+                inputs = stage.load(session, job)
+            outputs = stage.compute(runtime, inputs, heartbeat)
+            _store(stage, runtime, job, outputs, started)
+    except LeaseLost as lost:
+        LOGGER.warning("%s: %s; nothing was stored", job.title, lost)
+    except Interrupted as reason:
+        LOGGER.info("%s is handed back: %s", job.title, reason)
+        _end(runtime, job, lambda session: jobs.release(session, job), started)
+    except Exception as error:  # noqa: BLE001  # every error ends on the job's row
+        _fail(runtime, job, error, started)
+    return job
+
+
+def _store(
+    stage: Stage[Inputs, Outputs],
+    runtime: Runtime,
+    job: JobRow,
+    outputs: Outputs,
+    started: float,
+) -> None:
+    """Store, finish and plan in one transaction."""
+
+    def write(session: Session) -> None:
+        jobs.fence(session, job)
+        stage.store(session, job, outputs)
+        seconds = time.monotonic() - started
+        _add_costs(session, runtime, job, seconds, useful=seconds)
+        jobs.mark_done(session, job)
+        advance(session, job.round_id, num_finished=1)
+
+    _transact(runtime, job, write)
+
+
+def _fail(runtime: Runtime, job: JobRow, error: Exception, started: float) -> None:
+    """Count an error; what kompress refuses will not mend itself, so it parks."""
+    LOGGER.error("%s failed: %s", job.title, error)
+    report = "".join(traceback.format_exception(error))
+    park = isinstance(error, KompressError)
+
+    def write(session: Session) -> None:
+        if isinstance(error, DBAPIError) and _is_outage(error):
+            jobs.release(session, job, delay_s=1.0)
+            return
+        jobs.fail(session, job, report, park=park)
+        records.add_event(
+            session,
+            runtime.worker,
+            "job_failed",
+            loop_id=job.loop_id,
+            round_id=job.round_id,
+            job_id=job.id,
+            detail={"error": f"{type(error).__name__}: {error}"[:2000]},
+        )
+
+    _end(runtime, job, write, started)
+
+
+def _end(
+    runtime: Runtime, job: JobRow, write: Callable[[Session], None], started: float
+) -> None:
+    """End an attempt without effects; if even that fails, the lease runs out."""
+
+    def write_with_costs(session: Session) -> None:
+        write(session)
+        _add_costs(session, runtime, job, time.monotonic() - started, useful=0.0)
+
+    try:
+        _transact(runtime, job, write_with_costs)
+    except (LeaseLost, DBAPIError) as error:
+        LOGGER.warning("%s: its lease will run out: %s", job.title, error)
+
+
+def _transact(runtime: Runtime, job: JobRow, write: Callable[[Session], None]) -> None:
+    """Run one transaction; wait for a database that restarts.
+
+    If a commit went through although its connection broke, the fence refuses the
+    second try: the effects are stored once.
+    """
+    give_up_at = time.monotonic() + STORE_PATIENCE_S
+    while True:
+        try:
+            with runtime.sessions.begin() as session:
+                write(session)
+        except DBAPIError as error:
+            if not _is_outage(error) or time.monotonic() > give_up_at:
+                raise
+            LOGGER.warning("%s waits for the database: %s", job.title, error.orig)
+            time.sleep(0.5)
+        else:
+            return
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    """Tell a lost or refused connection from an error of the statement."""
+    return isinstance(error, (OperationalError, InterfaceError))
+
+
+def _add_costs(
+    session: Session, runtime: Runtime, job: JobRow, seconds: float, *, useful: float
+) -> None:
+    """Record what the attempt spent."""
+    records.add_cost(session, job.id, job.attempt, "seconds", seconds, useful)
+    usd = runtime.settings.usd_per_hour / 3600
+    if usd:
+        records.add_cost(
+            session, job.id, job.attempt, "usd", seconds * usd, useful * usd
+        )

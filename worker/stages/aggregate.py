@@ -1,0 +1,242 @@
+"""Turn the votes on one shard into labels, and count what came out.
+
+Everything stored here is an integer or a float16 of one text alone, so the result does
+not depend on how documents were cut into shards.
+
+W = words of all texts, M = voters, S = strata
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from db.queries import labels, loops, quality, selections, texts, votes
+from db.queries.corpora import DocumentRow
+from db.queries.jobs import JobRow
+from db.queries.labels import CountKey, Counts
+from db.queries.quality import VoterStatRow
+from kompress.aggregation import make_aggregator
+from kompress.aggregation.statistics import (
+    code_histogram,
+    confusion,
+    leave_one_out_keep,
+    others_voted,
+)
+from kompress.config import RoundConfig, parse_config
+from kompress.types import (
+    ABSTAIN,
+    RULE_SETS,
+    STRATA,
+    CodeArray,
+    Label,
+    encode_votes,
+)
+from worker.counting import ALL, LabelCounter
+from worker.heartbeat import Heartbeat
+from worker.panel import Panel, aggregate_panel, make_labels, make_panel
+from worker.runtime import Runtime
+from worker.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """A shard's votes and what is known of its texts."""
+
+    config: RoundConfig
+    documents: list[DocumentRow]
+    train_ids: set[int]
+    codes: dict[str, dict[int, CodeArray]]
+    panel: Panel
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Labels by source, and the integers made of them."""
+
+    labels: dict[str, dict[int, Label]]
+    counts: dict[CountKey, Counts]
+    stats: list[VoterStatRow]
+    # Must-keep words of the consensus by document: total and kept.
+    must_keep: dict[int, tuple[int, int]]
+
+
+def load(session: Session, job: JobRow) -> Inputs:
+    """Read the shard's votes and strata."""
+    held = loops.read_round(session, job.round_id)
+    config = parse_config(RoundConfig, held.config)
+    documents = selections.shard_documents(session, job.round_id, 1, job.shard)
+    roles = {
+        row.document_id: row.role
+        for row in selections.load_selections(session, job.round_id)
+    }
+    text_ids = sorted(document.text_id for document in documents)
+    codes = {
+        rule_set: texts.load_strata(session, text_ids, rule_set)
+        for rule_set in RULE_SETS
+    }
+    return Inputs(
+        config=config,
+        documents=documents,
+        train_ids={d.text_id for d in documents if roles[d.id] == "train"},
+        codes=codes,
+        panel=make_panel(
+            [voter.name for voter in config.voters],
+            votes.load_round_votes(session, job.round_id, text_ids),
+            codes["farm"],
+        ),
+    )
+
+
+def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
+    """Aggregate, correct if asked, count."""
+    heartbeat.progress(0, 2)
+    panel, config = inputs.panel, inputs.config
+    consensus = make_labels(panel, aggregate_panel(panel, config))
+    made = {"consensus": consensus}
+    if config.label_source in ("silver", "corrected"):
+        made["silver"] = _silver(panel)
+    if config.label_source == "corrected":
+        made["corrected"] = {
+            text_id: correct(label, inputs.codes["farm"][text_id])
+            for text_id, label in made["silver"].items()
+        }
+    heartbeat.progress(1, 2)
+    must_keep = {}
+    for document in inputs.documents:
+        label = consensus.get(document.text_id)
+        if label is not None and document.text_id in inputs.train_ids:
+            caught_N = inputs.codes["farm"][document.text_id] > 0
+            kept = int((caught_N & label.keep_N).sum())
+            must_keep[document.id] = (int(caught_N.sum()), kept)
+    return Outputs(
+        labels=made,
+        counts=_count(inputs, made),
+        stats=_judge_without_gold(inputs),
+        must_keep=must_keep,
+    )
+
+
+def store(session: Session, job: JobRow, out: Outputs) -> None:
+    """Write labels, then add to the round's integers."""
+    for source in sorted(out.labels):
+        labels.store_labels(session, job.round_id, source, out.labels[source])
+    labels.add_label_counts(session, job.round_id, out.counts)
+    quality.add_voter_stats(session, job.round_id, out.stats)
+    quality.set_selection_counts(session, job.round_id, out.must_keep)
+
+
+STAGE = Stage(load=load, compute=compute, store=store)
+
+
+def correct(label: Label, codes_N: CodeArray) -> Label:
+    """Force must-keep words to be kept, with certainty.
+
+    Source: the label correction of the kompress line (facts on the deployed client).
+    """
+    caught_N = codes_N > 0
+    return Label(
+        mean_N=np.where(caught_N, np.float16(1), label.mean_N).astype(np.float16),
+        sd_N=np.where(caught_N, np.float16(0), label.sd_N).astype(np.float16),
+    )
+
+
+def _silver(panel: Panel) -> dict[int, Label]:
+    """Take the first voter at its word: the labels of a single summariser."""
+    first = Panel(
+        voters=panel.voters[:1],
+        text_ids=panel.text_ids,
+        end_T=panel.end_T,
+        p_WM=panel.p_WM[:, :1],
+        strength_WM=panel.strength_WM[:, :1],
+        stratum_W=panel.stratum_W,
+    )
+    rule = make_aggregator("majority", {})
+    posterior = rule.aggregate(first.p_WM, first.strength_WM, first.stratum_W)
+    made = make_labels(first, posterior)
+    heard = first.split(~np.isnan(first.p_WM[:, 0]))
+    return {text_id: made[text_id] for text_id in made if heard[text_id].any()}
+
+
+def _count(inputs: Inputs, made: dict[str, dict[int, Label]]) -> dict[CountKey, Counts]:
+    """Count every voter and every source over the train documents."""
+    counter = LabelCounter()
+    p_by_text = inputs.panel.split(inputs.panel.p_WM)
+    for document in inputs.documents:
+        text_id = document.text_id
+        if text_id not in inputs.train_ids or text_id not in p_by_text:
+            continue
+        codes = {rule_set: inputs.codes[rule_set][text_id] for rule_set in RULE_SETS}
+        for column, voter in enumerate(inputs.panel.voters):
+            p_N = p_by_text[text_id][:, column]
+            known_N = ~np.isnan(p_N)
+            keep_N = np.nan_to_num(p_N) >= 0.5
+            counter.add(voter, document.kind, keep_N, codes, known_N=known_N)
+        for source, by_text in made.items():
+            if text_id in by_text:
+                counter.add(source, document.kind, by_text[text_id].keep_N, codes)
+    return counter.rows()
+
+
+def _judge_without_gold(inputs: Inputs) -> list[VoterStatRow]:
+    """Compare each voter with the consensus of the others, and with must-keep."""
+    panel, config = inputs.panel, inputs.config
+    rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
+    others_WM = leave_one_out_keep(rule, panel.p_WM, panel.strength_WM, panel.stratum_W)
+    comparable_WM = others_voted(panel.p_WM)
+    must_W = panel.stratum_W > 0
+    rows: list[VoterStatRow] = []
+    for column, voter in enumerate(panel.voters):
+        p_W = panel.p_WM[:, column]
+        codes_W = encode_votes(p_W)
+        keep_W = np.nan_to_num(p_W) >= 0.5
+        for truth, truth_W, known_W in (
+            ("leave_one_out", others_WM[:, column], comparable_WM[:, column]),
+            ("must_keep", must_W, must_W & (codes_W != ABSTAIN)),
+        ):
+            if not known_W.any():
+                continue
+            cells_S4 = confusion(keep_W, truth_W, panel.stratum_W, known_W)
+            codes_S2C = code_histogram(codes_W, truth_W, panel.stratum_W, known_W)
+            rows += stat_rows(voter, truth, cells_S4, codes_S2C)
+    return rows
+
+
+def stat_rows(
+    voter: str,
+    truth: str,
+    cells_S4: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    codes_S2C: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+) -> list[VoterStatRow]:
+    """Lay out one voter's counts by stratum and for `all`.
+
+    Args:
+        voter: its name.
+        truth: what it was compared with.
+        cells_S4: (S, 4) TP, FN, FP, TN.
+        codes_S2C: (S, 2, 256) vote codes by truth, drop then keep.
+    """
+    rows = []
+    strata = [(ALL, cells_S4.sum(axis=0), codes_S2C.sum(axis=0))]
+    strata += [(name, cells_S4[s], codes_S2C[s]) for s, name in enumerate(STRATA)]
+    for stratum, cells_4, codes_2C in strata:
+        if not cells_4.sum():
+            continue
+        kk, kd, dk, dd = (int(cell) for cell in cells_4)
+        compared = truth == "leave_one_out"
+        rows.append(
+            VoterStatRow(
+                voter=voter,
+                stratum=stratum,
+                truth=truth,
+                num_keep_kept=kk,
+                num_keep_dropped=kd,
+                num_drop_kept=dk,
+                num_drop_dropped=dd,
+                num_agreed=kk + dd if compared else 0,
+                num_compared=kk + kd + dk + dd if compared else 0,
+                keep_codes=codes_2C[1].tolist(),
+                drop_codes=codes_2C[0].tolist(),
+            )
+        )
+    return rows

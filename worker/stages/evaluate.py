@@ -1,0 +1,159 @@
+"""Score the round's student on one suite, random dropping beside it.
+
+Without override and without must-keep-first, except where a row names an override.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from db.queries import corpora, gold, loops, scores, students, texts
+from db.queries.jobs import JobRow
+from db.queries.texts import NewText
+from kompress.config import EvaluationConfig, LoopConfig, RoundConfig, parse_config
+from kompress.errors import InvalidSuite
+from kompress.evaluation.baselines import evaluate_random
+from kompress.evaluation.evaluate import evaluate
+from kompress.evaluation.suites import AGENT_KINDS, Suite, SuiteText, load_dense
+from kompress.types import Score
+from kompress.words import word_list
+from worker.checkpoints import load_student
+from worker.heartbeat import Heartbeat
+from worker.runtime import Runtime
+from worker.stage import Stage
+
+SUITES = ("dense", "agent", "planted")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """A student and the suite it is scored on."""
+
+    config: EvaluationConfig
+    seed: int
+    student_id: int
+    student_hash: str
+    suite: Suite
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Rows of the student and of random dropping."""
+
+    student_id: int
+    student: list[Score]
+    random: list[Score]
+    shipped: tuple[SuiteText, ...] = ()
+
+
+def load(session: Session, job: JobRow) -> Inputs:
+    """Build the suite and find the student."""
+    held = loops.read_round(session, job.round_id)
+    config = parse_config(RoundConfig, held.config).evaluation
+    student = students.round_students(session, job.round_id)[0]
+    return Inputs(
+        config=config,
+        seed=parse_config(LoopConfig, held.loop_config).seed,
+        student_id=student.id,
+        student_hash=student.artifact_hash,
+        suite=build_suite(
+            session,
+            config.suites[job.shard],
+            corpus_id=held.corpus_id,
+            corpus_seq=held.corpus_seq,
+        ),
+    )
+
+
+def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
+    """Score the student, then random dropping at the same keep_rate."""
+    total = len(inputs.suite.texts)
+    heartbeat.progress(0, total)
+    if not total:
+        return Outputs(inputs.student_id, [], [])
+    student = load_student(runtime, inputs.student_hash)
+    own = evaluate(
+        student,
+        inputs.suite,
+        inputs.config,
+        seed=inputs.seed,
+        progress=lambda done: heartbeat.progress(done, total),
+    )
+    keep_rate = next(
+        row.value
+        for row in own
+        if row.metric == "keep_rate"
+        and row.stratum == "all"
+        and row.target_keep_rate is None
+        and not row.override
+        and not row.text_sha256
+    )
+    random = evaluate_random(inputs.suite, inputs.config, keep_rate or 0.0, inputs.seed)
+    return Outputs(
+        student_id=inputs.student_id,
+        student=own,
+        random=[row for row in random if not row.text_sha256],
+        shipped=inputs.suite.texts if inputs.suite.name == "dense" else (),
+    )
+
+
+def store(session: Session, job: JobRow, out: Outputs) -> None:
+    """Write the rows; texts that ship with a suite get a row of their own first."""
+    texts.store_texts(
+        session,
+        [
+            NewText(text.text, bytes.fromhex(text.sha256), len(word_list(text.text)))
+            for text in out.shipped
+        ],
+    )
+    scores.store_scores(
+        session,
+        job.round_id,
+        "student",
+        str(out.student_id),
+        out.student_id,
+        out.student,
+    )
+    scores.store_scores(session, job.round_id, "baseline", "random", None, out.random)
+
+
+STAGE = Stage(load=load, compute=compute, store=store)
+
+
+def build_suite(
+    session: Session, name: str, *, corpus_id: int, corpus_seq: int
+) -> Suite:
+    """Make a suite: `dense` ships, the others are held-out documents.
+
+    `agent` holds the kinds of an agent's tools, `planted` the documents with evaluation
+    gold; either may be empty.
+
+    Raises:
+        InvalidSuite: no suite has that name.
+    """
+    if name == "dense":
+        return load_dense()
+    if name not in SUITES:
+        raise InvalidSuite(f"no suite is named {name!r}; expected one of {SUITES}")
+    documents = corpora.documents(session, corpus_id, corpus_seq, split="held_out")
+    if name == "agent":
+        documents = [d for d in documents if d.kind in AGENT_KINDS]
+    text_ids = sorted(document.text_id for document in documents)
+    known = gold.load_gold(session, text_ids, use="evaluate")
+    if name == "planted":
+        documents = [d for d in documents if d.text_id in known]
+    content = texts.load_texts(session, [document.text_id for document in documents])
+    return Suite(
+        name,
+        tuple(
+            SuiteText(
+                text=content[document.text_id],
+                kind=document.kind,
+                group_id=document.group_id,
+                sha256=hashlib.sha256(content[document.text_id].encode()).hexdigest(),
+                gold=known[document.text_id][0] if name == "planted" else None,
+            )
+            for document in documents
+        ),
+    )

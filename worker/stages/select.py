@@ -1,0 +1,202 @@
+"""Choose a round's documents, fit its voters, freeze its first shards.
+
+Documents of `train` by π (design §9) and a random slice of them; all of `audit`.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from db.queries import corpora, loops, quality, selections, texts, voters
+from db.queries.corpora import DocumentRow
+from db.queries.jobs import JobRow
+from kompress.config import LoopConfig, RoundConfig, VoterConfig, parse_config
+from kompress.errors import InvalidConfig
+from kompress.selection.probabilities import (
+    inclusion_probabilities,
+    with_random_slice,
+)
+from kompress.selection.sampling import systematic_sample
+from kompress.types import Fingerprint, FloatArray
+from kompress.voters import VOTERS, make_voter
+from worker.heartbeat import Heartbeat
+from worker.runtime import Runtime
+from worker.stage import Stage
+
+# Statistics of a corpus settle long before this many documents; memory stays bounded.
+MAX_FIT_DOCUMENTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What selection depends on."""
+
+    number: int
+    seed: int
+    config: RoundConfig
+    train: list[DocumentRow]
+    audit: list[DocumentRow]
+    residuals: dict[int, float]
+    fit_texts: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedVoter:
+    """A voter that this round will ask."""
+
+    config: VoterConfig
+    fingerprint: Fingerprint
+    snapshot_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The round's plan."""
+
+    rows: list[tuple[int, str, bool, float]]
+    shards: list[list[int]]
+    voters: list[FittedVoter]
+    decisions: dict[str, Any] = field(default_factory=dict)
+
+
+def load(session: Session, job: JobRow) -> Inputs:
+    """Read the pinned corpus and the last round's residuals."""
+    held = loops.read_round(session, job.round_id)
+    config = parse_config(RoundConfig, held.config)
+    train = corpora.documents(session, held.corpus_id, held.corpus_seq, split="train")
+    audit = corpora.documents(session, held.corpus_id, held.corpus_seq, split="audit")
+    if not train:
+        raise InvalidConfig(
+            f"the corpus has no train documents among its first {held.corpus_seq}; "
+            "add more documents (groups are split by hash) and start another loop"
+        )
+    before = loops.previous_round(session, job.loop_id, job.round)
+    residuals = quality.load_residuals(session, before) if before else {}
+    to_fit = sorted(document.text_id for document in train[:MAX_FIT_DOCUMENTS])
+    content = texts.load_texts(session, to_fit)
+    return Inputs(
+        number=job.round,
+        seed=parse_config(LoopConfig, held.loop_config).seed,
+        config=config,
+        train=train,
+        audit=audit,
+        residuals={
+            document_id: predicted if measured is None else measured
+            for document_id, (measured, predicted) in residuals.items()
+            if not (measured is None and predicted is None)
+        },
+        # By content, so that the order of uploads does not change a fit.
+        fit_texts=sorted(content.values()),
+    )
+
+
+def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
+    """Fit voters and draw the sample."""
+    num_steps = len(inputs.config.voters) + 1
+    fitted = []
+    for done, voter in enumerate(inputs.config.voters):
+        heartbeat.progress(done, num_steps)
+        fitted.append(_fit(runtime, voter, inputs.fit_texts))
+    heartbeat.progress(num_steps - 1, num_steps)
+    rows, decisions = _draw(inputs)
+    rows += [(document.id, "audit", False, 1.0) for document in inputs.audit]
+    return Outputs(
+        rows=rows,
+        shards=cut_shards([row[0] for row in rows], inputs.config.shard_documents),
+        voters=fitted,
+        decisions=decisions,
+    )
+
+
+def store(session: Session, job: JobRow, out: Outputs) -> None:
+    """Register voters, write the selection, freeze the first wave's shards."""
+    ids = {
+        voter.config.name: voters.register_voter(
+            session,
+            voter.fingerprint,
+            voter.config.kind,
+            voter.config.params,
+            voter.snapshot_hash,
+        )
+        for voter in out.voters
+    }
+    loops.record_decision(session, job.round_id, "voters", ids)
+    loops.record_decision(session, job.round_id, "selection", out.decisions)
+    selections.store_selections(session, job.round_id, out.rows)
+    selections.freeze_shards(session, job.round_id, 1, out.shards)
+
+
+STAGE = Stage(load=load, compute=compute, store=store)
+
+
+def cut_shards(document_ids: Sequence[int], size: int) -> list[list[int]]:
+    """Cut documents into shards of nearly equal size, at most `size` each."""
+    ids = sorted(document_ids)
+    num_shards = -(-len(ids) // size)
+    bounds = [len(ids) * shard // num_shards for shard in range(num_shards + 1)]
+    return [ids[start:end] for start, end in itertools.pairwise(bounds)]
+
+
+def _fit(runtime: Runtime, voter: VoterConfig, fit_texts: list[str]) -> FittedVoter:
+    """Fit a voter to the pinned corpus; equal fits share their stored votes."""
+    if voter.kind not in VOTERS:
+        make_voter(voter.name, voter.kind, voter.params, None)  # says what is known
+    kind = VOTERS[voter.kind]
+    kind.check(voter.params)
+    snapshot = kind.fit(voter.params, fit_texts) if kind.fit else None
+    made = make_voter(voter.name, voter.kind, voter.params, snapshot)
+    return FittedVoter(
+        config=voter,
+        fingerprint=made.fingerprint,
+        snapshot_hash="" if snapshot is None else runtime.artifacts.put(snapshot),
+    )
+
+
+def _draw(
+    inputs: Inputs,
+) -> tuple[list[tuple[int, str, bool, float]], dict[str, Any]]:
+    """Draw train documents: adaptively by residual, and a slice at random."""
+    config = inputs.config.selection
+    num_train = len(inputs.train)
+    num_wanted = min(config.num_documents or num_train, num_train)
+    # Documents without a residual yet count as average ones.
+    known = list(inputs.residuals.values())
+    average = float(np.mean(known)) if known else 1.0
+    residual_N: FloatArray = np.array(
+        [inputs.residuals.get(document.id, average) for document in inputs.train]
+    )
+    own_N = inclusion_probabilities(
+        residual_N,
+        num_wanted,
+        uniform_share=config.uniform_share,
+        gamma=config.gamma,
+    )
+    rng = np.random.default_rng([inputs.seed, inputs.number, _tag("select")])
+    chosen = set(systematic_sample(own_N, rng).tolist())
+    slice_N = rng.random(num_train) < config.random_slice
+    pi_N = with_random_slice(own_N, config.random_slice)
+    rows = [
+        (document.id, "train", bool(slice_N[n]), float(pi_N[n]))
+        for n, document in enumerate(inputs.train)
+        if n in chosen or slice_N[n]
+    ]
+    decisions = {
+        "num_population": num_train,
+        "num_expected": float(pi_N.sum()),
+        "num_selected": len(rows),
+        "num_random_slice": int(slice_N.sum()),
+        "residuals_known": len(known),
+    }
+    return rows, decisions
+
+
+def _tag(name: str) -> int:
+    """Turn a purpose into a number for a seed sequence."""
+    digest = hashlib.sha256(json.dumps(name).encode()).digest()
+    return int.from_bytes(digest[:4], "big")

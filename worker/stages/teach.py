@@ -1,0 +1,176 @@
+"""Ask one voter about one shard; votes are stored in slices as they come.
+
+A voter is asked only for votes that nobody has stored: a repeated job, a later round
+and another loop all find the earlier ones. What it cannot vote on is a failure.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from db.queries import loops, records, selections, texts, voters, votes
+from db.queries.jobs import JobRow
+from kompress.config import RoundConfig, VoterConfig, parse_config
+from kompress.errors import VoteFailed
+from kompress.types import Vote
+from kompress.voters import make_voter
+from kompress.voters.voter import Voter
+from kompress.words import word_list
+from worker.heartbeat import Heartbeat
+from worker.runtime import Runtime
+from worker.stage import Stage
+
+# A slice is stored when it is this large or this old: what a kill can cost.
+SLICE_TEXTS = 256
+SLICE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What one voter has to do for one shard."""
+
+    round_id: int
+    voter_id: int
+    voter: VoterConfig
+    snapshot_hash: str
+    texts: dict[int, str]
+    # (text, replicate) that are stored already.
+    known: set[tuple[int, int]]
+    # Texts that this voter failed on in an earlier round: not tried again.
+    poison: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the voter could not do; its votes are stored by then."""
+
+    voter_id: int
+    text_ids: list[int]
+    num_replicates: int
+    failures: dict[int, str] = field(default_factory=dict)
+
+
+def load(session: Session, job: JobRow) -> Inputs:
+    """Read the shard's texts, and which votes exist."""
+    held = loops.read_round(session, job.round_id)
+    config = parse_config(RoundConfig, held.config)
+    voter_id = int(held.decisions["voters"][job.voter])
+    row = voters.get_voter(session, voter_id)
+    documents = selections.shard_documents(session, job.round_id, job.wave, job.shard)
+    text_ids = sorted(document.text_id for document in documents)
+    return Inputs(
+        round_id=job.round_id,
+        voter_id=voter_id,
+        voter=next(v for v in config.voters if v.name == job.voter),
+        snapshot_hash=row.snapshot_hash,
+        texts=texts.load_texts(session, text_ids),
+        known=votes.known_votes(session, voter_id, text_ids),
+        poison=records.failed_texts(
+            session, voter_id, "teach", text_ids, before_round=job.round_id
+        ),
+    )
+
+
+def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
+    """Vote, slice by slice."""
+    failures = {
+        text_id: f"not tried again; in an earlier round: {error}"
+        for text_id, error in inputs.poison.items()
+    }
+    total = len(inputs.texts) * inputs.voter.replicates
+    done = len(inputs.known)
+    heartbeat.progress(done, total)
+    pending: list[tuple[int, int, Vote]] = []
+    stored_at = time.monotonic()
+    for text_id, replicate, result in _vote(runtime, inputs):
+        done += 1
+        if isinstance(result, VoteFailed):
+            failures[text_id] = str(result)
+        else:
+            pending.append((text_id, replicate, result))
+        is_old = time.monotonic() - stored_at > SLICE_S
+        if len(pending) >= SLICE_TEXTS or (pending and is_old):
+            _store_slice(heartbeat, inputs, pending)
+            pending = []
+            stored_at = time.monotonic()
+        heartbeat.progress(done, total)
+    if pending:
+        _store_slice(heartbeat, inputs, pending)
+    return Outputs(
+        voter_id=inputs.voter_id,
+        text_ids=sorted(set(inputs.texts) - set(failures)),
+        num_replicates=inputs.voter.replicates,
+        failures=failures,
+    )
+
+
+def store(session: Session, job: JobRow, out: Outputs) -> None:
+    """Link the votes to the round, and write down what failed."""
+    votes.link_votes(
+        session, job.round_id, out.voter_id, out.text_ids, out.num_replicates
+    )
+    records.add_failures(
+        session,
+        [
+            (text_id, out.voter_id, job.stage, job.attempt, job.round_id, error)
+            for text_id, error in sorted(out.failures.items())
+        ],
+    )
+
+
+STAGE = Stage(load=load, compute=compute, store=store)
+
+
+def _vote(
+    runtime: Runtime, inputs: Inputs
+) -> Iterator[tuple[int, int, Vote | VoteFailed]]:
+    """Ask for the votes that are missing, as (text, replicate, result)."""
+    voter = _load_voter(runtime, inputs)
+    for replicate in range(inputs.voter.replicates):
+        asked = [
+            text_id
+            for text_id in inputs.texts
+            if (text_id, replicate) not in inputs.known and text_id not in inputs.poison
+        ]
+        contents = [inputs.texts[text_id] for text_id in asked]
+        for index, result in voter.vote(contents, replicate=replicate):
+            yield asked[index], replicate, _checked(result, contents[index])
+
+
+def _checked(result: Vote | VoteFailed, text: str) -> Vote | VoteFailed:
+    """Refuse a vote that does not have one code a word."""
+    if isinstance(result, VoteFailed):
+        return result
+    num_words = len(word_list(text))
+    if result.codes_N.shape != (num_words,) or result.num_samples < 1:
+        return VoteFailed(
+            f"the vote has {result.codes_N.shape} codes of {result.num_samples} "
+            f"samples; expected {num_words}, one a word, of at least one sample"
+        )
+    return result
+
+
+def _load_voter(runtime: Runtime, inputs: Inputs) -> Voter:
+    """Load the voter once per process."""
+
+    def make() -> Voter:
+        blob = inputs.snapshot_hash
+        snapshot = runtime.artifacts.get(blob) if blob else None
+        return make_voter(
+            inputs.voter.name, inputs.voter.kind, inputs.voter.params, snapshot
+        )
+
+    return runtime.resident(f"voter {inputs.voter_id}", make)
+
+
+def _store_slice(
+    heartbeat: Heartbeat, inputs: Inputs, pending: list[tuple[int, int, Vote]]
+) -> None:
+    """Store votes now; a later attempt finds them."""
+    heartbeat.store_slice(
+        lambda session: votes.store_votes(
+            session, inputs.round_id, inputs.voter_id, pending
+        )
+    )
