@@ -8,7 +8,7 @@ from db.models import Base
 from db.settings import DatabaseSettings
 
 # A migration that cannot get its lock gives up instead of blocking every worker.
-LOCK_TIMEOUT = "10s"
+LOCK_TIMEOUT = "3s"
 
 
 def main() -> None:

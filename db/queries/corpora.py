@@ -198,14 +198,15 @@ def append_documents(
     last_seq = session.scalar(_LOCK, {"corpus_id": corpus_id})
     if last_seq is None:
         raise NotFound(f"no corpus has id {corpus_id}; it was deleted meanwhile")
-    first_of_text = {item.text_id: item for item in reversed(documents)}
+    first_of_text: dict[int, NewDocument] = {}
+    for item in documents:
+        first_of_text.setdefault(item.text_id, item)
     known = set(
         session.scalars(
             _KNOWN, {"corpus_id": corpus_id, "text_ids": list(first_of_text)}
         )
     )
     new = [item for text_id, item in first_of_text.items() if text_id not in known]
-    new.reverse()
     copy_rows(
         session,
         "documents",

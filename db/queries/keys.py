@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 
 from sqlalchemy import func, select, text
@@ -16,6 +17,8 @@ PREFIX_BYTES = 4
 SECRET_BYTES = 24
 # What an unknown prefix is compared with, so that it takes as long as a known one.
 NO_HASH = bytes(32)
+
+_FORM = re.compile(rf"{SCHEME}_([0-9A-Za-z]{{1,32}})_[0-9A-Za-z]{{32,256}}", re.ASCII)
 
 # At most one write a minute: a key in heavy use must not make its row hot.
 _USED = text("""
@@ -53,8 +56,8 @@ def import_key(session: Session, name: str, key: str) -> None:
 
 def check_key(session: Session, key: str) -> str | None:
     """Give the name of a valid key, None for any other string."""
-    parts = key.split("_")
-    prefix = parts[1] if len(parts) == 3 and parts[0] == SCHEME else ""
+    found = _FORM.fullmatch(key)
+    prefix = "" if found is None else found[1]
     row = session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
     expected = NO_HASH if row is None else row.hash
     is_equal = hmac.compare_digest(_hash(key), expected)
@@ -99,13 +102,13 @@ def _insert(session: Session, name: str, prefix: str, key: str) -> None:
 
 
 def _prefix(key: str) -> str:
-    parts = key.split("_")
-    if len(parts) != 3 or parts[0] != SCHEME or not parts[1] or len(parts[2]) < 32:
+    found = _FORM.fullmatch(key)
+    if found is None:
         raise Conflict(
-            "the key has an unexpected form; expected farm_<prefix>_<secret of at "
-            "least 32 characters>; `farm key add NAME` makes one"
+            "the key has an unexpected form; expected farm_<prefix>_<secret>, letters "
+            "and digits, the secret at least 32 of them; `farm key add NAME` makes one"
         )
-    return parts[1]
+    return found[1]
 
 
 def _hash(key: str) -> bytes:

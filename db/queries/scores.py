@@ -67,7 +67,8 @@ _LOAD = text("""
       AND (CAST(:suite AS text) IS NULL OR s.suite = :suite)
       AND (CAST(:metric AS text) IS NULL OR s.metric = :metric)
       AND (:per_text OR s.text_id IS NULL)
-    ORDER BY s.id
+    ORDER BY s.subject_kind, s.subject, s.suite, s.stratum, s.rule_set, s.definition,
+             s.override, s.target_keep_rate NULLS FIRST, s.step, s.metric, digest
 """)
 
 
@@ -133,7 +134,7 @@ def load_scores(
     metric: str | None = None,
     per_text: bool = False,
 ) -> list[ScoreRow]:
-    """Load a round's scores in the order they were stored.
+    """Load a round's scores, in the order of subject, suite, stratum and so on.
 
     Args:
         session: the session.

@@ -22,9 +22,10 @@ TABLES = (
 
 def upgrade() -> None:
     # Without parameters the driver reads % as itself.
-    connection = op.get_bind().execution_options(no_parameters=True)
+    options = {"no_parameters": True}
     for name in FILES:
-        connection.exec_driver_sql((FOLDER / name).read_text())
+        sql = (FOLDER / name).read_text()
+        op.get_bind().exec_driver_sql(sql, execution_options=options)
 
 
 def downgrade() -> None:

@@ -17,9 +17,10 @@ FILES = ("must_keep_v01.sql", "mk_in_ref_v01.sql")
 
 
 def upgrade() -> None:
-    connection = op.get_bind().execution_options(no_parameters=True)
+    options = {"no_parameters": True}
     for name in FILES:
-        connection.exec_driver_sql((FOLDER / name).read_text())
+        sql = (FOLDER / name).read_text()
+        op.get_bind().exec_driver_sql(sql, execution_options=options)
 
 
 def downgrade() -> None:

@@ -43,10 +43,11 @@ ALTER ROLE farm_reader SET search_path = public;
 
 
 def upgrade() -> None:
-    connection = op.get_bind().execution_options(no_parameters=True)
+    options = {"no_parameters": True}
     for view in VIEWS:
-        connection.exec_driver_sql((FOLDER / f"{view}_v01.sql").read_text())
-    connection.exec_driver_sql(ROLE)
+        sql = (FOLDER / f"{view}_v01.sql").read_text()
+        op.get_bind().exec_driver_sql(sql, execution_options=options)
+    op.get_bind().exec_driver_sql(ROLE, execution_options=options)
     op.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     op.execute("GRANT USAGE ON SCHEMA public TO farm_reader")
     op.execute(f"GRANT SELECT ON {', '.join(VIEWS)} TO farm_reader")

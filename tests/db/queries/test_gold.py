@@ -1,0 +1,35 @@
+"""Gold comes back as it was stored and is not overwritten."""
+
+import numpy as np
+import pytest
+
+from db.errors import Conflict
+from db.queries import gold
+from kompress.types import Fact, Gold
+
+CODES_N = np.array([254, 0, 255, 0], dtype=np.uint8)
+
+
+def test_gold_comes_back_by_text_and_use(session, world):
+    planted = Gold("gen/1", "evaluate", CODES_N, "why?", (Fact("line", (0, 3)),))
+    person = Gold("ann", "calibrate", CODES_N[::-1])
+    a, b, c = world.text_ids
+    gold.store_golds(session, [(a, planted), (a, person), (b, person)])
+
+    found = gold.load_gold(session, [a, b, c])
+    (evaluated,) = gold.load_gold(session, [a, b, c], use="evaluate")[a]
+
+    assert [item.origin for item in found[a]] == ["ann", "gen/1"]
+    assert sorted(found) == sorted([a, b])
+    assert evaluated.facts == planted.facts
+    assert evaluated.question == "why?"
+    np.testing.assert_array_equal(evaluated.codes_N, CODES_N)
+
+
+def test_the_same_gold_twice_is_fine_and_another_is_refused(session, world):
+    text_id = world.text_ids[0]
+    gold.store_gold(session, text_id, Gold("ann", "calibrate", CODES_N))
+    gold.store_gold(session, text_id, Gold("ann", "calibrate", CODES_N))
+
+    with pytest.raises(Conflict, match="origin of its own"):
+        gold.store_gold(session, text_id, Gold("ann", "calibrate", CODES_N[::-1]))
