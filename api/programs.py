@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from api.embedded import Services
 from api.errors import InvalidInput
@@ -77,7 +78,12 @@ def choose_port(wanted: int, *, is_given: bool, taken: Sequence[int] = ()) -> in
 
 
 def list_programs(
-    services: Services, doors: Doors, *, voters: Sequence[str], lease_s: float
+    services: Services,
+    doors: Doors,
+    *,
+    voters: Sequence[str],
+    lease_s: float,
+    home: Path,
 ) -> list[Program]:
     """List the relay, two workers, the API and Flower.
 
@@ -86,12 +92,14 @@ def list_programs(
         doors: ports and the password of Flower.
         voters: names of the voters whose jobs the cpu worker takes.
         lease_s: seconds that a claim of a job lasts without progress.
+        home: the data folder.
     """
     environment = {
         "FARM_DATABASE_URL": services.database_url,
         "FARM_BROKER_URL": services.broker_url,
         "FARM_ARTIFACTS": services.artifacts,
         "FARM_LEASE_S": str(lease_s),
+        "FARM_HOME": str(home),
         "PYTHONUNBUFFERED": "1",
     }
     # Two slots of one thread each, and one that may use every core.

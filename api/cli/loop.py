@@ -1,0 +1,199 @@
+"""`farm loop` and `farm round`: experiments and their iterations."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.output import AsJson, format_cell, print_json, print_table, say, show, warn
+
+app = typer.Typer(help="Loops: rounds of labelling and training.", no_args_is_help=True)
+rounds = typer.Typer(help="Rounds of a loop.", no_args_is_help=True)
+
+LoopName = Annotated[str, typer.Argument(help="The loop's name or id.")]
+SUMMARY_COLUMNS = ("round", "status", "num_documents", "num_failures", "mk_in_ref",
+                   "label_keep_rate", "f1_gold", "f1_keep_rate", "exact_pct",
+                   "exact_keep_rate", "override_delta", "student", "seconds",
+                   "usd")  # fmt: skip
+
+
+@app.command("config")
+def print_config() -> None:
+    """Print the demo's loop config, to start your own from."""
+    from api.cli.config_files import demo_config_text
+
+    say(demo_config_text().rstrip())
+
+
+@app.command("start")
+def start_loop(
+    corpus: Annotated[str, typer.Argument(help="The corpus to label.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file, see `farm loop config`; default: the demo's."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Its name; default CORPUS-NUMBER.")] = "",
+    priority: Annotated[int, typer.Option(help="Greater goes first.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Start a loop on the corpus as it is now."""
+    from api import queue
+    from api.cli.config_files import load_loop_config
+    from api.cli.connection import actor, open_session
+
+    loop_config = load_loop_config(config)
+    with open_session() as session:
+        loop = queue.start_loop(
+            session,
+            name or free_name(session, corpus),
+            corpus,
+            loop_config,
+            priority=priority,
+            actor=actor(),
+        )
+        row = _loop_row(loop)
+        _warn_unserved(session)
+    if as_json:
+        print_json(row)
+        return
+    say(f"loop {row['name']} runs on {row['corpus_seq']} documents of {corpus}")
+    say(f"watch it: farm status {row['name']} --watch")
+
+
+@app.command("list")
+def list_loops(as_json: AsJson = False) -> None:
+    """List loops, newest first."""
+    from api.cli.connection import open_session
+    from db.queries import loops
+
+    with open_session() as session:
+        rows = [_loop_row(loop) for loop in loops.list_loops(session)]
+    columns = ("id", "name", "status", "corpus_seq", "priority", "promoted_student_id",
+               "stop_reason", "created_at")  # fmt: skip
+    empty = "no loops yet; `farm loop start CORPUS` starts one"
+    show(rows, as_json=as_json, empty=empty, columns=columns)
+
+
+@app.command("show")
+def show_loop(name: LoopName, as_json: AsJson = False) -> None:
+    """Show a loop: its rounds, what fails, what happened last."""
+    from api.cli.connection import open_session
+    from db.queries import loops, progress, records
+    from db.queries.quality_views import round_summary
+
+    with open_session() as session:
+        loop = loops.get_loop(session, name)
+        row = _loop_row(loop)
+        summary = round_summary(session, loop.name)
+        failed = progress.failed_jobs(session, loop.id)
+        events = [
+            {"at": e.at, "actor": e.actor, "kind": e.kind, "detail": e.detail}
+            for e in records.list_events(session, loop.id, limit=1000)
+        ]
+        config = loop.config
+    if as_json:
+        details = {"rounds": summary, "failed_jobs": failed, "events": events}
+        print_json({**row, "config": config, **details})
+        return
+    for key, value in row.items():
+        say(f"{key:20} {format_cell(value)}")
+    print_table(summary, SUMMARY_COLUMNS, title="Rounds")
+    print_failed(failed)
+    print_table(events[-10:], ("at", "actor", "kind", "detail"), title="Last events")
+
+
+@app.command("pause")
+def pause_loop(name: LoopName) -> None:
+    """Send no more of a loop's jobs; running ones hand themselves back."""
+    _change(name, "pause_loop", "is paused; `farm loop resume` lets it go on")
+
+
+@app.command("resume")
+def resume_loop(name: LoopName) -> None:
+    """Let a paused loop go on where it was."""
+    _change(name, "resume_loop", "runs again")
+
+
+@app.command("cancel")
+def cancel_loop(name: LoopName) -> None:
+    """End a loop; what is stored stays."""
+    _change(name, "cancel_loop", "is cancelled; what it stored stays")
+
+
+@rounds.command("enqueue")
+def enqueue_round(
+    name: LoopName,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML: what this round does differently.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a round to a loop that has stopped."""
+    from api import queue
+    from api.cli.config_files import read_toml
+    from api.cli.connection import actor, open_session
+    from db.queries import loops
+
+    changes = read_toml(config) if config else None
+    with open_session() as session:
+        loop = loops.get_loop(session, name)
+        row = queue.enqueue_round(session, loop, actor(), changes)
+        found = {"loop": loop.name, "round": row.number, "id": row.id}
+    if as_json:
+        print_json(found)
+    else:
+        say(f"round {found['round']} of {found['loop']} waits for workers")
+
+
+def free_name(session: Any, stem: str) -> str:
+    """Give the first of STEM-1, STEM-2 … that no loop has."""
+    from db.queries import loops
+
+    taken = {loop.name for loop in loops.list_loops(session)}
+    number = 1
+    while f"{stem}-{number}" in taken:
+        number += 1
+    return f"{stem}-{number}"
+
+
+def print_failed(failed: list[dict[str, Any]]) -> None:
+    """Warn of parked jobs, each with the last line of its error."""
+    for job in failed:
+        lines = (job["last_error"].strip() or "no error was kept").splitlines()
+        voter = f" {job['voter']}" if job["voter"] else ""
+        warn(
+            f"job {job['id']} failed (round {job['round']}, {job['stage']}{voter}): "
+            f"{lines[-1]}; `farm job show {job['id']}` tells more, "
+            f"`farm job retry {job['id']}` tries again"
+        )
+
+
+def _change(name: str, verb: str, outcome: str) -> None:
+    from api import queue
+    from api.cli.connection import actor, open_session
+    from db.queries import loops
+
+    with open_session() as session:
+        loop = loops.get_loop(session, name)
+        getattr(queue, verb)(session, loop, actor())
+        say(f"{loop.name} {outcome}")
+
+
+def _loop_row(loop: Any) -> dict[str, Any]:
+    names = ("id", "name", "status", "stop_reason", "corpus_id", "corpus_seq",
+             "priority", "promoted_student_id", "created_at",
+             "finished_at")  # fmt: skip
+    return {name: getattr(loop, name) for name in names}
+
+
+def _warn_unserved(session: Any) -> None:
+    """Say so if nothing will run: the commonest reason for a loop that hangs."""
+    from db.queries import progress
+    from db.queries.dispatch import ALIVE_S
+
+    session.flush()
+    for queue_name in progress.unserved_queues(session, alive_s=ALIVE_S):
+        warn(
+            f"no live worker takes the queue {queue_name}; start one with `farm up` or "
+            f"`farm worker start --queue {queue_name}`"
+        )

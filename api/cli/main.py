@@ -1,0 +1,80 @@
+"""The `farm` command and its groups of commands."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from api.cli import (
+    compress,
+    corpus,
+    demo,
+    export,
+    gold,
+    job,
+    key,
+    loop,
+    quality,
+    services,
+    status,
+    student,
+    up,
+    voter,
+    worker,
+)
+from api.cli.mistakes import exit_with
+
+
+class FarmGroup(TyperGroup):
+    """The root: every error of every command passes here."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what a user can mend ends without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:  # the one place: see mistakes
+            # Typer's own errors (an unknown flag) know how to show themselves.
+            if hasattr(error, "exit_code") and hasattr(error, "show"):
+                raise
+            exit_with(error)
+
+
+app = typer.Typer(
+    name="farm",
+    cls=FarmGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Label text with an ensemble of voters, train a compressor on it, repeat.",
+    epilog="Start with `farm demo`: three rounds on real workers, in minutes.",
+)
+for module, name in (
+    (corpus, "corpus"),
+    (gold, "gold"),
+    (key, "key"),
+    (voter, "voter"),
+    (student, "student"),
+    (loop, "loop"),
+    (job, "job"),
+    (worker, "worker"),
+    (export, "export"),
+):
+    app.add_typer(module.app, name=name)
+app.add_typer(loop.rounds, name="round")
+app.command("demo")(demo.run_demo)
+app.command("up")(up.run_up)
+app.command("down")(services.stop_services)
+app.command("migrate")(services.migrate)
+app.command("relay", hidden=True)(worker.run_relay)
+app.command("status")(status.show_status)
+app.command("quality")(quality.show_quality)
+app.command("sql")(quality.run_sql)
+app.command("compress")(compress.compress_file)
+app.command("eval")(compress.evaluate_student)
+
+
+def run() -> None:
+    """Run the command line; what `farm` starts."""
+    app()

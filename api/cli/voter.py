@@ -1,0 +1,219 @@
+"""`farm voter`: whatever votes on words, tried out before a loop uses it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.output import AsJson, console, print_json, say, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kompress.voters.voter import Voter
+
+app = typer.Typer(help="Voters: what votes on words.", no_args_is_help=True)
+
+Params = Annotated[
+    list[str],
+    typer.Option("--param", help="A parameter of the kind, as name=value; repeat it."),
+]
+
+
+@app.command("add")
+def add_voter(
+    name: Annotated[str, typer.Argument(help="The voter's own name.")],
+    kind: Annotated[str, typer.Option(help="What it is, see `farm voter list`.")],
+    param: Params = [],  # noqa: B006  # typer reads the default, nobody changes it
+    wave: Annotated[int, typer.Option(min=1, help="Cheap voters vote in wave 1.")] = 1,
+) -> None:
+    """Check a voter, store it if nothing must be fitted, and print its config."""
+    from api.cli.connection import open_session
+    from db.queries import voters
+    from kompress.config import VoterConfig, parse_config
+    from kompress.voters import VOTERS
+
+    params = parse_params(param)
+    config = parse_config(
+        VoterConfig, {"name": name, "kind": kind, "wave": wave, "params": params}
+    )
+    _check_kind(kind)
+    VOTERS[kind].check(params)
+    if VOTERS[kind].fit is None:
+        voter = VOTERS[kind].load(name, params, None)
+        with open_session() as session:
+            voters.register_voter(session, voter.fingerprint, kind, params, "")
+        say(f"{name} is stored")
+    else:
+        say(f"{name} is right; the first round that uses it fits and stores it")
+    say("\nPut this into a loop's config:\n")
+    say(_as_toml(config.model_dump()))
+    say(f"\nand start a worker on its queue: farm worker start --queue teach.{name}")
+
+
+@app.command("list")
+def list_voters(as_json: AsJson = False) -> None:
+    """List the voters that rounds have used, and the kinds there are."""
+    from api.cli.connection import open_session
+    from db.queries import voters
+    from kompress.voters import VOTERS
+
+    with open_session() as session:
+        rows = [
+            {
+                "name": voter.name,
+                "kind": voter.kind,
+                "id": voter.id,
+                "fingerprint": voter.fingerprint[:12],
+                "params": voter.params,
+                "created_at": voter.created_at,
+                "quarantined_at": voter.quarantined_at,
+            }
+            for voter in voters.list_voters(session)
+        ]
+    show(rows, as_json=as_json, empty="no voter has voted yet")
+    if not as_json:
+        say(f"kinds: {', '.join(sorted(VOTERS))}")
+
+
+@app.command("test")
+def try_voter(
+    kind: Annotated[str, typer.Argument(help="A kind, see `farm voter list`.")],
+    file: Annotated[Path, typer.Argument(help="The text to vote on.")],
+    param: Params = [],  # noqa: B006  # as above
+    as_json: AsJson = False,
+) -> None:
+    """Vote on one text, without storing anything.
+
+    A kind that is fitted to a corpus is fitted to the sample that comes with the farm.
+    """
+    from kompress.types import decode_votes
+    from kompress.words import split_words
+
+    text = read_text(file)
+    voter = _make_voter(kind, parse_params(param))
+    vote = next(iter(voter.vote([text])))[1]
+    if isinstance(vote, Exception):
+        raise vote
+    p_N = decode_votes(vote.codes_N)
+    words = [text[word.start : word.end] for word in split_words(text)]
+    pairs = list(zip(words, p_N.tolist(), strict=True))
+    if as_json:
+        print_json([{"word": word, "p": p if p == p else None} for word, p in pairs])  # noqa: PLR0124  # NaN
+        return
+    _print_votes(text, pairs)
+
+
+@app.command("quarantine")
+def quarantine(
+    name: Annotated[str, typer.Argument(help="The voter.")],
+    release: Annotated[bool, typer.Option("--release", help="Let it back in.")] = False,
+) -> None:
+    """Take a voter out of new rounds; its stored votes stay."""
+    from api.cli.connection import actor, open_session
+    from db.queries import records, voters
+
+    with open_session() as session:
+        voters.quarantine(session, name, on=not release)
+        kind = "voter_released" if release else "voter_quarantined"
+        records.add_event(session, actor(), kind, detail={"voter": name})
+    say(f"{name} " + ("votes again" if release else "is out of new rounds"))
+
+
+def parse_params(pairs: list[str]) -> dict[str, Any]:
+    """Read name=value options; values as TOML, else as plain strings.
+
+    Raises:
+        InvalidInput: an option has no `=`.
+    """
+    import tomllib
+
+    from api.errors import InvalidInput
+
+    params = {}
+    for pair in pairs:
+        key, found, value = pair.partition("=")
+        if not found or not key:
+            raise InvalidInput(
+                f"found {pair!r}; expected name=value, for example keep_rate=0.4"
+            )
+        try:
+            params[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            params[key] = value
+    return params
+
+
+def read_text(file: Path) -> str:
+    """Read a text that the farm can handle.
+
+    Raises:
+        InvalidInput: it is empty, not UTF-8, or holds a NUL.
+    """
+    from api.errors import InvalidInput
+
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{file}: byte {error.start + 1} is not UTF-8; expected UTF-8 text; "
+            "convert it, for example with iconv -t utf-8"
+        ) from error
+    if "\0" in text:
+        raise InvalidInput(f"{file} holds a NUL; expected text; is it a binary file?")
+    if not text.strip():
+        raise InvalidInput(f"{file} is empty; expected words; choose another file")
+    return text
+
+
+def _check_kind(kind: str) -> None:
+    from api.errors import InvalidInput
+    from kompress.voters import VOTERS
+
+    if kind not in VOTERS:
+        raise InvalidInput(
+            f"no voter is of kind {kind!r}; expected one of {', '.join(sorted(VOTERS))}"
+        )
+
+
+def _make_voter(kind: str, params: dict[str, Any]) -> "Voter":
+    from kompress.corpora.readers import load_sample
+    from kompress.voters import VOTERS, make_voter
+
+    _check_kind(kind)
+    VOTERS[kind].check(params)
+    fit = VOTERS[kind].fit
+    texts: Iterator[str] = (document.text for document in load_sample())
+    return make_voter(kind, kind, params, fit(params, texts) if fit else None)
+
+
+def _print_votes(text: str, pairs: list[tuple[str, float]]) -> None:
+    """Show the text with dropped words dimmed, and how much was kept."""
+    from rich.text import Text
+
+    shown = Text()
+    position = num_kept = 0
+    for word, p in pairs:
+        start = text.index(word, position)
+        shown.append(text[position:start])
+        keep = p >= 0.5
+        num_kept += keep
+        # Without colours a dropped word still differs from a kept one.
+        shown.append(word if keep else f"({word})", style="bold" if keep else "dim")
+        position = start + len(word)
+    console().print(shown)
+    say(f"\nkeeps {num_kept} of {len(pairs)} words; (dropped) words are in brackets")
+
+
+def _as_toml(config: dict[str, Any]) -> str:
+    import json
+
+    lines = ["[[base.voters]]"]
+    for key, value in config.items():
+        if key != "params":
+            lines.append(f"{key} = {json.dumps(value)}")
+    if config["params"]:
+        lines.append("[base.voters.params]")
+        for key, value in config["params"].items():
+            lines.append(f"{key} = {json.dumps(value)}")
+    return "\n".join(lines)
