@@ -80,7 +80,7 @@ _CHOOSE = text("""
 _EXPIRED = text("""
     SELECT id, round_id, stage, num_lost_leases + 1 AS num_lost_leases
     FROM jobs WHERE status = 'running' AND lease_until <= clock_timestamp()
-    ORDER BY id FOR UPDATE SKIP LOCKED
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """)
 
 _EXPIRE = text("""

@@ -120,7 +120,7 @@ _FLAGS = text("""
 _FENCE = text("""
     SELECT id FROM jobs
     WHERE id = :job_id AND attempt = :attempt AND status = 'running'
-    FOR UPDATE
+    FOR NO KEY UPDATE
 """)
 
 _DONE = text("""

@@ -38,7 +38,9 @@ _READ = """
     WHERE r.id = :round_id
 """
 _READ_ROUND = text(_READ)
-_LOCK_ROUND = text(_READ + " FOR UPDATE OF r")
+# Not FOR UPDATE: every label and vote of a round holds a key-share lock on its row, so
+# two stores that count the same keys would each wait for the other.
+_LOCK_ROUND = text(_READ + " FOR NO KEY UPDATE OF r")
 _COUNT_OPEN = text("""
     SELECT count(*) FROM jobs
     WHERE round_id = :round_id AND stage = :stage AND wave = :wave
@@ -156,7 +158,7 @@ def set_status(session: Session, loop_id: int, status: str) -> None:
     Raises:
         Conflict: the loop has ended.
     """
-    loop = session.get_one(Loop, loop_id, with_for_update=True)
+    loop = session.get_one(Loop, loop_id, with_for_update={"key_share": True})
     if loop.status in ("stopped", "cancelled"):
         raise Conflict(f"loop {loop.name!r} is {loop.status}; start another one")
     loop.status = status
@@ -167,7 +169,7 @@ def set_status(session: Session, loop_id: int, status: str) -> None:
             select(Round.id)
             .where(Round.loop_id == loop_id, Round.status == "running")
             .order_by(Round.id)
-            .with_for_update()
+            .with_for_update(key_share=True)
         ).all()
         session.execute(_CANCEL_JOBS, {"loop_id": loop_id})
         session.execute(
@@ -189,7 +191,7 @@ def reopen_loop(session: Session, loop_id: int) -> int:
     Raises:
         Conflict: the loop is paused or cancelled, or a round of it is open.
     """
-    loop = session.get_one(Loop, loop_id, with_for_update=True, populate_existing=True)
+    loop = session.get_one(Loop, loop_id, with_for_update={"key_share": True}, populate_existing=True)
     if loop.status not in ("running", "stopped"):
         fix = "resume it first" if loop.status == "paused" else "start another one"
         raise Conflict(f"loop {loop.name!r} is {loop.status}; {fix}")
