@@ -1,7 +1,16 @@
 """Seeded documents with planted facts: whoever writes the text knows what matters.
 
-Gold comes from the planting and never from a must-keep rule: facts are made of plain
-words too, and filler is full of numbers, ids and paths that nobody needs.
+Gold comes from the planting and never from a must-keep rule or a voter. As in real tool
+output, how a word looks says something about whether it is needed, but not enough:
+facts name what is theirs alone (an error, a function, a column) and come back to it,
+and half of their words are plain; filler repeats a few empty sentences, and carries
+clocks, ids, durations and warnings that nobody needs.
+
+On `generate(500, 0)` 32 % of words are kept, and the `farm` rules catch 50 % of kept
+and 20 % of dropped words. The label-free voters, fitted to it and the sample, reach a
+balanced accuracy of .60 (salience), .62 (self_information) and .60 (syntax). These
+figures are aims, not findings: templates were rewritten until shares and single voters
+came near them. No aggregate was aimed at, though it was printed beside them (beta .63).
 """
 
 from collections.abc import Callable

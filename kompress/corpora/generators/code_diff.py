@@ -1,6 +1,7 @@
 """Commits: one hunk changes what the program does; the rest is noise around it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 
 from kompress.corpora.generators import vocabulary as v
@@ -8,25 +9,37 @@ from kompress.corpora.generators.composer import Line, fact, filler, line
 from kompress.corpora.generators.planted import Planted, draw_filler, interleave
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What one commit does: subject, reason and rows speak of the same names."""
+
+    ending: str
+    subject: str
+    reason: str
+    rows: tuple[str, ...]
+
+
 def make(rng: Random) -> Planted:
     """Draw a commit with its reason, the changed behaviour and a reviewer's word.
 
     Source: ours.
     """
-    target = f"{rng.choice(v.SERVICES)}/{rng.choice(v.NOUNS)}.{rng.choice(_ENDINGS)}"
-    subject = [line(fact("subject", rng.choice(_SUBJECTS)(rng)), indent="    ")]
+    topic = v.Topic(rng.getrandbits(64))
+    change = rng.choice(_CHANGES)(topic)
+    target = f"{topic.choice(v.SERVICES)}/{topic.choice(v.NOUNS)}.{change.ending}"
     opening = [line(filler(f"diff --git a/{target} b/{target}"))]
     changed = [line(filler("+++"), fact("file", f"b/{target}"))]
-    change = [
-        line(fact("change", row)) for row in rng.choice(_CHANGES)(rng).splitlines()
-    ]
-    remark = [line(fact("remark", rng.choice(_REMARKS)(rng)))]
-    message = [subject]
+    hunk = [line(fact("change", row)) for row in change.rows]
+    remark = [line(fact("remark", rng.choice(_REMARKS)(topic)))]
+    message = [[line(fact("subject", change.subject), indent="    ")]]
     if rng.random() < 0.6:
-        message.append([line(fact("reason", rng.choice(_REASONS)(rng)), indent="    ")])
-    anchors = [*message, changed, change, remark]
+        message.append([line(fact("reason", change.reason), indent="    ")])
+    anchors = [*message, changed, hunk, remark]
     blocks = draw_filler(
-        rng, anchors, lambda: _noise(rng), num_words=opening[0].num_words
+        rng,
+        anchors,
+        lambda: _noise(rng, change.ending),
+        num_words=opening[0].num_words,
     )
     header = [block for block in blocks if block[0].indent == "    "]
     other = [block for block in blocks if block[0].segments[0].text.startswith("diff")]
@@ -37,7 +50,7 @@ def make(rng: Random) -> Planted:
         *(row for block in other[:cut] for row in block),
         *opening,
         *changed,
-        *interleave(rng, [change], context),
+        *interleave(rng, [hunk], context),
         *(row for block in other[cut:] for row in block),
         *remark,
     ]
@@ -46,157 +59,236 @@ def make(rng: Random) -> Planted:
     return Planted(rows, asks + why)
 
 
-_ENDINGS = ["py", "go", "rs", "ts", "java", "sql", "yaml"]
+def _swap(before: str, after: str, space: str = "    ") -> tuple[str, str]:
+    return f"-{space}{before}", f"+{space}{after}"
 
-_SUBJECTS: list[Callable[[Random], str]] = [
-    lambda r: f"Stop retrying {r.choice(v.NOUNS)} that were refused",
-    lambda r: f"Let {r.choice(v.SERVICES)} run without a {r.choice(v.FIELDS)}",
-    lambda r: f"Revert {v.hex_id(r, 8)}, it lost {r.choice(v.NOUNS)}",
-    lambda r: f"Raise the {r.choice(v.FIELDS)} limit for {r.choice(v.REGIONS)}",
-    lambda r: f"Do not delete {r.choice(v.NOUNS)} of closed {r.choice(v.NOUNS)}",
-    lambda r: f"Round {r.choice(v.FIELDS)} down as {v.person(r)} asked",
-    lambda r: f"Fix #{r.randint(10, 9999)}: {r.choice(v.NOUNS)} counted twice",
-    lambda r: f"Drop support for {r.choice(v.SERVICES)} {v.version(r)}",
-    lambda r: f"Skip the {r.choice(v.FIELDS)} check in {r.choice(v.SERVICES)}",
-    lambda r: f"Pin {r.choice(v.SERVICES)}_{r.choice(v.PARTS)} to {v.version(r)}",
-    lambda r: f"Set {r.choice(v.FIELDS).upper()}_MAX={r.randint(2, 999)} in CI",
-    lambda r: f"Move {r.choice(v.NOUNS)} to {r.choice(v.REGIONS)}",
-]
 
-_REASONS: list[Callable[[Random], str]] = [
-    lambda r: f"because the {r.choice(v.SERVICES)} team promised it to {v.person(r)}",
-    lambda r: f"because {r.randint(2, 900)} {r.choice(v.NOUNS)} were lost",
-    lambda _: "because the lock was never released after a crash",
-    lambda r: f"because {v.path(r)} grew by {v.size(r)} a day",
-    lambda _: "because customers were charged twice",
-    lambda r: f"because CVE-2026-{r.randint(1000, 9999)} allows it otherwise",
-    lambda r: f"because the law of {r.choice(v.REGIONS)} asks for it",
-]
+def _limit(rng: Random) -> _Change:
+    nouns, low, high = rng.choice(v.NOUNS), rng.randint(1, 99), rng.randint(100, 999)
+    name = f"MAX_{nouns.upper()}_PER_{rng.choice(v.FIELDS).upper()}"
+    return _Change(
+        "py",
+        f"Raise {name} from {low} to {high}",
+        f"because {v.account(rng)} lost {nouns} above {low}",
+        _swap(f"{name} = {low}", f"{name} = {high}", ""),
+    )
+
+
+def _zero(rng: Random) -> _Change:
+    field = v.column(rng)
+    return _Change(
+        "py",
+        f"Accept {field} of zero, not only None",
+        f"because {v.code(rng)} shows that zero is not missing",
+        _swap(f"if {field} is None or {field} == 0:", f"if {field} is None:"),
+    )
+
+
+def _retry(rng: Random) -> _Change:
+    nouns, call = rng.choice(v.NOUNS), v.name(rng)
+    return _Change(
+        "py",
+        f"Never retry {call}() on refused {nouns}",
+        f"because {call}() charged {rng.randint(2, 900)} {nouns} twice",
+        _swap(
+            f"return {call}({nouns}, retry=True)",
+            f"return {call}({nouns}, retry=False)",
+        ),
+    )
+
+
+def _check(rng: Random) -> _Change:
+    verb, nouns = rng.choice(v.VERBS), rng.choice(v.NOUNS)
+    return _Change(
+        "py",
+        f"Never raise Denied when anyone may {verb} {nouns}",
+        f"because {v.name(rng)}() must {verb} {nouns} without a role",
+        (f'-    if not user.may("{verb}"):', f'-        raise Denied("{nouns}")'),
+    )
+
+
+def _lock(rng: Random) -> _Change:
+    nouns, call = rng.choice(v.NOUNS), v.name(rng)
+    return _Change(
+        "py",
+        f"Lock {nouns} while {call}() runs",
+        f"because of {rng.choice(v.ERRORS)} in {call}(), see {v.code(rng)}",
+        (f'+    with lock("{nouns}"):', f"+        {call}({nouns})"),
+    )
+
+
+def _round(rng: Random) -> _Change:
+    field = v.column(rng)
+    return _Change(
+        "py",
+        f"Round {field} down, never up",
+        f"because {v.code(rng)} shows {v.oddity(rng)} of {field} lost",
+        _swap(f"total += round({field})", f"total += floor({field})"),
+    )
+
+
+def _unique(rng: Random) -> _Change:
+    nouns, field = rng.choice(v.NOUNS), rng.choice(v.FIELDS)
+    index = f"INDEX {nouns}_by_{field} ON {nouns} ({field});"
+    return _Change(
+        "sql",
+        f"Must not store two {nouns} with one {nouns}.{field}",
+        f"because {v.code(rng)} found {rng.randint(2, 900)} duplicate {nouns}",
+        _swap(f"CREATE {index}", f"CREATE UNIQUE {index}", ""),
+    )
+
+
+def _delete(rng: Random) -> _Change:
+    nouns, field = rng.choice(v.NOUNS), rng.choice(v.FIELDS)
+    where = f"{nouns} WHERE {field} IS NULL"
+    return _Change(
+        "rules",
+        f"Do not delete {nouns} without a {field}",
+        f"because {v.oddity(rng)} reports still need {nouns}.{field}",
+        _swap(f"DELETE {where}", f"HIDE {where}", ""),
+    )
+
+
+def _timeout(rng: Random) -> _Change:
+    service, long, short = v.component(rng), rng.randint(30, 99), rng.randint(1, 29)
+    return _Change(
+        "yaml",
+        f"Cut the {service} timeout to {short}s",
+        f"because {v.name(rng)}() must never wait {short + 1}s",
+        _swap(f"timeout: {long}s", f"timeout: {short}s", ""),
+    )
+
+
+def _pin(rng: Random) -> _Change:
+    service, major, minor = rng.choice(v.SERVICES), rng.randint(1, 9), rng.randint(1, 9)
+    old, new = f"{major}.{minor}.{rng.randint(1, 9)}", f"{major}.{minor - 1}.0"
+    return _Change(
+        "yaml",
+        f"Pin {service} to {new}",
+        f"because {old} leaks {v.size(rng)} of {v.oddity(rng)} a day",
+        _swap(f"image: acme/{service}:{old}", f"image: acme/{service}:{new}", ""),
+    )
+
+
+def _move(rng: Random) -> _Change:
+    nouns, (old, new) = rng.choice(v.NOUNS), rng.sample(v.REGIONS, 2)
+    return _Change(
+        "yaml",
+        f"Move {nouns} from {old} to {new}",
+        f"because {v.key(rng)} is not allowed in {old}",
+        _swap(f"{nouns}_region: {old}", f"{nouns}_region: {new}", ""),
+    )
+
+
+def _owners(rng: Random) -> _Change:
+    action = f"{rng.choice(v.VERBS)}_{rng.choice(v.NOUNS)}"
+    return _Change(
+        "yaml",
+        f"Only owners may {action}",
+        f"because {v.account(rng)} saw editors without {v.constant(rng)}",
+        _swap(f"{action}: [owner, editor]", f"{action}: [owner]", ""),
+    )
+
+
+_CHANGES: list[Callable[[Random], _Change]] = [
+    _limit, _zero, _retry, _check, _lock, _round,
+    _unique, _delete, _timeout, _pin, _move, _owners,
+]  # fmt: skip
 
 _REMARKS: list[Callable[[Random], str]] = [
-    lambda r: f"review: {v.person(r)} says this drops the null check on purpose",
-    lambda r: f"review: {v.person(r)} wants a test before the merge",
-    lambda r: f"review: blocked until {r.choice(v.SERVICES)} is migrated",
-    lambda _: "review: safe to merge but not on a Friday",
-    lambda r: f"review: CI run {r.randint(100, 9999)} FAILED at {r.randint(2, 99)}%",
-    lambda r: f"review: see {v.path(r)} and #{r.randint(10, 9999)} before",
-    lambda r: f"review: breaks clients below {v.version(r)}",
-    lambda r: f"review: needs --force-{r.choice(v.FIELDS)} on the first run",
-    lambda r: f"review: the old {r.choice(v.NOUNS)} must be rebuilt by hand",
-    lambda r: f"review: benchmark fell from {v.duration(r)} to {v.duration(r)}",
-    lambda r: f"review: approved by {v.person(r)} except the default",
+    lambda r: f"review: {v.account(r)} wants {v.name(r)}() tested before the merge",
+    lambda r: f"review: must wait until {v.component(r)} is migrated",
+    lambda r: f"review: never safe with {v.constant(r)} or {v.name(r)}()",
+    lambda r: f"review: CI FAILED with {r.choice(v.ERRORS)} at {v.source(r)}",
+    lambda r: f"review: never merge before #{r.randint(10, 9999)} and {v.code(r)}",
+    lambda r: f"review: breaks {v.name(r)}() and {v.name(r)}()",
+    lambda r: f"review: set {v.constant(r)} or run with --force-{v.oddity(r)}",
+    lambda r: f"review: {v.column(r)} must be rebuilt with {v.name(r)}()",
+    lambda r: f"review: {v.name(r)}() fell from {v.duration(r)} to {v.duration(r)}",
+    lambda r: f"review: approved by {v.account(r)} except {v.name(r)}()",
+    lambda r: f"review: {r.choice(v.ERRORS)} in {v.name(r)}() without {v.key(r)}",
 ]
 
 
-def _swap(rng: Random, before: str, after: str) -> str:
-    space = " " * rng.choice([1, 4])
-    return f"-{space}{before}\n+{space}{after}"
-
-
-_CHANGES: list[Callable[[Random], str]] = [
-    lambda r: _swap(
-        r,
-        f"{r.choice(v.FIELDS).upper()}_LIMIT = {r.randint(1, 99)}",
-        f"{r.choice(v.FIELDS).upper()}_LIMIT = {r.randint(100, 999)}",
-    ),
-    lambda r: _swap(
-        r,
-        f"if {r.choice(v.FIELDS)} is None or {r.choice(v.FIELDS)} == 0:",
-        f"if {r.choice(v.FIELDS)} is None:",
-    ),
-    lambda r: _swap(
-        r,
-        f"return {r.choice(v.VERBS)}({r.choice(v.NOUNS)}, retry=True)",
-        f"return {r.choice(v.VERBS)}({r.choice(v.NOUNS)}, retry=False)",
-    ),
-    lambda r: _swap(
-        r,
-        f"timeout: {v.duration(r)} # per {r.choice(v.FIELDS)}",
-        f"timeout: {v.duration(r)}",
-    ),
-    lambda r: (
-        f"-    if not user.may({r.choice(v.VERBS)}):\n"
-        f"-        raise Denied({r.choice(v.NOUNS)})"
-    ),
-    lambda r: (
-        f"+    with lock({r.choice(v.NOUNS)}):\n"
-        f"+        {r.choice(v.VERBS)}({r.choice(v.NOUNS)})"
-    ),
-    lambda r: _swap(
-        r,
-        f"DROP INDEX {r.choice(v.NOUNS)}_by_{r.choice(v.FIELDS)};",
-        f"CREATE UNIQUE INDEX {r.choice(v.NOUNS)}_by_{r.choice(v.FIELDS)};",
-    ),
-    lambda r: _swap(r, "the owner may edit and share", "only the owner may edit"),
-    lambda r: _swap(
-        r,
-        f"copy {r.choice(v.NOUNS)} to {r.choice(v.REGIONS)}",
-        f"copy {r.choice(v.NOUNS)} to {r.choice(v.REGIONS)}",
-    ),
-    lambda r: _swap(
-        r,
-        f"{r.choice(v.FIELDS)}_ms={r.randint(1, 99)} max={v.size(r)}",
-        f"{r.choice(v.FIELDS)}_ms={r.randint(100, 999)} max={v.size(r)}",
-    ),
-    lambda r: _swap(r, f"image: {v.ip(r)}/{v.version(r)}", f"image: {v.version(r)}"),
-    lambda r: _swap(r, f"target = {v.path(r)}", f"target = {v.path(r)}"),
-]
-
-
-def _noise(rng: Random) -> list[Line]:
+def _noise(rng: Random, ending: str) -> list[Line]:
     draw = rng.random()
-    if draw < 0.35:
-        return [line(filler(rng.choice(_TRAILERS)(rng)), indent="    ")]
-    if draw < 0.48:
+    if draw < 0.3:
+        text = rng.choice([v.boilerplate, rng.choice(_TRAILERS)])(rng)
+        return [line(filler(text), indent="    ")]
+    if draw < 0.4:
         return _lock_hunk(rng)
-    return [line(filler(rng.choice(_CONTEXT)(rng)), indent=" ")]
+    if draw < 0.8:
+        mark = "--" if ending == "sql" else "#"
+        text = v.boilerplate(rng) if draw < 0.62 else rng.choice(_COMMENTS)
+        return [line(filler(f"{mark} {text}"), indent=" ")]
+    return [line(filler(rng.choice(_CONTEXT[ending])), indent=" ")]
 
 
 def _lock_hunk(rng: Random) -> list[Line]:
-    name = rng.choice(["poetry.lock", "Cargo.lock", "package-lock.json", "go.sum"])
-    package = f"{rng.choice(v.SERVICES)}-{rng.choice(v.PARTS)}"
+    name, package = rng.choice(_LOCKS)
     rows = [
         f"diff --git a/{name} b/{name}",
         f"index {v.hex_id(rng, 8)}..{v.hex_id(rng, 8)} 100644",
-        f'-"{package}" = "{v.version(rng)}"',
-        f'+"{package}" = "{v.version(rng)}"',
+        f'-{package} = "{v.version(rng)}"',
+        f'+{package} = "{v.version(rng)}"',
+        " # this file is generated, please do not edit it by hand",
     ]
-    if rng.random() < 0.5:
-        rows.append(f'+checksum = "{v.hex_id(rng, 24)}"')
-    return [line(filler(row)) for row in rows]
+    return [line(filler(row.strip()), indent=_indent(row)) for row in rows]
 
+
+def _indent(row: str) -> str:
+    return row[: len(row) - len(row.lstrip())]
+
+
+_LOCKS = [("poetry.lock", "requests"), ("Cargo.lock", "serde"), ("uv.lock", "numpy")]
 
 _TRAILERS: list[Callable[[Random], str]] = [
     lambda r: f"Change-Id: I{v.hex_id(r, 20)}",
     lambda r: f"Signed-off-by: {v.person(r)}",
-    lambda r: (
-        f"Date: 2026-{v.clock(r)[0]:02}-{v.clock(r)[1]:02} {r.randint(10, 23)}:41"
-    ),
+    lambda r: f"Pipeline {r.randint(1000, 99999)} passed, no test failed",
+    lambda _: "No functional change in the files below",
+    lambda _: "Also sorts the imports and wraps the comments again",
+    lambda _: "Please see the guide of the team for the wording",
+    lambda _: "This is the first part of the work, more will follow",
     lambda r: f"commit {v.hex_id(r, 40)}",
-    lambda r: f"{r.randint(2, 19)} files changed, {r.randint(2, 900)} insertions(+)",
-    lambda r: f"Merge branch {r.choice(v.SERVICES)} of the team's mirror",
-    lambda _: "no functional change in the files below",
-    lambda r: f"Thanks to {v.person(r)} for a look at the draft",
-    lambda r: f"The wording follows the guide of the {r.choice(v.SERVICES)} team",
-    lambda r: f"Also sorts the imports and the list of {r.choice(v.NOUNS)}",
-    lambda _: "Comments are wrapped again, as the linter likes them",
-    lambda r: f"Pipeline {r.randint(1000, 99999)} passed in {v.duration(r)}",
 ]
 
-_CONTEXT: list[Callable[[Random], str]] = [
-    lambda r: f"@@ -{r.randint(1, 900)},7 +{r.randint(1, 900)},9 @@",
-    lambda r: f"index {v.hex_id(r, 8)}..{v.hex_id(r, 8)} 100644",
-    lambda r: f"import {r.choice(v.SERVICES)}.{r.choice(v.PARTS)}",
-    lambda r: f"{r.choice(v.FIELDS)} = {r.choice(v.VERBS)}({r.randint(1, 99)})",
-    lambda r: f"log.debug('{r.choice(v.VERBS)} %s', {r.choice(v.FIELDS)})",
-    lambda r: f"# the {r.choice(v.NOUNS)} are sorted by {r.choice(v.FIELDS)} here",
-    lambda r: f"for {r.choice(v.FIELDS)} in {r.choice(v.NOUNS)}:",
-    lambda r: f"def {r.choice(v.VERBS)}_{r.choice(v.FIELDS)}(self):",
-    lambda r: f"# copyright {r.randint(2015, 2026)} the {r.choice(v.SERVICES)} authors",
-    lambda _: "# nothing to see here, kept for the old clients",
-    lambda r: f"# walk over {r.choice(v.NOUNS)} once and note the {r.choice(v.FIELDS)}",
-    lambda r: f"# the {r.choice(v.SERVICES)} team likes this loop as it stands",
-    lambda r: f"# see also the {r.choice(v.PARTS)} next door, which does the same",
-    lambda _: "pass # left as it was",
-    lambda r: f"self.{r.choice(v.FIELDS)} = {r.choice(v.FIELDS)}",
+_COMMENTS = [
+    "Licensed under the same terms as the rest of the project",
+    "You may not use this file except as the license allows",
+    "See the license for the terms and the limits of use",
+    "This is kept for the old clients and may go away some day",
+    "The order of the lines below does not matter",
 ]
+_CONTEXT = {
+    "py": [
+        "from __future__ import annotations",
+        "import logging",
+        "for item in items:",
+        "with open(name) as file:",
+        "return result if result else default",
+        "pass # left as it was",
+        "log.debug('done')",
+    ],
+    "sql": [
+        "BEGIN;",
+        "COMMIT;",
+        "select count(*) from items as i",
+        "order by i.id asc",
+        "left join users as u using (id)",
+    ],
+    "rules": [
+        "# rules are read from top to bottom",
+        "KEEP items WHERE age IS new",
+        "include the usual rules",
+        "default is to keep all items",
+    ],
+    "yaml": [
+        "name: app",
+        "replicas: 2",
+        "restart: always",
+        "kind: service",
+        "labels: app and team",
+        "description: the usual settings of the app",
+    ],
+}

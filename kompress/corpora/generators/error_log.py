@@ -16,10 +16,13 @@ def make(rng: Random) -> Planted:
 
     Source: ours.
     """
-    culprit = v.component(rng)
+    topic = v.Topic(rng.getrandbits(64))
+    culprit = v.component(topic)
     others = [_consequence, _action, _setting, _cause]
-    stories = [_failure(rng, culprit)]
-    stories += [story(rng, culprit) for story in rng.sample(others, rng.choice([2, 3]))]
+    stories = [_failure(topic, culprit)]
+    stories += [
+        story(topic, culprit) for story in rng.sample(others, rng.choice([2, 3]))
+    ]
     anchors = [
         [line(filler(level), fact(name, text), *_tail(rng))]
         for name, level, text, _ in stories
@@ -48,32 +51,22 @@ def _failure(rng: Random, culprit: str) -> Story:
 
 
 _REASONS: list[Callable[[Random], str]] = [
-    lambda _: "connection refused by upstream",
-    lambda _: "disk quota exceeded for the tenant",
-    lambda _: "the certificate expired last night",
-    lambda _: "the broker closed the channel without a reason",
-    lambda _: "another leader was elected meanwhile",
-    lambda _: "the password of the database was rotated",
-    lambda _: "two writers held the same lock",
-    lambda _: "the schema on disk is newer than the code",
-    lambda _: "the queue was purged while it was reading",
-    lambda r: f"no route to {r.choice(v.REGIONS)}",
-    lambda r: f"the {r.choice(v.SERVICES)} replica is read only",
-    lambda r: f"the {r.choice(v.FIELDS)} column does not exist",
-    lambda r: f"the {r.choice(v.NOUNS)} table is locked by {r.choice(v.SERVICES)}",
-    lambda r: f"ENOSPC writing {v.path(r)}",
-    lambda r: f"error {r.randint(10, 99)} at {v.path(r)}:{r.randint(9, 900)}",
-    lambda r: f"HTTP 503 from {v.ip(r)} x-reason={r.choice(v.FIELDS)}_expired",
-    lambda r: f"{r.choice(v.SERVICES)}.{r.choice(v.VERBS)}() got 0x{v.hex_id(r, 6)}",
-    lambda r: f"rc={r.randint(2, 250)} SIGSEGV in lib{r.choice(v.SERVICES)}.so",
-    lambda r: f"EPIPE on {v.ip(r)} after {v.duration(r)} and {v.size(r)}",
-    lambda r: f"HTTP {r.choice([401, 403, 409, 429, 502, 503])} from {v.ip(r)}",
-    lambda r: f"SIGKILL after {v.size(r)} of memory, exit code 137",
-    lambda r: f"timeout of {v.duration(r)} waiting for {r.choice(v.NOUNS)}_pkey",
-    lambda r: f"checksum {v.hex_id(r, 8)} differs from {v.hex_id(r, 8)}",
-    lambda r: f"EACCES opening {v.path(r)}",
-    lambda r: f"error[E{r.randint(1000, 9999)}] in {r.choice(v.VERBS)}()",
-    lambda r: f"needs schema {r.randint(20, 99)} but found {r.randint(3, 19)}",
+    lambda r: f"the {v.oddity(r)} certificate expired and was never renewed",
+    lambda r: f"{v.oddity(r)} on disk newer than {v.name(r)}() and {v.constant(r)}",
+    lambda r: f"{v.oddity(r)} replica must not be written by {v.name(r)}()",
+    lambda r: f"{r.choice(v.ERRORS)}: {v.column(r)} must not be NULL",
+    lambda r: f"{r.choice(v.ERRORS)} in {v.name(r)}() at {v.source(r)}",
+    lambda r: f"{r.choice(v.ERRORS)} on {v.column(r)}, {v.constant(r)} ignored",
+    lambda r: f"{v.code(r)}: {v.column(r)} violates unique {v.oddity(r)} key",
+    lambda r: f"ENOSPC while {v.name(r)}() wrote the {v.oddity(r)}",
+    lambda r: f"{v.oddity(r)} not found by {v.name(r)}() at {v.source(r)}",
+    lambda r: f"HTTP 503 from {v.ip(r)} reason={r.choice(v.FIELDS)}_expired",
+    lambda r: f"SIGSEGV in {v.name(r)}(), {v.oddity(r)} never flushed",
+    lambda r: f"SIGKILL, {v.oddity(r)} used {v.size(r)} and {v.constant(r)} failed",
+    lambda r: f"timeout={v.duration(r)} in {v.name(r)}() for {v.column(r)}",
+    lambda r: f"{v.oddity(r)} checksum {v.hex_id(r, 8)} is not {v.hex_id(r, 8)}",
+    lambda r: f"EACCES opening {v.path(r)} as {r.choice(v.SURNAMES).lower()}",
+    lambda r: f"{v.constant(r)}={r.randint(3, 19)} but {v.name(r)}() must have more",
 ]
 
 
@@ -81,18 +74,15 @@ def _consequence(rng: Random, _: str) -> Story:
     nouns = rng.choice(v.NOUNS)
     text = rng.choice(
         [
-            f"{rng.randint(3, 9000)} {nouns} were never written",
-            f"all {nouns} since midnight must be replayed",
-            f"the {nouns} of {rng.choice(v.REGIONS)} are lost",
-            f"deploy of {v.version(rng)} rolled back",
-            f"transaction rolled back, {nouns} left half done",
-            f"{rng.randint(3, 9000)} {nouns} DELETED, {rng.randint(3, 900)} kept",
-            f"{nouns} {rng.randint(3, 900)}..{rng.randint(901, 9000)} unwritten",
-            f"rollback to {v.version(rng)}, {v.path(rng)} truncated",
-            f"replica in {rng.choice(v.REGIONS)} promoted to primary",
-            f"{nouns} charged twice for {rng.randint(2, 400)} tenants",
-            f"traffic moved to {rng.choice(v.REGIONS)} without the {nouns}",
-            f"{nouns} are served stale until the index is rebuilt",
+            f"{rng.randint(3, 9000)} {nouns} were never written by {v.name(rng)}()",
+            f"all {nouns} of {v.column(rng)} must be replayed",
+            f"{v.name(rng)}() rolled back to {v.version(rng)}",
+            f"{v.name(rng)}() rolled back, {v.column(rng)} left half done",
+            f"{nouns} DELETED by {v.name(rng)}(), only {rng.randint(3, 900)} kept",
+            f"{v.column(rng)} not written, {v.constant(rng)} stays on",
+            f"{v.column(rng)} truncated and never restored",
+            f"{nouns} charged twice, see {v.code(rng)} and {v.name(rng)}()",
+            f"{v.path(rng)} corrupt, {v.name(rng)}() not safe",
         ]
     )
     level = rng.choice(["ERROR", "WARN", "NOTICE", "INFO"])
@@ -100,54 +90,49 @@ def _consequence(rng: Random, _: str) -> Story:
 
 
 def _action(rng: Random, culprit: str) -> Story:
-    who = v.person(rng)
+    who = v.account(rng)
     text = rng.choice(
         [
-            f"{who} disabled the {culprit} until further notice",
-            f"{who} took over and paused the {rng.choice(v.NOUNS)} queue",
-            f"{who} asks not to restart before the backup ends",
-            f"{who} set --max-{rng.choice(v.NOUNS)}={rng.randint(1, 64)} by hand",
+            f"{who} disabled {culprit} until {v.code(rng)} closes",
+            f"{who} asks not to restart before the {v.oddity(rng)} ends",
+            f"{who} set {v.constant(rng)}={rng.randint(1, 64)} and never told",
             f"{who} reverted {v.hex_id(rng, 7)} on {rng.choice(v.REGIONS)}",
-            f"{who} ran {rng.choice(v.SERVICES)}ctl --drain={v.ip(rng)}",
-            f"{who} killed pid {rng.randint(90, 9000)} with SIGTERM",
-            f"do not retry, {who} is repairing the {rng.choice(v.NOUNS)} by hand",
+            f"{who} ran {v.name(rng)}() with --force and --no-{v.oddity(rng)}",
+            f"{who} killed {v.name(rng)}() with SIGTERM",
+            f"do not retry {v.name(rng)}(), {who} must repair {v.column(rng)}",
         ]
     )
     return "action", rng.choice(["WARN", "NOTICE", "INFO"]), text, "Who did what?"
 
 
 def _setting(rng: Random, _: str) -> Story:
-    key = f"{rng.choice(v.SERVICES)}.{rng.choice(['max', 'min'])}_{rng.choice(v.NOUNS)}"
     text = rng.choice(
         [
-            f"{key}={rng.randint(1, 500)} replaces default {rng.randint(501, 999)}",
-            f"limit lowered to {v.size(rng)} by {v.path(rng)}",
-            f"fallback to {rng.choice(v.REGIONS)} is switched off in the config",
-            f"{key}={rng.randint(1, 500)} from {v.path(rng)}",
-            f"--no-{rng.choice(v.FIELDS)} given, {key}={rng.randint(1, 9)} ignored",
-            f"retries are switched off for {rng.choice(v.NOUNS)}",
-            f"{rng.choice(v.SERVICES).upper()}_TIMEOUT is unset, so {v.duration(rng)}",
+            f"{v.key(rng)}={rng.randint(1, 500)} replaces {rng.randint(501, 999)}",
+            f"{v.oddity(rng)} limit lowered to {v.size(rng)} by {v.constant(rng)}",
+            f"{v.constant(rng)} fallback to {rng.choice(v.REGIONS)} never used",
+            f"{v.key(rng)} missing from {v.path(rng)}",
+            f"--no-{v.oddity(rng)} given, {v.key(rng)} must stay unset",
+            f"retries are never on for {v.column(rng)}",
+            f"{v.constant(rng)} unset, so {v.key(rng)}={rng.choice(['off', 'none'])}",
+            f"{v.key(rng)}: not allowed without {v.constant(rng)}",
         ]
     )
-    return (
-        "setting",
-        rng.choice(["WARN", "WARN", "ERROR"]),
-        text,
-        "Which setting matters?",
-    )
+    level = rng.choice(["WARN", "WARN", "ERROR"])
+    return "setting", level, text, "Which setting matters?"
 
 
 def _cause(rng: Random, _: str) -> Story:
     text = rng.choice(
         [
-            f"caused by a missing {rng.choice(v.FIELDS)} in {rng.choice(v.NOUNS)}",
-            f"caused by the new {rng.choice(v.SERVICES)} release",
-            f"caused by commit {v.hex_id(rng, 8)} of {rng.choice(v.SERVICES)}",
-            f"caused by a clock that is {v.duration(rng)} behind",
-            f"caused by {v.path(rng)} at 100% of {v.size(rng)}",
-            f"caused by {rng.choice(v.SERVICES)}=={v.version(rng)} on {v.ip(rng)}",
-            f"caused by an empty {rng.choice(v.NOUNS)} file in {v.path(rng)}",
-            f"caused by somebody editing the {rng.choice(v.NOUNS)} table by hand",
+            f"cause: {v.column(rng)} missing in {v.name(rng)}()",
+            f"cause: the new {v.oddity(rng)} of {v.component(rng)}",
+            f"cause: commit {v.hex_id(rng, 8)} of {v.account(rng)}",
+            f"cause: clock {v.duration(rng)} behind, {v.name(rng)}() expired",
+            f"cause: {v.path(rng)} must not exceed {v.size(rng)}",
+            f"cause: {rng.choice(v.SERVICES)}=={v.version(rng)} without {v.key(rng)}",
+            f"cause: {v.code(rng)}, {v.name(rng)}() skips the {v.oddity(rng)}",
+            f"cause: {v.account(rng)} edited {v.column(rng)} by hand",
         ]
     )
     return "cause", rng.choice(["ERROR", "WARN"]), text, "What was the root cause?"
@@ -161,9 +146,8 @@ def _tail(rng: Random) -> list[Segment]:
         [
             f"trace={v.hex_id(rng)}",
             f"(request {v.uuid(rng)})",
-            f"thread={rng.randint(1, 90)} heap={v.size(rng)}",
-            f"[{rng.choice(v.SERVICES)}.go:{rng.randint(9, 900)}]",
             "(logged once per run)",
+            "(see the manual for more)",
         ]
     )
     return [filler(text)]
@@ -171,64 +155,56 @@ def _tail(rng: Random) -> list[Segment]:
 
 def _routine(rng: Random) -> Line:
     level = rng.choice(["INFO"] * 6 + ["DEBUG"] * 3 + ["WARN"])
-    return line(filler(level), filler(rng.choice(_ROUTINE)(rng)))
+    draw = rng.random()
+    if draw < 0.6:
+        text = v.boilerplate(rng)
+    else:
+        text = rng.choice(_LOUD if draw < 0.85 else _QUIET)(rng)
+    return line(filler(level), filler(text))
 
 
-_ROUTINE: list[Callable[[Random], str]] = [
-    lambda r: f"GET /v1/{r.choice(v.NOUNS)}/{r.randint(1, 9999)} 200 {v.duration(r)}",
-    lambda r: f"POST /v2/{r.choice(v.NOUNS)} 201 {v.duration(r)} trace={v.hex_id(r)}",
-    lambda r: f"heartbeat ok seq={r.randint(1, 99999)} lag={v.duration(r)}",
-    lambda r: f"{v.component(r)} heartbeat ok",
-    lambda r: f"cache warmed for {r.choice(v.NOUNS)} in {v.duration(r)}",
-    lambda r: f"{v.component(r)} is healthy",
+# Routine says the same again and again, and most of it in plain words.
+_QUIET: list[Callable[[Random], str]] = [
+    lambda _: "heartbeat ok from the worker, nothing to report",
+    lambda _: "health check passed, no error since the last check",
+    lambda _: "still in sync with the primary as before",
+    lambda _: "nothing to do, sleeping until the next check",
+    lambda r: f"cache is warm, flushed to disk in {v.duration(r)}",
+    lambda _: "the connection pool is idle and all connections are free",
+    lambda _: "cleanup of old files finished, nothing failed",
+]
+# Routine that looks as if it mattered.
+_LOUD: list[Callable[[Random], str]] = [
+    lambda r: f"GET /health 200 {v.duration(r)}",
+    lambda r: f"request {v.uuid(r)} served in {v.duration(r)}",
     lambda r: f"checkpoint {r.randint(10, 9999)} complete, wrote {v.size(r)}",
-    lambda r: f"connected to {v.ip(r)} as {r.choice(v.SERVICES)}",
-    lambda r: f"loaded {v.path(r)} ({v.size(r)})",
-    lambda r: f"request {v.uuid(r)} served",
-    lambda r: f"{v.component(r)} {v.version(r)} (build {v.hex_id(r, 7)}) ready",
-    lambda _: "nothing to do, sleeping again",
-    lambda r: f"waiting for the next {r.choice(v.NOUNS)} from {r.choice(v.REGIONS)}",
-    lambda r: f"still in sync with the {v.component(r)} as before",
-    lambda r: f"good morning from the {v.component(r)}, everything is fine",
-    lambda r: f"no new {r.choice(v.NOUNS)} since the last look",
-    lambda r: f"reading {r.choice(v.NOUNS)} for {v.person(r)} from the cache",
-    lambda r: f"the {v.component(r)} says hello and goes back to sleep",
-    lambda r: f"regular cleanup of old {r.choice(v.NOUNS)} finished without findings",
-    lambda r: f"keeping the connection to {r.choice(v.REGIONS)} open for now",
-    lambda r: (
-        f"{r.choice(v.NOUNS)} sorted by {r.choice(v.FIELDS)} for the weekly report"
-    ),
-    lambda r: f"polling for new {r.choice(v.NOUNS)} as usual",
-    lambda r: f"gc pause {v.duration(r)} heap {v.size(r)}",
-    lambda r: f"metrics flushed to {v.ip(r)}",
+    lambda _: "option --legacy-auth is deprecated and ignored",
+    lambda r: f"slow call recovered after {v.duration(r)}, no action must be taken",
     lambda r: f"session for {v.person(r)} renewed",
-    lambda r: f"all {r.choice(v.NOUNS)} up to date in {r.choice(v.REGIONS)}",
-    lambda r: f"{r.choice(v.VERBS)} took {v.duration(r)} for {r.randint(1, 900)} rows",
-    lambda r: f"option --legacy-{r.choice(v.FIELDS)} is deprecated and ignored",
-    lambda r: f"slow call to {r.choice(v.SERVICES)}, recovered after {v.duration(r)}",
+    lambda _: "retry 1 of 3 was ok, the error did not come back",
+    lambda r: f"metrics flushed to {v.ip(r)}",
 ]
 
 
 _STYLES = (
     "2026-{month:02}-{day:02}T{clock}Z {level}",
-    "{month:02}-{day:02} {clock} {level} worker",
     "[{clock}] {level}:",
-    "{level} {clock} {host}:",
-    "ts={clock} level={level} pid={pid}",
+    "{clock} worker {level}",
+    "{clock} {level} from worker:",
 )
 
 
 def _stamp(rng: Random, style: str, rows: list[Line]) -> list[Line]:
-    """Put a date, a rising clock and a process before each line's message."""
+    """Put a date and a rising clock before each line's message."""
     month, day, hour, minute = v.clock(rng)
-    lower, pid = rng.random() < 0.3, rng.randint(90, 9000)
-    host, millis = rng.choice(v.SERVICES), 1000 * (60 * minute + rng.randint(0, 59))
+    lower = rng.random() < 0.85
+    millis = 1000 * (60 * minute + rng.randint(0, 59))
     stamped = []
     for row in rows:
         millis += rng.choice([rng.randint(1, 90), rng.randint(100, 40000)])
         level = row.segments[0].text
         head = style.format(
-            month=month, day=day, host=host, pid=pid,
+            month=month, day=day,
             clock=_clock(3_600_000 * hour + millis),
             level=level.lower() if lower else level,
         )  # fmt: skip

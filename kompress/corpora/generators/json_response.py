@@ -16,14 +16,15 @@ def make(rng: Random) -> Planted:
 
     Source: ours.
     """
+    topic = v.Topic(rng.getrandbits(64))
     noun = rng.choice(v.NOUNS)
-    clues = [_error(rng)]
+    clues = [_error(topic)]
     others = [_missing, _limit, _advice, _owner]
-    clues += [clue(rng) for clue in rng.sample(others, rng.choice([2, 3]))]
+    clues += [clue(topic) for clue in rng.sample(others, rng.choice([2, 3]))]
     top = [
         [line(fact(name, row), indent="  ") for row in rows] for name, rows, _ in clues
     ]
-    bad = [line(fact("failing_row", _failing_row(rng, noun)), indent="    ")]
+    bad = [line(fact("failing_row", _failing_row(topic, noun)), indent="    ")]
     opening = [line(glue("{"))]
     listing = line(filler(f'"{noun}": ['), indent="  ")
     closing = [line(glue("]"), indent="  "), line(glue("}"))]
@@ -47,15 +48,13 @@ def make(rng: Random) -> Planted:
 
 
 def _noise(rng: Random) -> Line:
-    if rng.random() < 0.5:
+    if rng.random() < 0.6:
         return line(filler(_healthy_row(rng)), indent="    ")
     return line(filler(rng.choice(_ENVELOPE)(rng)), indent="  ")
 
 
 def _number(rng: Random) -> str:
-    return rng.choice(
-        [str(rng.randint(1, 99999)), f'"{v.hex_id(rng, 8)}"', f'"{_short(rng)}"']
-    )
+    return rng.choice([str(rng.randint(1, 99999)), f'"{v.hex_id(rng, 8)}"'])
 
 
 def _short(rng: Random) -> str:
@@ -63,37 +62,33 @@ def _short(rng: Random) -> str:
 
 
 def _healthy_row(rng: Random) -> str:
-    state = rng.choice(["ok", "done", "ok", "active", "paid", "sent", "synced"])
+    at = f"{rng.randint(10, 23)}:{rng.randint(10, 59)}"
+    state = rng.choice(["ok", "ok", "ok", "done"])
     extra = rng.choice(
         [
-            f'"{rng.choice(v.FIELDS)}": {rng.uniform(0, 900):.2f}',
+            *3 * [f'"note": "{v.boilerplate(rng)}"'],
             f'"by": "{v.person(rng)}"',
-            f'"etag": "{v.hex_id(rng, 10)}"',
-            f'"city": "{rng.choice(v.REGIONS)}"',
-            '"note": "nothing special about it"',
-            '"note": "arrived in time and in good order"',
-            f'"note": "left with a neighbour in {rng.choice(v.REGIONS)}"',
-            f'"note": "delivered as usual to {rng.choice(v.REGIONS)}"',
             f'"took": "{v.duration(rng)}"',
         ]
     )
-    return f'{{"id": {_number(rng)}, "state": "{state}", {extra}}},'
+    return f'{{"id": {_number(rng)}, "at": "{at}", "state": "{state}", {extra}}},'
 
 
 def _failing_row(rng: Random, noun: str) -> str:
-    state = rng.choice(["rejected", "failed", "blocked", "stuck", "reversed", "held"])
+    state = rng.choice(["rejected", "failed", "invalid", "failed", "stuck", "blocked"])
+    low, high = rng.randint(5, 100), rng.randint(101, 999)
     reason = rng.choice(
         [
-            f"the {rng.choice(v.FIELDS)} belongs to another tenant",
-            "card expired last month",
-            f"no {rng.choice(v.FIELDS)} on file",
-            f"weight {rng.randint(31, 99)}kg over the limit of {rng.randint(5, 30)}kg",
-            f"{rng.choice(v.FIELDS)} {rng.randint(101, 999)} > {rng.randint(5, 100)}",
+            f"the {rng.choice(v.FIELDS)} belongs to another {v.oddity(rng)}",
+            f"{rng.choice(v.ERRORS)}: {v.oddity(rng)} must not be reused",
+            f"no {v.column(rng)} on file, {v.oddity(rng)} never sent",
+            f"{rng.choice(v.FIELDS)}={high} over max={low}",
+            f"weight {high}kg not under {v.constant(rng)}",
             f"HTTP {rng.choice([402, 409, 410, 451])} at {v.ip(rng)}",
-            f"duplicate of {_short(rng)}",
-            f"returned by {v.person(rng)} unopened",
-            f"ETAG_MISMATCH on {noun}.{rng.choice(v.FIELDS)}",
-            f"address unknown in {rng.choice(v.REGIONS)}",
+            f"duplicate of {_short(rng)} in {v.name(rng)}()",
+            f"returned by {v.account(rng)}, {v.code(rng)}",
+            f"{rng.choice(v.ERRORS)} on {noun}.{rng.choice(v.FIELDS)}",
+            f"{v.code(rng)} in {v.name(rng)}() at {rng.choice(v.REGIONS)}",
         ]
     )
     return f'{{"id": {_number(rng)}, "state": "{state}", "reason": "{reason}"}},'
@@ -102,17 +97,15 @@ def _failing_row(rng: Random, noun: str) -> str:
 def _error(rng: Random) -> Clue:
     message = rng.choice(
         [
-            f"the {rng.choice(v.SERVICES)} quota of this tenant is used up",
-            f"only {v.person(rng)} may approve this",
-            f"the {rng.choice(v.NOUNS)} were archived and cannot change",
-            "the signature does not match the body",
-            "a newer request has replaced this one",
-            f"{rng.choice(v.SERVICES)} is closed until further notice",
-            f"expected schema v{rng.randint(5, 9)}, found v{rng.randint(1, 4)}",
-            f"{rng.choice(v.FIELDS)} must be under {rng.randint(10, 999)}",
-            f"HTTP 504 from {v.ip(rng)} after {v.duration(rng)}",
-            f"row {rng.randint(1, 999)} of {v.path(rng)}: E{rng.randint(100, 999)}",
-            f"timeout of {v.duration(rng)} at {v.ip(rng)}",
+            f"the {v.oddity(rng)} quota of this tenant is used up",
+            f"only {v.account(rng)} may approve this {v.oddity(rng)}",
+            f"archived {rng.choice(v.NOUNS)} must not change",
+            f"{rng.choice(v.ERRORS)}: schema v{rng.randint(5, 9)} required",
+            f"{v.column(rng)} must be under {rng.randint(10, 999)}",
+            f"HTTP 504 from {v.ip(rng)} in {v.name(rng)}()",
+            f"{v.constant(rng)} forbids {v.name(rng)}() on {v.column(rng)}",
+            f"row {rng.randint(1, 999)} of {v.path(rng)}: {rng.choice(v.ERRORS)}",
+            f"{v.code(rng)} in {v.name(rng)}() at {v.source(rng)}",
         ]
     )
     rows = [f'"error": "{message}",']
@@ -132,11 +125,12 @@ def _error(rng: Random) -> Clue:
 
 def _missing(rng: Random) -> Clue:
     first, second = rng.sample(v.FIELDS, 2)
+    nouns = rng.choice(v.NOUNS)
     row = rng.choice(
         [
-            f'"missing": ["{first}", "{second}"],',
-            f'"missing": "{first}",',
-            f'"invalid": ["{first}"],',
+            f'"missing": ["{nouns}.{first}", "{nouns}.{second}"],',
+            f'"missing": "{nouns}.{first}",',
+            f'"invalid": ["{nouns}.{first}"],',
             f'"{first}": null,',
         ]
     )
@@ -146,11 +140,11 @@ def _missing(rng: Random) -> Clue:
 def _limit(rng: Random) -> Clue:
     row = rng.choice(
         [
-            f'"limit": {rng.randint(1, 500)},',
+            f'"{v.oddity(rng)}_limit": {rng.randint(1, 500)},',
             f'"retry_after_s": {rng.randint(1, 7200)},',
             f'"quota": "{v.size(rng)} of {v.size(rng)} used",',
             '"retryable": false,',
-            f'"valid_until": "the end of {rng.choice(["May", "June", "March"])}",',
+            f'"valid_until": "not after {rng.choice(["May", "June", "March"])}",',
         ]
     )
     return "limit", [row], "Which limit applies?"
@@ -159,11 +153,12 @@ def _limit(rng: Random) -> Clue:
 def _advice(rng: Random) -> Clue:
     row = rng.choice(
         [
-            f'"action": "ask {v.person(rng)} for the {rng.choice(v.SERVICES)} role",',
-            f'"action": "send the {rng.choice(v.FIELDS)} again without spaces",',
+            f'"action": "only {v.name(rng)}() without {v.constant(rng)}",',
+            f'"action": "ask {v.account(rng)} for the {v.oddity(rng)} role",',
+            f'"action": "send {v.column(rng)} without the {v.oddity(rng)}",',
             f'"action": "call /v3/{rng.choice(v.NOUNS)} with --dry-run first",',
-            '"action": "do not repeat, it was charged already",',
-            f'"action": "wait for the {rng.choice(v.REGIONS)} office",',
+            f'"action": "do not repeat, {v.oddity(rng)} was charged already",',
+            f'"action": "set {v.key(rng)}={rng.randint(2, 99)} and {v.name(rng)}()",',
         ]
     )
     return "action", [row], "What should be done now?"
@@ -172,7 +167,7 @@ def _advice(rng: Random) -> Clue:
 def _owner(rng: Random) -> Clue:
     row = rng.choice(
         [
-            f'"blocked_by": "{v.person(rng)}",',
+            f'"blocked_by": "{v.account(rng)} and {v.name(rng)}()",',
             f'"blocked_by": "{_short(rng)}",',
             f'"blocked_by": "{v.component(rng)}",',
             f'"conflicts_with": "{rng.choice(v.NOUNS)} of {rng.choice(v.REGIONS)}",',
@@ -185,22 +180,11 @@ def _owner(rng: Random) -> Clue:
 _ENVELOPE: list[Callable[[Random], str]] = [
     lambda r: f'"request_id": "{v.uuid(r)}",',
     lambda r: f'"took_ms": {r.randint(1, 900)},',
-    lambda r: f'"api_version": "{v.version(r)}",',
-    lambda r: f'"server": "{r.choice(v.REGIONS).lower()}-{r.randint(1, 40)}",',
+    lambda r: f'"date": "2026-11-{r.randint(10, 28)}T{r.randint(10, 23)}:00Z",',
     lambda r: f'"page": {r.randint(1, 9)},',
-    lambda r: f'"self": "/v1/{r.choice(v.NOUNS)}?page={r.randint(1, 9)}",',
-    lambda r: f'"trace": "{v.hex_id(r, 16)}",',
-    lambda r: (
-        f'"date": "2026-{v.clock(r)[0]:02}-{v.clock(r)[1]:02}T{r.randint(10, 23)}:00Z",'
-    ),
-    lambda r: f'"docs": "https://docs.example.org/{r.choice(v.SERVICES)}",',
-    lambda r: f'"client": "{r.choice(v.SERVICES)} {r.choice(v.PARTS)}",',
-    lambda r: f'"title": "list of all {r.choice(v.NOUNS)} by {r.choice(v.FIELDS)}",',
-    lambda r: f'"about": "answers for the {r.choice(v.SERVICES)} team and its guests",',
-    lambda r: f'"notice": "office of {r.choice(v.REGIONS)} is open as usual today",',
-    lambda r: f'"hint": "use filters to see fewer {r.choice(v.NOUNS)} at once",',
-    lambda r: f'"cursor": "{v.hex_id(r, 20)}",',
-    lambda r: f'"greeting": "hello {r.choice(v.PEOPLE)}, welcome back",',
-    lambda r: f'"cached": true, "age_s": {r.randint(1, 3600)},',
     lambda r: f'"region": "{r.choice(v.REGIONS)}",',
+    *3 * [lambda r: f'"about": "{v.boilerplate(r)}",'],
+    lambda _: '"docs": "https://docs.example.org/guide",',
+    lambda _: '"hint": "use filters to see fewer items at once",',
+    lambda _: '"greeting": "hello and welcome back to the service",',
 ]

@@ -23,11 +23,12 @@ def make(rng: Random) -> Planted:
 
     Source: ours.
     """
+    topic = v.Topic(rng.getrandbits(64))
     own, library, opening, classes = rng.choice(_LANGUAGES)
-    error = f"{rng.choice(classes)}: {rng.choice(_MESSAGES)(rng)}"
-    frame = _plant("frame", own(rng))
+    error = f"{topic.choice(classes)}: {rng.choice(_MESSAGES)(topic)}"
+    frame = _plant("frame", own(topic))
     last = _plant("error", [error])
-    clues = [clue(rng) for clue in rng.sample([_hint, _state, _change], 2)]
+    clues = [clue(topic) for clue in rng.sample([_hint, _state, _change], 2)]
     notes = [_plant(name, rows) for name, rows, _ in clues]
     # Notes stand outside the trace: those before it are logs, those after are advice.
     before, after = notes[:1], notes[1:]
@@ -59,7 +60,11 @@ def _plant(name: str, rows: list[str]) -> list[Line]:
 
 
 def _noise(rng: Random, library: Callable[[Random], list[str]]) -> list[Line]:
-    rows = library(rng) if rng.random() < 0.45 else [rng.choice(_LOGS)(rng)]
+    draw = rng.random()
+    if draw < 0.43:
+        rows = library(rng)
+    else:
+        rows = [v.boilerplate(rng) if draw < 0.77 else rng.choice(_LOGS)(rng)]
     return [line(filler(row.strip()), indent=_indent(row)) for row in rows]
 
 
@@ -70,12 +75,11 @@ def _indent(row: str) -> str:
 def _call(rng: Random) -> str:
     return rng.choice(
         [
-            f"{rng.choice(v.VERBS)}({rng.choice(v.FIELDS)})",
+            f"{v.name(rng)}({rng.choice(v.NOUNS)})",
             f"self.{rng.choice(v.VERBS)}({rng.choice(v.NOUNS)}[{rng.randint(0, 40)}])",
-            f"return {rng.choice(v.VERBS)}({rng.choice(v.NOUNS)}, {rng.randint(1, 9)})",
+            f"return {v.name(rng)}({rng.choice(v.NOUNS)}, {rng.randint(1, 9)})",
             f"{rng.choice(v.FIELDS)} = row.{rng.choice(v.FIELDS)}.strip()",
             f"assert {rng.choice(v.FIELDS)} is not None",
-            f"raise from {rng.choice(v.VERBS)}",
         ]
     )
 
@@ -83,23 +87,14 @@ def _call(rng: Random) -> str:
 def _own_python(rng: Random) -> list[str]:
     where = f"/srv/{rng.choice(v.SERVICES)}/{rng.choice(v.NOUNS)}.py"
     return [
-        f'  File "{where}", line {rng.randint(9, 900)}, in {rng.choice(v.VERBS)}',
+        f'  File "{where}", line {rng.randint(9, 900)}, in {v.name(rng)}',
         f"    {_call(rng)}",
     ]
 
 
 def _library_python(rng: Random) -> list[str]:
-    root = rng.choice(
-        [
-            "/usr/lib/python3.11",
-            "/opt/venv/lib/python3.12/site-packages/" + _library(rng),
-        ]
-    )
-    where = f"{root}/{rng.choice(_MODULES)}.py"
-    return [
-        f'  File "{where}", line {rng.randint(9, 2900)}, in {rng.choice(_INNER)}',
-        f"    {rng.choice(_INNER)}({rng.choice(['*args', 'self, **kw', 'conn, fut'])})",
-    ]
+    path, number, function, code = rng.choice(_PYTHON_FRAMES)
+    return [f'  File "/usr/lib/{path}", line {number}, in {function}', f"    {code}"]
 
 
 def _own_java(rng: Random) -> list[str]:
@@ -109,11 +104,7 @@ def _own_java(rng: Random) -> list[str]:
 
 
 def _library_java(rng: Random) -> list[str]:
-    name = rng.choice(_MODULES).title()
-    root = rng.choice(["java.base/java.util", "org.springframework.web", "io.netty"])
-    tail = rng.choice(["", f" ~[core-{v.version(rng)}.jar:{v.version(rng)}]"])
-    where = f"{root}.{_library(rng)}.{name}.{rng.choice(_INNER)}"
-    return [f"    at {where}({name}.java:{rng.randint(9, 2900)}){tail}"]
+    return [f"    at {rng.choice(_JAVA_FRAMES)}"]
 
 
 def _own_node(rng: Random) -> list[str]:
@@ -124,9 +115,7 @@ def _own_node(rng: Random) -> list[str]:
 
 
 def _library_node(rng: Random) -> list[str]:
-    root = rng.choice(["node:internal", f"/app/node_modules/{_library(rng)}/lib"])
-    where = f"{root}/{rng.choice(_MODULES)}.js:{rng.randint(9, 2900)}"
-    return [f"    at async {rng.choice(_INNER)} ({where}:{rng.randint(3, 60)})"]
+    return [f"    at async {rng.choice(_NODE_FRAMES)}"]
 
 
 def _own_go(rng: Random) -> list[str]:
@@ -139,12 +128,10 @@ def _own_go(rng: Random) -> list[str]:
 
 
 def _library_go(rng: Random) -> list[str]:
-    name = rng.choice(["net/http", "runtime", "database/sql", "sync", "reflect"])
-    first, second = v.hex_id(rng, 9), v.hex_id(rng, 6)
-    where = f"/usr/local/go/src/{name}/{rng.choice(_MODULES)}.go"
+    call, where = rng.choice(_GO_FRAMES)
     return [
-        f"  {name}.{rng.choice(_INNER)}({{0x{first}, 0x{second}}})",
-        f"    {where}:{rng.randint(9, 2900)}",
+        f"  {call}({{0x{v.hex_id(rng, 9)}, 0x1}})",
+        f"    /usr/local/go/src/{where}",
     ]
 
 
@@ -153,67 +140,37 @@ def _camel(rng: Random) -> str:
     return head + "".join(part.title() for part in rest) + rng.choice(v.FIELDS).title()
 
 
-def _library(rng: Random) -> str:
-    return rng.choice(_LIBRARIES)
-
-
+# A release's frames are the same in every trace, down to the line.
+_PYTHON_FRAMES = [
+    ("python3.12/site-packages/celery/app.py", 477, "wrapper", "return run(self)"),
+    ("python3.12/site-packages/requests/api.py", 59, "request", "return send(call)"),
+    ("python3.12/threading.py", 1012, "run", "for item in the queue:"),
+    ("python3.12/asyncio/events.py", 84, "run", "if not ready: continue"),
+]
+_JAVA_FRAMES = [
+    "java.base/java.lang.Thread.run(Thread.java:833)",
+    "java.base/java.util.Queue.take(Queue.java:435)",
+    "org.springframework.web.Filter.invoke(Filter.java:117)",
+]
+_NODE_FRAMES = [
+    "next (/app/node_modules/koa/lib/router.js:144:13)",
+    "handle (/app/node_modules/koa/lib/layer.js:95:5)",
+    "run (node:internal/process/queue.js:60:5)",
+]
+_GO_FRAMES = [
+    ("net/http.serve", "net/http/server.go:2092"),
+    ("runtime.main", "runtime/proc.go:250"),
+    ("database/sql.query", "database/sql/sql.go:1729"),
+]
 _LIBRARIES = [
     "requests",
-    "sqlalchemy",
-    "asyncio",
-    "urllib3",
-    "express",
-    "koa",
-    "hibernate",
-    "jackson",
     "celery",
-    "pandas",
-    "lodash",
+    "koa",
+    "jackson",
     "redis",
-    "kafka",
     "grpc",
-    "werkzeug",
-    "aiohttp",
-    "undici",
-    "protobuf",
-]
-_MODULES = [
-    "base",
-    "client",
-    "pool",
-    "events",
-    "selector",
-    "session",
-    "adapters",
-    "connection",
-    "handler",
-    "dispatch",
-    "loop",
-    "queue",
-    "reader",
-    "socket",
-    "executor",
-    "router",
-    "context",
-]
-_INNER = [
-    "run",
-    "invoke",
-    "_call_impl",
-    "dispatch",
-    "wrapper",
-    "execute_once",
-    "_run_once",
-    "send",
-    "recv",
-    "do_filter",
-    "proceed",
-    "handle",
-    "__call__",
-    "submit",
-    "on_message",
-    "process_ticks",
-    "next_tick",
+    "pandas",
+    "kafka",
 ]
 
 _LANGUAGES: list[Language] = [
@@ -221,19 +178,19 @@ _LANGUAGES: list[Language] = [
         _own_python,
         _library_python,
         "Traceback (most recent call last):",
-        ["KeyError", "ValueError", "TypeError", "LookupError", "acme.errors.Refused"],
+        ["KeyError", "ValueError", *v.ERRORS],
     ),
     (
         _own_java,
         _library_java,
         'Exception in thread "main"',
-        ["java.lang.IllegalStateException", "com.acme.NotAllowed", "Caused by"],
+        ["java.lang.IllegalStateException", *(f"com.acme.{e}" for e in v.ERRORS)],
     ),
     (
         _own_node,
         _library_node,
         "Uncaught exception, stack follows",
-        ["RangeError", "TypeError", "Error [ERR_ACME]", "AssertionError"],
+        ["RangeError", "TypeError", "Error [ERR_ACME]", *v.ERRORS],
     ),
     (
         _own_go,
@@ -244,41 +201,35 @@ _LANGUAGES: list[Language] = [
 ]
 
 _MESSAGES: list[Callable[[Random], str]] = [
-    lambda r: f"the {r.choice(v.FIELDS)} of the {r.choice(v.NOUNS)} is missing",
-    lambda r: f"{r.choice(v.FIELDS)} must not be empty",
-    lambda r: f"no {r.choice(v.NOUNS)} left for {v.person(r)}",
-    lambda _: "a closed file was read again",
-    lambda _: "dictionary changed size while it was walked",
-    lambda r: f"two {r.choice(v.NOUNS)} share one {r.choice(v.FIELDS)}",
-    lambda r: f"the {r.choice(v.SERVICES)} answered with an empty page",
-    lambda r: f"permission denied for {r.choice(v.PEOPLE).lower()}",
-    lambda r: f"expected {r.randint(2, 64)} columns but found {r.randint(65, 99)}",
-    lambda r: f"invalid literal '{r.choice(v.FIELDS)}' at offset {r.randint(2, 4096)}",
-    lambda r: (
-        f"{r.choice(v.FIELDS)}={r.randint(9, 999)} at {v.path(r)}:{r.randint(1, 99)}"
-    ),
+    lambda r: f"the {r.choice(v.FIELDS)} of the {v.oddity(r)} is missing",
+    lambda r: f"{v.column(r)} must not be empty without {v.constant(r)}",
+    lambda r: f"no {v.oddity(r)} left for {v.person(r)}",
+    lambda r: f"closed {v.oddity(r)} read again by {v.name(r)}()",
+    lambda r: f"{v.name(r)}() and {v.name(r)}() share one {v.oddity(r)}",
+    lambda r: f"permission denied for {v.name(r)}() by {v.constant(r)}",
+    lambda r: f"expected {r.randint(2, 64)} {v.oddity(r)} rows, never {v.constant(r)}",
+    lambda r: f"invalid {v.constant(r)} in {v.column(r)}",
+    lambda r: f"{v.key(r)}={r.randint(9, 999)} is not allowed",
     lambda r: f"ECONNRESET {v.ip(r)} after {v.duration(r)}",
-    lambda r: f"bad magic 0x{v.hex_id(r, 4)}, expected 0x{v.hex_id(r, 4)}",
-    lambda r: f"index {r.randint(50, 999)} out of range for length {r.randint(1, 49)}",
+    lambda r: f"bad {v.oddity(r)} 0x{v.hex_id(r, 4)}, not 0x{v.hex_id(r, 4)}",
+    lambda r: f"{v.name(r)}() failed on {v.column(r)}",
     lambda r: f"cannot open {v.path(r)}: ENOENT",
-    lambda r: f"value {r.uniform(-9, 9):.3f} is negative in {r.choice(v.FIELDS)}",
-    lambda r: f"decode 0x{v.hex_id(r, 2)} in position {r.randint(2, 900)}",
-    lambda r: f"deadlock between {r.choice(v.NOUNS)} and {r.choice(v.NOUNS)}",
+    lambda r: f"{v.code(r)} in {v.name(r)}() on {v.column(r)}",
+    lambda r: f"deadlock between {v.name(r)}() and {v.name(r)}()",
 ]
 
 
 def _hint(rng: Random) -> Clue:
     text = rng.choice(
         [
-            f"hint: the migration of {rng.choice(v.NOUNS)} was never applied",
-            f"hint: {v.person(rng)} owns this module",
-            f"hint: run with --skip-{rng.choice(v.FIELDS)} until it is fixed",
-            f"hint: retrying is not safe, {rng.choice(v.NOUNS)} would be sent twice",
-            f"hint: see {v.path(rng)} line {rng.randint(9, 900)}",
-            f"hint: downgrade to {_library(rng)}=={v.version(rng)}",
-            f"hint: the fixture lacks a {rng.choice(v.FIELDS)}",
-            f"hint: pin {_library(rng)} below {v.version(rng)}",
-            f"hint: set ACME_{rng.choice(v.FIELDS).upper()} before the start",
+            f"hint: {v.oddity(rng)} migration never applied by {v.name(rng)}()",
+            f"hint: ask {v.account(rng)} about {v.name(rng)}()",
+            f"hint: never run {v.name(rng)}() without --{v.oddity(rng)}-check",
+            f"hint: retry of {v.name(rng)}() is not safe",
+            f"hint: see {v.path(rng)} and {v.code(rng)}",
+            f"hint: downgrade to {rng.choice(_LIBRARIES)}=={v.version(rng)}",
+            f"hint: the {v.oddity(rng)} fixture must have {v.column(rng)}",
+            f"hint: set {v.constant(rng)}={rng.randint(1, 99)} and {v.key(rng)}",
         ]
     )
     return "hint", [text], "What does the hint advise?"
@@ -288,13 +239,13 @@ def _state(rng: Random) -> Clue:
     text = rng.choice(
         [
             f"state: {rng.randint(2, 900)} of {rng.randint(901, 5000)} rows committed",
-            f"state: nothing was committed, the {rng.choice(v.NOUNS)} are intact",
-            f"state: half of the {rng.choice(v.NOUNS)} were already sent",
-            f"state: offset {rng.randint(100, 99999)} of {v.path(rng)}",
-            f"state: txid {rng.randint(100, 99999)} PREPARED on {v.ip(rng)}",
-            f"state: lock on {rng.choice(v.NOUNS)} still held",
-            f"state: backup from {rng.choice(v.REGIONS)} restored by {v.person(rng)}",
-            f"state: wrote {v.path(rng)} up to byte {rng.randint(100, 99999)}",
+            f"state: nothing committed by {v.name(rng)}(), {v.oddity(rng)} intact",
+            f"state: half of {v.column(rng)} already sent",
+            f"state: offset={rng.randint(100, 99999)} of {v.path(rng)}",
+            f"state: {v.column(rng)} PREPARED but not committed",
+            f"state: {v.oddity(rng)} lock still held by {v.account(rng)}",
+            f"state: {v.oddity(rng)} of {rng.choice(v.REGIONS)} not restored",
+            f"state: {v.name(rng)}() wrote only {v.column(rng)}",
         ]
     )
     return "state", [text], "In which state was the data left?"
@@ -303,35 +254,27 @@ def _state(rng: Random) -> Clue:
 def _change(rng: Random) -> Clue:
     text = rng.choice(
         [
-            f"first seen after {v.person(rng)} merged {v.hex_id(rng, 8)}",
-            f"first seen with {_library(rng)} {v.version(rng)}",
-            f"first seen when {rng.choice(v.SERVICES)} left {rng.choice(v.REGIONS)}",
-            f"first seen on the tenant of {rng.choice(v.REGIONS)}",
-            f"first seen since {rng.choice(v.FIELDS)} became optional",
+            f"since: {v.account(rng)} merged {v.hex_id(rng, 8)}",
+            f"since: {rng.choice(_LIBRARIES)} {v.version(rng)} and {v.constant(rng)}",
+            f"since: {rng.choice(v.SERVICES)} left {rng.choice(v.REGIONS)}",
+            f"since: {v.code(rng)} made {v.name(rng)}() lazy",
+            f"since: {v.column(rng)} became optional, never NULL",
         ]
     )
     return "change", [text], "Since which change does it happen?"
 
 
+# Banners and progress say the same in every run.
 _LOGS: list[Callable[[Random], str]] = [
-    lambda r: f"collected {r.randint(3, 900)} items in {v.duration(r)}",
-    lambda r: f"{_library(r)} {v.version(r)} on linux, pid {r.randint(90, 32000)}",
-    lambda r: f"using config {v.path(r)}",
-    lambda r: f"rss {v.size(r)} peak {v.size(r)} threads {r.randint(1, 64)}",
-    lambda r: f"run {v.uuid(r)} seed {r.randint(0, 9999)}",
     lambda _: "see the manual for more about this error",
-    lambda r: f"the {v.component(r)} is starting, this may take a while",
-    lambda r: f"reading all {r.choice(v.NOUNS)} from the nightly copy",
-    lambda r: f"please report problems to the {r.choice(v.SERVICES)} team",
-    lambda r: f"using the usual {r.choice(v.FIELDS)} for {r.choice(v.REGIONS)}",
+    lambda _: "the app is starting, this may take a while",
+    lambda _: "please report problems to the team that runs this service",
     lambda _: "a longer version of this message is in the log",
+    lambda _: "using the usual settings, nothing was changed since the last run",
+    lambda _: "reading all items from the nightly copy as usual",
+    lambda r: f"collected {r.randint(3, 900)} items in {v.duration(r)}",
+    lambda r: f"run {v.uuid(r)} seed {r.randint(0, 9999)}",
     lambda r: f"report written to /tmp/{v.hex_id(r, 8)}/crash.json",
-    lambda r: f"warm start, {r.choice(v.NOUNS)} cached from yesterday",
-    lambda r: (
-        f"uptime {r.randint(1, 90)}d {r.randint(0, 23)}h, load {r.uniform(0, 9):.2f}"
-    ),
-    lambda r: f"welcome to the {r.choice(v.SERVICES)} console",
-    lambda r: f"sentry event {v.hex_id(r, 32)} queued",
-    lambda r: f"listening on {v.ip(r)}",
-    lambda r: f"thanks for using the {r.choice(v.SERVICES)} {r.choice(v.PARTS)}",
+    lambda r: f"the last start took {v.duration(r)} and did not fail",
+    lambda r: f"logged in as {v.person(r)}, welcome back",
 ]

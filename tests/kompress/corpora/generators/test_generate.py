@@ -98,9 +98,28 @@ def test_neither_keeping_must_keep_words_nor_dropping_plain_ones_is_right(docume
         kept += [caught_N[codes_N == 254].sum(), (codes_N == 254).sum()]
         dropped += [caught_N[codes_N == 0].sum(), (codes_N == 0).sum()]
 
-    # Facts made of plain words, and filler that looks must-keep: both are common.
-    assert 0.5 < 1 - kept[0] / kept[1] < 0.8
-    assert 0.2 < dropped[0] / dropped[1] < 0.5
+    # Half of a fact looks like what it is, and so does a fifth of the filler: looks
+    # help, as in real output, and neither rule alone gives gold.
+    assert 0.47 < kept[0] / kept[1] < 0.55
+    assert 0.18 < dropped[0] / dropped[1] < 0.25
+
+
+def test_filler_repeats_itself_and_facts_are_told_in_more_words(documents):
+    words = {"fact": Counter(), "filler": Counter()}
+    for document in documents:
+        for word, code in zip(
+            document.text.split(), document.gold.codes_N.tolist(), strict=True
+        ):
+            plain = word.strip('"{}[]:,.').lower()
+            if plain.isalpha() and code != 255:
+                words["fact" if code == 254 else "filler"][plain] += 1
+
+    # The share of the 50 most frequent plain words.
+    share = {
+        role: sum(n for _, n in counts.most_common(50)) / counts.total()
+        for role, counts in words.items()
+    }
+    assert share["filler"] > share["fact"] + 0.2
 
 
 def test_kinds_take_turns_and_gold_names_its_generator(documents):
@@ -142,7 +161,7 @@ def test_the_bytes_of_version_1_never_change():
     for document in generate(40, 7):
         digest.update(document.text.encode() + document.gold.codes_N.tobytes())
 
-    assert digest.hexdigest()[:16] == "9c9a73309325a8ae"
+    assert digest.hexdigest()[:16] == "13c90d5178ba3aca"
 
 
 def test_another_seed_gives_other_documents():
