@@ -134,8 +134,8 @@ def unpack(blob: bytes, folder: Path) -> str:
     _check_names("the blob", set(files), {*FILES, MANIFEST})
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
     return read_folder(folder)[0]
 
 

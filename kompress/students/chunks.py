@@ -63,7 +63,8 @@ def cut_chunks(
     tokens = tokenizer.encode([word for words in texts for word in words])
     bound_N = np.concatenate(([0], np.cumsum(tokens.num_tokens_N)))
     word_of_T = np.repeat(np.arange(len(tokens.num_tokens_N)), tokens.num_tokens_N)
-    cls_id, sep_id = np.uint16([tokenizer.cls_id]), np.uint16([tokenizer.sep_id])
+    cls_id = np.array([tokenizer.cls_id], dtype=np.uint16)
+    sep_id = np.array([tokenizer.sep_id], dtype=np.uint16)
     unscored = np.array([UNSCORED])
     ids: list[NDArray[np.uint16]] = []
     words_seen: list[NDArray[np.int64]] = []

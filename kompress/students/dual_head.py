@@ -3,12 +3,11 @@
 State-dict keys are those of the deployed client: `encoder.*` as transformers names
 ModernBERT, `token_head.*`, `span_conv.0.*` and `span_conv.2.*`.
 
-T = tokens, E = hidden size
+R = rows of a packing, E = hidden size
 """
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -50,32 +49,30 @@ class DualHead(nn.Module):
             nn.Sigmoid(),
         )
 
-    def forward(self, ids_T: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
-        """Give both heads' log-odds for chunks laid end to end, without padding.
+    def forward(self, ids_R: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
+        """Give both heads' log-odds of keep for packed chunks.
 
         Each chunk gets what it would get alone: attention and convolution stop at its
         borders.
 
         Args:
-            ids_T: (T,) token ids.
+            ids_R: (R,) token ids as `packing.spread` lays them.
             packing: where the chunks lie.
 
         Returns:
-            (T,) log-odds of keep by the token head, (T,) by the span head.
+            (R,) log-odds by the token head, (R,) by the span head; numbers without a
+            meaning on filling rows.
 
-        Source: ours.
+        Source: headroom 0.42.0's model; packing: ours.
         """
-        hidden_TE = encode_packed(self.encoder, self.config, ids_T, packing)
+        hidden_RE = encode_packed(self.encoder, self.config, ids_R, packing)
         # Two logits decide one probability: their difference is its log-odds.
         weight, bias = self.token_head.weight, self.token_head.bias
-        keep_T = self.token_dropout(hidden_TE) @ (weight[1] - weight[0])
-        keep_T = keep_T + (bias[1] - bias[0])
+        keep_R = self.token_dropout(hidden_RE) @ (weight[1] - weight[0])
         first, second = self.span_conv[0], self.span_conv[2]
-        inner = packing.mask_gaps(
-            functional.gelu(convolve_rows(packing.spread(hidden_TE), first))
-        )
-        span_T = packing.gather(convolve_rows(inner, second)).squeeze(1)
-        return keep_T, span_T
+        inner_RE = functional.gelu(convolve_rows(hidden_RE, first, packing))
+        span_R = convolve_rows(inner_RE, second, packing).squeeze(1)
+        return keep_R + (bias[1] - bias[0]), span_R
 
 
 STUDENTS: dict[str, Callable[[StudentConfig], DualHead]] = {"dual_head": DualHead}

@@ -7,6 +7,7 @@ chunks apart without padding.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +45,8 @@ class Encoder(nn.Module):
         # Every layer adds twice to the residual stream.
         out_std = std / math.sqrt(2 * config.num_layers)
         _start_weight(self.embeddings.tok_embeddings.weight, std)
-        for layer in self.layers:
-            assert isinstance(layer, _Layer)  # noqa: S101 - ModuleList forgets types
+        layers: list[Any] = list(self.layers)  # ModuleList forgets types
+        for layer in layers:
             _start_weight(layer.attn.Wqkv.weight, std)
             _start_weight(layer.attn.Wo.weight, out_std)
             _start_weight(layer.mlp.Wi.weight, std)

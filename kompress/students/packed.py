@@ -1,18 +1,21 @@
-"""Run the encoder over chunks laid end to end: no padding, no leak between chunks.
+"""Run the encoder over chunks laid end to end; no chunk sees another.
 
 The same arithmetic as transformers' ModernBERT on each chunk alone (a test compares
-them); linear layers see all tokens at once, attention one chunk at a time.
+them). Chunks start at multiples of BLOCK rows, so that sliding attention is a few
+equal products of neighbouring blocks and matrix shapes repeat.
 
-T = tokens, C = chunks, L = tokens of one chunk, H = heads, D = head size,
-E = hidden size, G = tokens and gaps
+R = rows (tokens and filling), K = blocks of rows, W = rows of one block,
+L = rows of one chunk, H = heads, D = head size, E = hidden size
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from kompress.config import StudentConfig
@@ -20,126 +23,170 @@ from kompress.students.encoder import Encoder
 
 FULL_THETA = 160_000.0  # ModernBERT's rotary bases
 SLIDING_THETA = 10_000.0
-# The span head sees two tokens to either side, so two empty rows keep chunks apart.
-GAP = 2
+# Few different row counts: a CPU kernel is planned anew for each shape, in about 1 ms.
+ROUND_ROWS = 256
 
 
 class Packing:
     """Where the chunks of a batch lie.
 
     Attributes:
-        lengths: tokens of each chunk.
+        row_T: (T,) the row of each token, chunk after chunk.
+        num_rows: all rows, filling included.
+        lengths: (tokens, rows) of each chunk; the last may be all filling.
+        window: tokens that sliding attention sees to either side.
     """
 
-    def __init__(self, lengths: Sequence[int]) -> None:
-        """Lay chunks of these lengths end to end."""
-        self.lengths = list(lengths)
-        length_C = torch.tensor(self.lengths)
-        shift_C = GAP * torch.arange(1, len(self.lengths) + 1)
-        self._num_rows = int(length_C.sum()) + GAP * (len(self.lengths) + 1)
-        self._row_T = torch.arange(int(length_C.sum())) + torch.repeat_interleave(
-            shift_C, length_C
+    def __init__(self, num_tokens: Sequence[int], config: StudentConfig) -> None:
+        """Lay chunks of these many tokens end to end."""
+        self.window = max(1, config.local_attention // 2)
+        self.lengths = [(num, _round_up(num, self.window)) for num in num_tokens]
+        used = sum(rows for _, rows in self.lengths)
+        unit = self.window if used <= 2 * ROUND_ROWS else ROUND_ROWS
+        self.num_rows = _round_up(_round_up(used, unit), self.window)
+        if self.num_rows > used:
+            filling = self.num_rows - used
+            self.lengths.append((filling, filling))
+        tokens_C, rows_C = np.array(self.lengths).T
+        start_C = np.cumsum(rows_C) - rows_C
+        num_chunks = len(num_tokens)
+        self.row_T: NDArray[np.int64] = np.concatenate(
+            [
+                np.arange(start, start + num)
+                for start, num in zip(
+                    start_C[:num_chunks], tokens_C[:num_chunks], strict=True
+                )
+            ]
         )
-        self._real_G1 = torch.zeros(self._num_rows, 1)
-        self._real_G1[self._row_T] = 1.0
+        place_R = np.arange(self.num_rows) - np.repeat(start_C, rows_C)
+        real_R = place_R < np.repeat(tokens_C, rows_C)
+        self._place_R = torch.from_numpy(place_R)
+        # Filling rows of a chunk have its number too: they may look, not be seen.
+        self._chunk_R = torch.from_numpy(np.repeat(np.arange(len(rows_C)), rows_C))
+        self._real_R = torch.from_numpy(real_R)
+
+    def spread(self, values_T: NDArray[Any]) -> Tensor:
+        """Put (T,) values on their rows, zeros on the filling: (R,)."""
+        values_R = np.zeros(self.num_rows, dtype=values_T.dtype)
+        values_R[self.row_T] = values_T
+        return torch.from_numpy(values_R)
 
     def rotation(self, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
-        """Give (T, 1, 1, D/2) cosines and sines of each token's place in its chunk."""
-        parts = [_rotation(length, head_size, theta) for length in self.lengths]
-        cos = torch.cat([cos for cos, _ in parts])
-        sin = torch.cat([sin for _, sin in parts])
-        return cos[:, None, None], sin[:, None, None]
+        """Give (R, 1, 1, D/2) cosines and sines, times D^(-1/4).
 
-    def spread(self, x_TE: Tensor) -> Tensor:
-        """Put GAP rows of zeros before, between and after the chunks: (G, E)."""
-        zeros = x_TE.new_zeros(GAP, x_TE.shape[1])
-        parts = [zeros]
-        for x_LE in x_TE.split(self.lengths):
-            parts += [x_LE, zeros]
-        return torch.cat(parts)
+        Queries and keys both carry it, so their products come scaled by 1/sqrt(D).
+        """
+        longest = max(rows for _, rows in self.lengths)
+        cos, sin = _rotation_table(_round_up(longest, 512), head_size, theta)
+        return cos[self._place_R][:, None, None], sin[self._place_R][:, None, None]
 
-    def mask_gaps(self, x_GE: Tensor) -> Tensor:
-        """Set the gap rows to zero."""
-        return x_GE * self._real_G1
+    def band(self) -> Tensor:
+        """(K, 1, W, 3W) 0 where a row may look at a row of its blocks, -inf else."""
+        width = self.window
+        chunk_K3W = _neighbours(self._chunk_R.view(-1, width), fill=-1)
+        real_K3W = _neighbours(self._real_R.view(-1, width), fill=False)
+        own_KW = self._chunk_R.view(-1, width)
+        allowed = (own_KW[:, :, None] == chunk_K3W[:, None]) & real_K3W[:, None]
+        return torch.where(allowed & _near(width), 0.0, -torch.inf)[:, None]
 
-    def gather(self, x_GE: Tensor) -> Tensor:
-        """Take the tokens' rows back out: (T, E)."""
-        return x_GE[self._row_T]
+    def taps(self, num_taps: int) -> list[Tensor]:
+        """For each tap of a convolution, (R, 1) 1 where its input is of the chunk."""
+        side = num_taps // 2
+        chunk = functional.pad(
+            torch.where(self._real_R, self._chunk_R, -1), (side, side), value=-1
+        )
+        return [
+            (chunk[tap : tap + self.num_rows] == self._chunk_R).float()[:, None]
+            for tap in range(num_taps)
+        ]
 
 
 def encode_packed(
-    encoder: Encoder, config: StudentConfig, ids_T: Tensor, packing: Packing
+    encoder: Encoder, config: StudentConfig, ids_R: Tensor, packing: Packing
 ) -> Tensor:
-    """Give the encoder's last hidden state of every token.
+    """Give the encoder's last hidden state of every row.
 
     Args:
         encoder: the modules that hold the weights.
         config: its sizes.
-        ids_T: (T,) token ids.
+        ids_R: (R,) token ids, anything on filling rows.
         packing: where the chunks lie.
 
     Returns:
-        (T, E) hidden states, each chunk's as if it were alone.
+        (R, E) hidden states, each chunk's as if it were alone; finite on filling rows.
 
-    Source: ModernBERT, Warner et al. 2024; packing without cross-attention: ours.
+    Source: ModernBERT, Warner et al. 2024; packing in blocks: ours.
     """
-    num_tokens, heads = ids_T.shape[0], config.num_heads
+    heads = config.num_heads
     size = config.hidden_size // heads
-    rotations = (
-        packing.rotation(size, FULL_THETA),
-        packing.rotation(size, SLIDING_THETA),
-    )
-    x_TE = encoder.embeddings.norm(encoder.embeddings.tok_embeddings(ids_T))
-    for number, layer in enumerate(encoder.layers):
-        sliding = number % config.global_every != 0
-        qkv = layer.attn.Wqkv(layer.attn_norm(x_TE)).view(num_tokens, 3, heads, size)
-        qk_T2HD = _Rotate.apply(qkv[:, :2], *rotations[sliding])
-        window = config.local_attention // 2 if sliding else None
-        mixed_TE = _attend(qk_T2HD, qkv[:, 2], packing.lengths, window)
-        x_TE = x_TE + layer.attn.Wo(mixed_TE)
-        value, gate = layer.mlp.Wi(layer.mlp_norm(x_TE)).chunk(2, dim=-1)
-        x_TE = x_TE + layer.mlp.Wo(functional.gelu(value) * gate)
-    hidden: Tensor = encoder.final_norm(x_TE)
+    full = packing.rotation(size, FULL_THETA)
+    sliding = packing.rotation(size, SLIDING_THETA)
+    band = packing.band()
+    x_RE = encoder.embeddings.norm(encoder.embeddings.tok_embeddings(ids_R))
+    layers: list[Any] = list(encoder.layers)
+    for number, layer in enumerate(layers):
+        is_full = number % config.global_every == 0
+        qkv = layer.attn.Wqkv(layer.attn_norm(x_RE)).view(-1, 3, heads, size)
+        cos, sin = full if is_full else sliding
+        qk_R2HD = _Rotate.apply(qkv[:, :2], cos, sin)  # type: ignore[no-untyped-call]  # torch's
+        q_RHD, k_RHD = qk_R2HD.unbind(1)
+        if is_full:
+            mixed_RE = _attend_chunks(q_RHD, k_RHD, qkv[:, 2], packing.lengths)
+        else:
+            mixed_RE = _attend_blocks(q_RHD, k_RHD, qkv[:, 2], band)
+        x_RE = x_RE + layer.attn.Wo(mixed_RE)
+        value, gate = layer.mlp.Wi(layer.mlp_norm(x_RE)).chunk(2, dim=-1)
+        x_RE = x_RE + layer.mlp.Wo(functional.gelu(value) * gate)
+    hidden: Tensor = encoder.final_norm(x_RE)
     return hidden
 
 
-def convolve_rows(x_GE: Tensor, conv: Any) -> Tensor:
-    """Apply a Conv1d with zero padding along the rows of x: (G, channels).
+def convolve_rows(x_RE: Tensor, conv: Any, packing: Packing) -> Tensor:
+    """Apply a Conv1d within each chunk, zeros beyond its ends: (R, channels).
 
-    One matrix product a tap on shifted views beats torch's Conv1d on a CPU, which
-    plans anew for each length.
+    One matrix product a tap: torch's Conv1d on a CPU is half as fast.
     """
-    taps = conv.weight.shape[2]
-    side = taps // 2
-    num_rows = x_GE.shape[0]
-    padded = functional.pad(x_GE, (0, 0, side, side))
-    out: Tensor = conv.bias.expand(num_rows, -1)
-    for tap in range(taps):
-        out = torch.addmm(out, padded[tap : tap + num_rows], conv.weight[:, :, tap].T)
+    num_taps = conv.weight.shape[2]
+    side = num_taps // 2
+    padded = functional.pad(x_RE, (0, 0, side, side))
+    out: Tensor = conv.bias
+    for tap, valid_R1 in enumerate(packing.taps(num_taps)):
+        part = padded[tap : tap + packing.num_rows] * valid_R1
+        out = out + functional.linear(part, conv.weight[:, :, tap])
     return out
 
 
-def _attend(
-    qk_T2HD: Tensor, v_THD: Tensor, lengths: list[int], window: int | None
+def _attend_chunks(
+    q_RHD: Tensor, k_RHD: Tensor, v_RHD: Tensor, lengths: list[tuple[int, int]]
 ) -> Tensor:
-    """Attend within each chunk, `window` tokens to either side if it slides."""
+    """Let every row look at all tokens of its chunk: (R, E)."""
+    rows = [num_rows for _, num_rows in lengths]
+    chunks = [torch.split(x_RHD, rows) for x_RHD in (q_RHD, k_RHD, v_RHD)]
     mixed = []
-    for qk_L2HD, v_LHD in zip(
-        qk_T2HD.split(lengths), v_THD.split(lengths), strict=True
-    ):
-        length = v_LHD.shape[0]
-        mask = None
-        if window is not None and length > window + 1:
-            mask = _band(length, window)
-        q_LHD, k_LHD = qk_L2HD.unbind(1)
-        out = functional.scaled_dot_product_attention(
-            q_LHD.transpose(0, 1)[None],
-            k_LHD.transpose(0, 1)[None],
-            v_LHD.transpose(0, 1)[None],
-            attn_mask=mask,
-        )
-        mixed.append(out[0].transpose(0, 1).reshape(length, -1))
+    for (num_tokens, _), q, k, v in zip(lengths, *chunks, strict=True):
+        logits = q.transpose(0, 1) @ k[:num_tokens].permute(1, 2, 0)
+        out = torch.softmax(logits, dim=-1) @ v[:num_tokens].transpose(0, 1)
+        mixed.append(out.transpose(0, 1).flatten(1))
     return torch.cat(mixed)
+
+
+def _attend_blocks(q_RHD: Tensor, k_RHD: Tensor, v_RHD: Tensor, band: Tensor) -> Tensor:
+    """Let every row look at its own block and the two beside it: (R, E)."""
+    blocks = (band.shape[0], band.shape[2], *q_RHD.shape[1:])
+    q_KHWD = q_RHD.reshape(blocks).transpose(1, 2)
+    k_K3WHD = _neighbours(k_RHD.reshape(blocks), fill=0)
+    v_K3WHD = _neighbours(v_RHD.reshape(blocks), fill=0)
+    logits = q_KHWD @ k_K3WHD.permute(0, 2, 3, 1) + band
+    out = torch.softmax(logits, dim=-1) @ v_K3WHD.transpose(1, 2)
+    return out.transpose(1, 2).flatten(2).flatten(0, 1)
+
+
+def _neighbours(x_KW: Tensor, *, fill: float) -> Tensor:
+    """Join each block with the one before and the one after: (K, 3W, ...)."""
+    edge = torch.full_like(x_KW[:1], fill)
+    before = torch.cat([edge, x_KW[:-1]])
+    after = torch.cat([x_KW[1:], edge])
+    return torch.cat([before, x_KW, after], dim=1)
 
 
 class _Rotate(torch.autograd.Function):
@@ -165,18 +212,8 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return out
 
 
-def _rotation(length: int, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
-    cos, sin = _rotation_table(_round_up(length), head_size, theta)
-    return cos[:length], sin[:length]
-
-
-def _band(length: int, window: int) -> Tensor:
-    return _band_table(_round_up(length), window)[:length, :length]
-
-
-def _round_up(length: int) -> int:
-    """Few table sizes serve all lengths."""
-    return max(512, 1 << (length - 1).bit_length())
+def _round_up(number: int, unit: int) -> int:
+    return -(-number // unit) * unit
 
 
 @lru_cache(maxsize=16)
@@ -185,12 +222,13 @@ def _rotation_table(length: int, head_size: int, theta: float) -> tuple[Tensor, 
     with torch.inference_mode(mode=False):
         inverse = 1.0 / theta ** (torch.arange(0, head_size, 2).float() / head_size)
         angle_LD = torch.arange(length).float()[:, None] * inverse
-        return angle_LD.cos(), angle_LD.sin()
+        scale = head_size**-0.25
+        return angle_LD.cos() * scale, angle_LD.sin() * scale
 
 
-@lru_cache(maxsize=16)
-def _band_table(length: int, window: int) -> Tensor:
+@lru_cache(maxsize=4)
+def _near(width: int) -> Tensor:
+    """(W, 3W) whether a row of the middle block is at most W away."""
     with torch.inference_mode(mode=False):
-        place_L = torch.arange(length)
-        far_LL = (place_L[:, None] - place_L).abs() > window
-        return torch.zeros(length, length).masked_fill(far_LL, -torch.inf)
+        own_W = torch.arange(width, 2 * width)
+        return (own_W[:, None] - torch.arange(3 * width)).abs() <= width

@@ -22,6 +22,7 @@ from kompress.must_keep.classify import classify_words
 from kompress.students import checkpoint
 from kompress.students.chunks import Chunks, cut_chunks
 from kompress.students.dual_head import STUDENTS, DualHead
+from kompress.students.matmul import fast_matmul
 from kompress.students.packed import Packing
 from kompress.students.tokenizer import WordTokenizer
 from kompress.types import BoolArray, FloatArray
@@ -178,13 +179,14 @@ class Student:
     def _score_chunks(self, chunks: Chunks) -> list[FloatArray]:
         token_score_T = np.empty(len(chunks.ids_T))
         begin = 0
-        with torch.inference_mode():
+        with torch.inference_mode(), fast_matmul():
             for lengths in _group(chunks.num_tokens_C.tolist()):
                 end = begin + sum(lengths)
-                ids_T = torch.from_numpy(chunks.ids_T[begin:end].astype(np.int64))
-                keep_T, span_T = self.model(ids_T, Packing(lengths))
-                score_T = keep_T.sigmoid() * (0.5 + 0.5 * span_T.sigmoid())
-                token_score_T[begin:end] = score_T.numpy()
+                packing = Packing(lengths, self.config)
+                ids_R = packing.spread(chunks.ids_T[begin:end].astype(np.int64))
+                keep_R, span_R = self.model(ids_R, packing)
+                score_R = keep_R.sigmoid() * (0.5 + 0.5 * span_R.sigmoid())
+                token_score_T[begin:end] = score_R.numpy()[packing.row_T]
                 begin = end
         score = np.zeros(sum(chunks.num_words))
         scored_T = chunks.word_T >= 0

@@ -55,7 +55,7 @@ class TrainingState:
             return []
         try:
             with safe_open(self.path, "pt") as file:
-                story = file.metadata()
+                story = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError:
             return []

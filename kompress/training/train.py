@@ -1,6 +1,6 @@
 """Train a student on labelled texts; the same inputs give the same bytes.
 
-T = tokens of a batch
+T = tokens of a batch, R = rows of its packing, C = chunks
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from kompress.config import RecipeConfig
 from kompress.errors import InvalidCheckpoint, InvalidConfig, TrainingFailed
 from kompress.students.checkpoint import LINEAGE, unpack
 from kompress.students.dual_head import STUDENTS
+from kompress.students.matmul import fast_matmul
 from kompress.students.packed import Packing
 from kompress.students.student import Student, load
 from kompress.students.tokenizer import WordTokenizer, train_tokenizer
@@ -109,7 +110,9 @@ def train(
         seed=_step_seed(seed, "order"),
         max_tokens=max_tokens,
     )
-    lineage = _lineage(texts, data, tokenizer, parent, epochs, seed, batches)
+    lineage = _lineage(
+        texts, data, tokenizer, parent, epochs=epochs, seed=seed, batches=batches
+    )
 
     with _deterministic(recipe.num_threads):
         torch.manual_seed(_step_seed(seed, "weights"))
@@ -135,12 +138,13 @@ def train(
                 group["lr"] = rate
             # Dropout depends on the step alone, so a resumed training repeats it.
             torch.manual_seed(_step_seed(seed, f"step {step}"))
-            ids_T, target_T, weight_T, packing = _tensors(data, batch)
+            packing = Packing(_lengths(data, batch), recipe.student)
+            ids_R, target_R, weight_R = _tensors(data, batch, packing)
 
-            keep_T, span_T = model(ids_T, packing)
-            loss = weighted_loss(keep_T, span_T, target_T, weight_T, recipe.span_weight)
+            keep_R, span_R = model(ids_R, packing)
+            loss = weighted_loss(keep_R, span_R, target_R, weight_R, recipe.span_weight)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
             value = float(loss.detach())
             if not (math.isfinite(value) and math.isfinite(float(norm))):
@@ -222,7 +226,8 @@ def _tokenizer(
 
 def _optimizer(model: nn.Module, recipe: RecipeConfig) -> torch.optim.AdamW:
     """AdamW, fused; norms, biases and embeddings do not decay."""
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         plain = parameter.dim() < 2 or "embeddings" in name
         (free if plain else decayed).append(parameter)
@@ -248,21 +253,23 @@ def _rate_share(step: int, num_steps: int, warmup_share: float) -> float:
     )
 
 
-def _tensors(data: Prepared, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Packing]:
-    """Gather a batch's chunks: ids, targets, weights (all (T,)) and their places."""
-    ends_C = data.chunks.end_C
-    ranges = [
-        slice(int(ends_C[chunk - 1]) if chunk else 0, int(ends_C[chunk]))
-        for chunk in batch.chunks
-    ]
-    ids_T = np.concatenate([data.chunks.ids_T[part] for part in ranges])
-    target_T = np.concatenate([data.target_T[part] for part in ranges])
-    weight_T = np.concatenate([data.weight_T[part] for part in ranges])
+def _lengths(data: Prepared, batch: Batch) -> list[int]:
+    return [int(data.chunks.num_tokens_C[chunk]) for chunk in batch.chunks]
+
+
+def _tensors(
+    data: Prepared, batch: Batch, packing: Packing
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Lay a batch's ids, targets and weights on the packing's rows, each (R,)."""
+    last_C = data.chunks.end_C[list(batch.chunks)]
+    first_C = last_C - data.chunks.num_tokens_C[list(batch.chunks)]
+    token_T = np.concatenate(
+        [np.arange(*ends) for ends in zip(first_C, last_C, strict=True)]
+    )
     return (
-        torch.from_numpy(ids_T.astype(np.int64)),
-        torch.from_numpy(target_T),
-        torch.from_numpy(weight_T),
-        Packing([part.stop - part.start for part in ranges]),
+        packing.spread(data.chunks.ids_T[token_T].astype(np.int64)),
+        packing.spread(data.target_T[token_T]),
+        packing.spread(data.weight_T[token_T]),
     )
 
 
@@ -271,6 +278,7 @@ def _lineage(
     data: Prepared,
     tokenizer: WordTokenizer,
     parent: Student | None,
+    *,
     epochs: int,
     seed: int,
     batches: Sequence[Batch],
@@ -322,15 +330,16 @@ def _deterministic(num_threads: int) -> Iterator[None]:
     """Fix threads and algorithms, and give the process its own back afterwards."""
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
-    fill = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
     torch.set_num_threads(num_threads)
     torch.use_deterministic_algorithms(mode=True)
     # Every buffer here is written before it is read; filling them first costs time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    memory.fill_uninitialized_memory = False
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), fast_matmul():
             yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(mode=deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        memory.fill_uninitialized_memory = fill

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import torch
+
+from kompress.errors import InvalidCheckpoint, InvalidConfig
+from kompress.must_keep import classify_words
+from kompress.students import STUDENTS, Student, load
+from kompress.students.packed import Packing
+from kompress.students.tokenizer import WordTokenizer, train_tokenizer
+
+TEXT = "error[E0308]: mismatched types\n  --> src/main.rs:42:9 expected `u32`\n"
+
+
+def test_every_word_of_every_text_gets_one_score(student):
+    texts = ["", "one", TEXT, "word " * 800, "x" * 5_000, " \n\t "]
+
+    scores = student.score(texts)
+
+    assert [len(score) for score in scores] == [len(text.split()) for text in texts]
+    flat = np.concatenate(scores)
+    assert flat.dtype == np.float64
+    assert ((flat > 0) & (flat < 1)).all()
+
+
+def test_a_words_score_is_the_maximum_over_its_tokens(student):
+    tokens = student.tokenizer.encode(TEXT.split())
+    ids = [student.tokenizer.cls_id, *tokens.ids_T, student.tokenizer.sep_id]
+    packing = Packing([len(ids)], student.config)
+    with torch.inference_mode():
+        keep_R, span_R = student.model(packing.spread(np.array(ids)), packing)
+    p_R, s_R = torch.sigmoid(keep_R), torch.sigmoid(span_R)
+    token_T = (p_R * (0.5 + 0.5 * s_R)).numpy()[1 : len(ids) - 1]
+    ends = np.cumsum(tokens.num_tokens_N)[:-1]
+    expected = [part.max() for part in np.split(token_T, ends)]
+
+    assert student.score([TEXT])[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_scores_do_not_depend_on_the_texts_around(student):
+    texts = [TEXT, "word " * 300, "a b c", TEXT * 9]
+
+    together = student.score(texts)
+
+    for text, score in zip(texts, together, strict=True):
+        assert student.score([text])[0] == pytest.approx(score, abs=1e-6)
+
+
+def test_no_texts_give_no_scores(student):
+    assert student.score([]) == []
+
+
+def test_progress_ends_at_the_number_of_texts(student):
+    seen = []
+
+    student.score(["a b"] * 300, progress=seen.append)
+
+    assert seen == [256, 300]
+
+
+def test_without_override_the_threshold_alone_decides(student):
+    short = student.compress(TEXT, override=None)
+
+    assert (short.keep_N == (short.score_N > 0.5)).all()
+
+
+def test_the_override_keeps_its_must_keep_words_whatever_their_score(student):
+    short = student.compress(TEXT)
+
+    must_N = classify_words(TEXT.split(), "headroom-0.42") != 0
+    assert must_N.any()
+    assert (short.keep_N == ((short.score_N > 0.5) | must_N)).all()
+    assert short.text.split() == np.array(TEXT.split())[short.keep_N].tolist()
+
+
+@pytest.mark.parametrize(
+    ("rate", "num_kept"), [(0.0, 0), (0.5, 4), (0.75, 5), (1.0, 7)]
+)
+def test_a_keep_rate_is_met_exactly(student, rate, num_kept):
+    # 7 words: 3.5 rounds up to 4, 5.25 down to 5.
+    short = student.compress(TEXT, override=None, keep_rate=rate)
+
+    assert short.keep_N.sum() == num_kept
+    kept, dropped = short.score_N[short.keep_N], short.score_N[~short.keep_N]
+    assert kept.min(initial=1) >= dropped.max(initial=0)
+
+
+def test_with_an_override_its_words_come_first_within_the_rate(student):
+    must_N = classify_words(TEXT.split(), "headroom-0.42") != 0
+
+    short = student.compress(TEXT, keep_rate=6 / 7)
+
+    assert short.keep_N.sum() == 6
+    assert short.keep_N[must_N].all()
+
+
+def test_an_unknown_rule_set_is_refused(student):
+    with pytest.raises(InvalidConfig):
+        student.compress(TEXT, override="nobody's")
+
+
+def test_an_empty_text_stays_empty(student):
+    short = student.compress("")
+
+    assert (short.text, short.keep_N.shape, short.score_N.shape) == ("", (0,), (0,))
+
+
+def test_a_saved_student_scores_as_before(student, tmp_path):
+    student.save(tmp_path)
+
+    copy = load(tmp_path)
+
+    assert (copy.score([TEXT])[0] == student.score([TEXT])[0]).all()
+    assert (copy.config, copy.recipe) == (student.config, student.recipe)
+    assert copy.lineage == student.lineage
+
+
+def test_loading_leaves_the_random_state_alone(student, tmp_path):
+    student.save(tmp_path)
+    before = torch.get_rng_state()
+
+    load(tmp_path)
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_tokenizer_larger_than_the_model_is_refused(student):
+    config = student.config.model_copy(update={"vocab_size": 300})
+    tokenizer = WordTokenizer(train_tokenizer(["abcdefgh " * 9, TEXT * 3], 320))
+
+    with pytest.raises(InvalidCheckpoint, match="tokens and the model 300"):
+        Student(STUDENTS["dual_head"](config), tokenizer, recipe={}, lineage={})

@@ -1,0 +1,66 @@
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from kompress.training.state import TrainingState
+
+
+def trained(seed):
+    torch.manual_seed(seed)
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    model(torch.ones(3)).sum().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def test_a_saved_state_comes_back_whole(tmp_path):
+    state = TrainingState(tmp_path, "f" * 64)
+    model, optimizer = trained(0)
+    state.save(model, optimizer, [0.5, 0.25])
+
+    copy, copy_optimizer = trained(1)
+    losses = TrainingState(tmp_path, "f" * 64).load(copy, copy_optimizer)
+
+    assert losses == [0.5, 0.25]
+    assert torch.equal(copy.weight, model.weight)
+    moments = [
+        o.state[m.weight] for m, o in ((model, optimizer), (copy, copy_optimizer))
+    ]
+    assert all(torch.equal(moments[0][key], moments[1][key]) for key in moments[0])
+
+
+def test_another_trainings_state_is_not_found(tmp_path):
+    TrainingState(tmp_path, "a" * 64).save(*trained(0), [0.5])
+
+    assert TrainingState(tmp_path, "b" * 64).load(*trained(1)) == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "alien"])
+def test_a_damaged_state_is_not_used(tmp_path, damage):
+    state = TrainingState(tmp_path, "a" * 64)
+    state.save(*trained(0), [0.5])
+    content = bytearray(state.path.read_bytes())
+    if damage == "cut":
+        state.path.write_bytes(content[:-9])
+    elif damage == "flipped":
+        content[-1] ^= 1
+        state.path.write_bytes(content)
+    else:
+        save_file(load_file(state.path), state.path)  # no story in it
+    model, optimizer = trained(1)
+    before = model.weight.clone()
+
+    assert state.load(model, optimizer) == []
+    assert torch.equal(model.weight, before)
+
+
+def test_a_cleared_state_leaves_nothing(tmp_path):
+    state = TrainingState(tmp_path / "deep" / "folder", "a" * 64)
+    state.save(*trained(0), [0.5])
+
+    state.clear()
+    state.clear()
+
+    assert not list(state.path.parent.iterdir())
