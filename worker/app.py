@@ -11,10 +11,11 @@ import os
 from typing import Any
 
 from celery import Celery
+from celery.signals import celeryd_after_setup
 from kombu.exceptions import OperationalError as BrokerDown
 from sqlalchemy.exc import DBAPIError
 
-from db.kinds import STAGES, task_name
+from db.kinds import STAGES, TRAIN, task_name
 from db.queries.dispatch import Hint
 from worker.relay import top_up
 from worker.runtime import Runtime, make_runtime
@@ -122,6 +123,15 @@ def run_hint(stage: str, job_id: int) -> None:
     except (DBAPIError, OSError) as error:
         # The relay sends the hint again, or takes the lease back.
         LOGGER.warning("job %d waits for the relay: %s", job_id, error)
+
+
+@celeryd_after_setup.connect
+def _warm(sender: str, instance: Any, **kwargs: Any) -> None:
+    """Import torch before the first job, not under its lease."""
+    del sender, kwargs
+    if TRAIN in instance.app.amqp.queues:
+        for stage in ("self_label", "train", "evaluate", "residuals"):
+            load_stage(stage)
 
 
 def _register(stage: str) -> None:

@@ -4,6 +4,7 @@ The short run hurts one loop in several ways; `make chaos` tries each fault alon
 random ones under several seeds.
 """
 
+import contextlib
 import random
 import shutil
 import signal
@@ -12,6 +13,7 @@ import time
 
 import pytest
 from celery import Celery
+from kombu.exceptions import OperationalError as BrokerDown
 
 from api.embedded import start_redis, stop_redis
 from db.embedded import start_postgres, stop_postgres
@@ -122,16 +124,19 @@ class Echo(threading.Thread):
                 "ORDER BY id DESC LIMIT 20"
             )
             rng.shuffle(jobs)
-            for job_id, stage, queue in jobs:
-                app.send_task(task_name(stage), args=[job_id], queue=queue)
+            # Redis may be away: that is another fault of the same test.
+            with contextlib.suppress(BrokerDown):
+                for job_id, stage, queue in jobs:
+                    app.send_task(
+                        task_name(stage), args=[job_id], queue=queue, retry=False
+                    )
 
 
-def test_two_and_four_workers_give_the_results_of_one(make_farm, undisturbed):
-    for num_workers in (2, 4):
-        with make_farm() as farm:
-            start(farm, num_workers)
+@pytest.mark.parametrize("num_workers", [pytest.param(2, marks=pytest.mark.chaos), 4])
+def test_more_workers_give_the_results_of_one(farm, undisturbed, num_workers):
+    start(farm, num_workers)
 
-            assert_same(farm, undisturbed)
+    assert_same(farm, undisturbed)
 
 
 def test_results_survive_kills_a_zombie_a_wiped_redis_and_repeated_hints(
