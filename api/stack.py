@@ -22,8 +22,9 @@ import psutil
 
 from api.errors import StackRunning
 
-# A worker hands its jobs back within worker.settings.soft_shutdown_s, 20 s.
-STOP_TIMEOUT_S = 30.0
+# A worker hands its jobs back within worker.settings.soft_shutdown_s, 20 s, and its
+# supervisor is patient with it for another 10 s.
+STOP_TIMEOUT_S = 40.0
 # A program that ran this long starts again at once; otherwise ever later.
 HEALTHY_S = 30.0
 MAX_DELAY_S = 30.0
@@ -112,6 +113,8 @@ class Stack:
                 continue
             status = running.process.poll()
             if status is not None:
+                # Children that outlived it would do its successor's work twice.
+                _signal_group(running.process.pid, signal.SIGKILL)
                 messages.append(self._plan_restart(running, status, now))
         return messages
 
@@ -193,7 +196,9 @@ def _describe_exit(status: int) -> str:
 def _end_groups(pids: list[int]) -> None:
     """End process groups by their leaders, politely first."""
     for pid in pids:
-        _signal_group(pid, signal.SIGTERM)
+        # The leader alone: it ends its children in its own order.
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while any(_started(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(POLL_S)

@@ -142,7 +142,7 @@ def _cells(step: dict[str, Any]) -> list[str]:
         draw_bar(share),
         f"{step['done']}/{jobs}{failed}",
         str(step["running"]),
-        f"{rate:.0f}" if rate else "–",
+        f"{rate:.3g}" if rate else "–",
         format_seconds(left),
     ]
 

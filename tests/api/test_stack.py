@@ -145,3 +145,20 @@ def test_logs_are_appended_to(tmp_path):
         pass
 
     assert (tmp_path / "logs" / "a.log").read_text().startswith("before\n")
+
+
+def test_children_of_a_program_that_was_killed_end_with_it(tmp_path):
+    code = (
+        "import subprocess, sys, time\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        "child = subprocess.Popen(sleep)\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with Stack([program("a", sys.executable, "-c", code)], tmp_path) as stack:
+        wait_for(lambda: stack.log_file("a").read_text())
+        child = int(stack.log_file("a").read_text())
+        os.kill(pids(tmp_path)[0], signal.SIGKILL)
+        wait_for(stack.tend)
+
+        wait_for(lambda: not is_alive(child))

@@ -1,0 +1,152 @@
+import json
+
+import pytest
+
+from api.cli.config_files import load_loop_config
+from api.errors import InvalidInput
+from db.queries import loops, workers
+from kompress.errors import InvalidConfig
+
+SIMPLE = """
+[base]
+label_source = "silver"
+folds = 0
+[[base.voters]]
+name = "grammar"
+kind = "syntax"
+"""
+
+
+@pytest.fixture
+def corpus(farm, ndjson):
+    farm("corpus", "add", "ops", ndjson({"text": "disk full"}, {"text": "all well"}))
+    return "ops"
+
+
+@pytest.fixture
+def simple(tmp_path):
+    path = tmp_path / "loop.toml"
+    path.write_text(SIMPLE)
+    return path
+
+
+def test_the_demo_config_is_the_story_of_three_rounds():
+    config = load_loop_config(None)
+
+    first, second, third = (config.resolve(number) for number in (1, 2, 3))
+    assert [voter.kind for voter in first.voters] == ["salience"]
+    assert [voter.kind for voter in second.voters] == [
+        "salience",
+        "self_information",
+        "syntax",
+    ]
+    assert [r.label_source for r in (first, second, third)] == [
+        "silver",
+        "consensus",
+        "self_label",
+    ]
+    assert [r.folds for r in (first, second, third)] == [2, 2, 0]
+    assert third.recipe.init == "parent"
+    assert {r.recipe.max_train_tokens for r in (first, second, third)} == {1_200_000}
+    assert config.stop.max_rounds == 3
+
+
+def test_the_printed_config_can_be_started(farm, corpus, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(farm("loop", "config").stdout)
+
+    row = farm.json("loop", "start", corpus, "--config", path)
+
+    assert (row["name"], row["status"], row["corpus_seq"]) == ("ops-1", "running", 2)
+
+
+def test_a_loop_warns_that_nobody_takes_its_queue(farm, corpus, simple, sessions):
+    alone = farm("loop", "start", corpus, "--config", simple)
+    with sessions.begin() as session:
+        workers.register(session, "w", queues=["control"], slots=1, version="1")
+    served = farm("loop", "start", corpus, "--config", simple)
+
+    assert "no live worker takes the queue control" in alone.stderr
+    assert served.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[base", "is not TOML"),
+        ("[base]\nlabel_source = 3", "base.voters"),
+        (SIMPLE + "[base.recipe]\nepochs = 'many'", "base.recipe.epochs"),
+        (SIMPLE.replace('"syntax"', '"oracle"'), "oracle"),
+        (SIMPLE + "\n[stop]\nmax_round = 3", "stop.max_round"),
+    ],
+)
+def test_a_wrong_config_names_the_key(farm, corpus, tmp_path, text, expected):
+    path = tmp_path / "loop.toml"
+    path.write_text(text)
+
+    assert expected in farm.mistake("loop", "start", corpus, "--config", path)
+
+
+def test_a_config_that_is_no_toml_or_no_loop_is_refused(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_bytes(b"\xff")
+    with pytest.raises(InvalidInput, match=r"x\.toml is not TOML"):
+        load_loop_config(path)
+    path.write_text("[base]")
+    with pytest.raises(InvalidConfig, match=r"x\.toml is no loop config"):
+        load_loop_config(path)
+
+
+def test_an_empty_corpus_is_explained(farm, sessions):
+    from db.queries import corpora
+
+    with sessions.begin() as session:
+        corpora.create_corpus(session, "void")
+
+    assert "has no documents" in farm.mistake("loop", "start", "void")
+    assert "no corpus is named" in farm.mistake("loop", "start", "other")
+
+
+def test_a_loop_is_paused_resumed_and_cancelled(farm, corpus, simple):
+    farm("loop", "start", corpus, "--config", simple, "--name", "mine")
+
+    farm("loop", "pause", "mine")
+    assert farm.json("loop", "show", "mine")["status"] == "paused"
+    farm("loop", "resume", "mine")
+    assert farm.json("loop", "list")[0]["status"] == "running"
+    farm("loop", "cancel", "mine")
+    shown = farm.json("loop", "show", "mine")
+    assert (shown["status"], shown["rounds"][0]["status"]) == ("cancelled", "cancelled")
+    kinds = [event["kind"] for event in shown["events"]]
+    assert kinds == ["loop_started", "loop_paused", "loop_resumed", "loop_cancelled"]
+    assert "cancelled" in farm.mistake("loop", "resume", "mine")
+    assert "no loop is called" in farm.mistake("loop", "pause", "other")
+
+
+def test_a_round_is_added_only_where_none_is_open(farm, corpus, simple, sessions):
+    farm("loop", "start", corpus, "--config", simple, "--name", "mine")
+    assert "mine" in farm.mistake("round", "enqueue", "mine")
+    with sessions.begin() as session:
+        loop = loops.get_loop(session, "mine")
+        (first,) = loops.rounds_of(session, loop.id)
+        loops.finish_round(session, first.id, "enough")
+        loops.stop_loop(session, loop.id, "enough", None)
+
+    row = farm.json("round", "enqueue", "mine")
+
+    assert (row["loop"], row["round"]) == ("mine", 2)
+    assert farm.json("loop", "show", "mine")["status"] == "running"
+
+
+def test_a_table_shows_the_same_loop(farm, corpus, simple):
+    farm("loop", "start", corpus, "--config", simple, "--name", "mine")
+
+    said = farm("loop", "show", "mine").stdout
+
+    assert "loop_started" in said
+    assert "Rounds" in said
+    assert (
+        "farm status ops-1 --watch"
+        in farm("loop", "start", corpus, "--config", simple).stdout
+    )
+    assert json.loads(farm("loop", "list", "--json").stdout)[1]["name"] == "mine"
