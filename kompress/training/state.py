@@ -14,9 +14,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+from kompress.training.adamw import AdamW
 
 
 class TrainingState:
@@ -31,7 +30,7 @@ class TrainingState:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"training-{fingerprint[:32]}.safetensors"
 
-    def save(self, model: nn.Module, optimizer: Optimizer, losses: list[float]) -> None:
+    def save(self, model: nn.Module, optimizer: AdamW, losses: list[float]) -> None:
         """Replace the saved state in one step."""
         tensors = {
             name: tensor.contiguous() for name, tensor in _tensors(model, optimizer)
@@ -44,7 +43,7 @@ class TrainingState:
             os.fsync(file.fileno())
         beside.replace(self.path)
 
-    def load(self, model: nn.Module, optimizer: Optimizer) -> list[float]:
+    def load(self, model: nn.Module, optimizer: AdamW) -> list[float]:
         """Put the saved state into a model and its optimiser.
 
         Returns:
@@ -67,11 +66,11 @@ class TrainingState:
             if name.startswith("model/")
         }
         model.load_state_dict(weights)
-        for name, parameter in model.named_parameters():
-            optimizer.state[parameter] = {
-                key: tensors[f"{key}/{name}"] for key in _MOMENTS
-            }
+        for name, moments in optimizer.moments.items():
+            moments.first.copy_(tensors[f"first/{name}"])
+            moments.second.copy_(tensors[f"second/{name}"])
         losses: list[float] = json.loads(story["losses"])
+        optimizer.num_steps = len(losses)  # one loss a step
         return losses
 
     def clear(self) -> None:
@@ -79,11 +78,13 @@ class TrainingState:
         self.path.unlink(missing_ok=True)
 
 
-def _tensors(model: nn.Module, optimizer: Optimizer) -> list[tuple[str, Tensor]]:
+def _tensors(model: nn.Module, optimizer: AdamW) -> list[tuple[str, Tensor]]:
     tensors = [(f"model/{name}", tensor) for name, tensor in model.state_dict().items()]
-    for name, parameter in model.named_parameters():
-        moments = optimizer.state[parameter]
-        tensors += [(f"{key}/{name}", moments[key]) for key in _MOMENTS]
+    for name, moments in optimizer.moments.items():
+        tensors += [
+            (f"first/{name}", moments.first),
+            (f"second/{name}", moments.second),
+        ]
     return tensors
 
 

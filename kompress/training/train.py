@@ -26,6 +26,7 @@ from kompress.students.matmul import fast_matmul
 from kompress.students.packed import Packing
 from kompress.students.student import Student, load
 from kompress.students.tokenizer import WordTokenizer, train_tokenizer
+from kompress.training.adamw import AdamW
 from kompress.training.batches import Batch, plan_batches
 from kompress.training.loss import weighted_loss
 from kompress.training.state import TrainingState
@@ -33,7 +34,6 @@ from kompress.training.texts import Prepared, TrainText, prepare
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 
-ADAM_BETAS = (0.9, 0.98)
 FINAL_RATE_SHARE = 0.0  # of the cosine
 MAX_SEED = 2**63
 
@@ -120,7 +120,7 @@ def train(
         if parent is not None:
             model.load_state_dict(parent.model.state_dict())
         model.train()
-        optimizer = _optimizer(model, recipe)
+        optimizer = AdamW(model.named_parameters(), weight_decay=recipe.weight_decay)
 
         losses: list[float] = []
         state = None
@@ -134,8 +134,6 @@ def train(
             rate = recipe.learning_rate * _rate_share(
                 step, len(batches), recipe.warmup_share
             )
-            for group in optimizer.param_groups:
-                group["lr"] = rate
             # Dropout depends on the step alone, so a resumed training repeats it.
             torch.manual_seed(_step_seed(seed, f"step {step}"))
             packing = Packing(_lengths(data, batch), recipe.student)
@@ -143,13 +141,13 @@ def train(
 
             keep_R, span_R = model(ids_R, packing)
             loss = weighted_loss(keep_R, span_R, target_R, weight_R, recipe.span_weight)
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             torch.autograd.backward(loss)
             norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
             value = float(loss.detach())
             if not (math.isfinite(value) and math.isfinite(float(norm))):
                 raise TrainingFailed(_explain(step, batches, data, value, float(norm)))
-            optimizer.step()
+            optimizer.step(rate)
 
             losses.append(value)
             num_tokens += batch.num_tokens
@@ -222,24 +220,6 @@ def _tokenizer(
             f"vocab_size is {recipe.student.vocab_size}; expected no more; raise it"
         )
     return tokenizer
-
-
-def _optimizer(model: nn.Module, recipe: RecipeConfig) -> torch.optim.AdamW:
-    """AdamW, fused; norms, biases and embeddings do not decay."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        plain = parameter.dim() < 2 or "embeddings" in name
-        (free if plain else decayed).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": recipe.weight_decay},
-            {"params": free, "weight_decay": 0.0},
-        ],
-        lr=recipe.learning_rate,
-        betas=ADAM_BETAS,
-        fused=True,
-    )
 
 
 def _rate_share(step: int, num_steps: int, warmup_share: float) -> float:

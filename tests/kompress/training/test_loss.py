@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kompress.training.loss import weighted_loss
@@ -28,6 +28,7 @@ def test_no_weight_at_all_costs_nothing():
     assert float(weighted_loss(zeros, zeros, zeros, zeros, 0.3)) == 0
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(-20, 20), st.floats(0, 1)), min_size=1, max_size=9),
     st.floats(0.01, 100),
