@@ -6,8 +6,8 @@ are retried and cancelled in Postgres (`farm job retry`, `farm loop cancel`).
 """
 
 import argparse
-import atexit
 import hmac
+import os
 import signal
 import sys
 from base64 import b64encode
@@ -94,13 +94,11 @@ def main() -> int:
     served = ClosedFlower(
         basic_auth(user, password), capp=app, options=default_options, **flower_settings
     )
-    atexit.register(served.stop)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Its threads wait on the broker for many seconds, and it keeps nothing.
+        signal.signal(number, lambda *_: os._exit(0))
     served.start_http_server()
-    try:
-        served.start()
-    except (KeyboardInterrupt, SystemExit):
-        served.stop()
+    served.start()
     return 0
 
 
