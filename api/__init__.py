@@ -1,0 +1,1 @@
+"""People's side of the farm: the HTTP service and the `farm` command."""

@@ -1,0 +1,131 @@
+"""What stands before every route: the schema, the key, the size of a body.
+
+An ASGI middleware, because FastAPI reads a body before its dependencies run: whoever
+has no key must not make the server hold anything.
+"""
+
+from fastapi import HTTPException
+from pydantic import SecretStr
+from sqlalchemy.orm import Session, sessionmaker
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import InvalidSettings, Unauthorized
+from api.problems import problem, to_problem
+from db.errors import Conflict
+from db.migrate import require_current
+from db.queries import keys
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+MAX_BODY_BYTES = 1 << 20  # a loop's config has a few kilobytes
+FIRST_KEY_NAME = "bootstrap"
+
+
+class Guard:
+    """Let requests with a key pass; refuse all others, but for `OPEN_PATHS`."""
+
+    def __init__(
+        self, app: ASGIApp, *, sessions: sessionmaker[Session], first_key: SecretStr
+    ) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._first_key = first_key
+        self._is_ready = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI scope."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        headers = Headers(scope=scope)
+        try:
+            actor = await run_in_threadpool(
+                self._admit, headers.get("authorization", "")
+            )
+        except Exception as error:  # noqa: BLE001  # answered here, whatever it is
+            await to_problem(error, path)(scope, receive, send)
+            return
+        scope.setdefault("state", {})["actor"] = actor
+        if not _is_upload(scope):
+            if _stated_size(headers) > MAX_BODY_BYTES:
+                await problem(413, _too_large(), instance=path)(scope, receive, send)
+                return
+            receive = _bounded(receive)
+        await self._app(scope, receive, send)
+
+    def _admit(self, authorization: str) -> str:
+        """Name the key's owner.
+
+        Raises:
+            Unauthorized: no key came, or none that the farm accepts.
+            SchemaOutdated: the database is not at the newest migration.
+        """
+        scheme, _, key = authorization.partition(" ")
+        key = key.strip() if scheme.lower() == "bearer" else ""
+        with self._sessions.begin() as session:
+            self._prepare(session)
+            name = keys.check_key(session, key) if key else None
+            if name is not None:
+                return name
+            if not keys.list_keys(session):
+                raise Unauthorized(
+                    "this farm has no API key yet; make one with `farm key add NAME` "
+                    "and send it as `Authorization: Bearer KEY`"
+                )
+        if key:
+            raise Unauthorized(
+                "the API key is unknown or revoked; expected one that `farm key list` "
+                "shows as active; `farm key add NAME` makes another"
+            )
+        raise Unauthorized(
+            "no API key came with the request; send `Authorization: Bearer KEY`; "
+            "`farm key add NAME` makes one"
+        )
+
+    def _prepare(self, session: Session) -> None:
+        """Check the schema and store the first key, until both have succeeded once."""
+        if self._is_ready:
+            return
+        require_current(session)
+        first = self._first_key.get_secret_value()
+        if first and not keys.list_keys(session):
+            try:
+                keys.import_key(session, FIRST_KEY_NAME, first)
+            except Conflict as error:
+                raise InvalidSettings(f"FARM_API_KEY: {error}") from None
+        self._is_ready = True
+
+
+def _is_upload(scope: Scope) -> bool:
+    """Tell uploads, which stream and are bounded line by line, from other bodies."""
+    path: str = scope["path"]
+    return path.startswith("/v1/corpora/") and path.endswith("/documents")
+
+
+def _stated_size(headers: Headers) -> int:
+    stated = headers.get("content-length", "")
+    return int(stated) if stated.isascii() and stated.isdecimal() else 0
+
+
+def _too_large() -> str:
+    return (
+        f"the body is over {MAX_BODY_BYTES:,} bytes; expected a small JSON object; "
+        "documents go to POST /v1/corpora/{name}/documents"
+    )
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Count what a body without a stated size brings."""
+    size = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > MAX_BODY_BYTES:
+            raise HTTPException(413, _too_large())
+        return message
+
+    return receive_bounded

@@ -1,0 +1,199 @@
+"""Put work into the queue: what the API and the command line both call.
+
+Everything here is rows in Postgres, written in the caller's transaction. Nothing talks
+to the broker: the relay sends the hints.
+"""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api.names import check_name
+from db.models import Loop, Round
+from db.queries import loops, records
+from kompress.aggregation import make_aggregator
+from kompress.config import LoopConfig, RoundConfig, parse_config
+from kompress.errors import InvalidConfig
+from kompress.voters import VOTERS
+
+SUITES = ("dense", "agent", "planted")
+
+
+def start_loop(
+    session: Session,
+    name: str,
+    corpus: str,
+    config: LoopConfig,
+    *,
+    priority: int = 0,
+    actor: str = "farm",
+) -> Loop:
+    """Insert a loop pinned to the corpus as it is now, and its first round.
+
+    Args:
+        session: the caller's transaction.
+        name: the loop's name, unique in the farm.
+        corpus: the corpus' name.
+        config: what the loop computes; immutable from here on.
+        priority: greater first.
+        actor: who asked, for the audit trail.
+
+    Raises:
+        InvalidRequest: the name holds other characters than a URL takes.
+        InvalidConfig: a voter, an aggregation rule or a suite is unknown, or one of
+            their parameters.
+        NotFound: no corpus has that name.
+        Conflict: a loop has that name already, or the corpus is empty.
+    """
+    check_name("loop", name)
+    check_loop_config(config)
+    loop = loops.create_loop(
+        session,
+        name,
+        corpus,
+        config.model_dump(mode="json"),
+        config.resolve(1).model_dump(mode="json"),
+        priority=priority,
+    )
+    records.add_event(
+        session,
+        actor,
+        "loop_started",
+        loop_id=loop.id,
+        detail={"corpus": corpus, "corpus_seq": loop.corpus_seq, "priority": priority},
+    )
+    return loop
+
+
+def enqueue_round(
+    session: Session, loop: Loop, actor: str, changes: dict[str, Any] | None = None
+) -> Round:
+    """Add one more round to a loop that has stopped, or runs without an open round.
+
+    Args:
+        session: the caller's transaction.
+        loop: the loop; it runs again, on the corpus that it pinned at its start.
+        actor: who asked, for the audit trail.
+        changes: keys of the round's config that differ from what the loop's config
+            says for this round; nested tables are merged key by key.
+
+    Raises:
+        InvalidConfig: the changed config is not valid; names the keys.
+        Conflict: the loop is paused or cancelled, or a round of it is open.
+    """
+    number = loops.reopen_loop(session, loop.id)
+    config = parse_config(LoopConfig, loop.config)
+    resolved = config.resolve(number)
+    if changes:
+        # One entry of `rounds`, merged onto what this round would have been.
+        changed = LoopConfig.model_construct(base=resolved, rounds=(changes,))
+        resolved = changed.resolve(1)
+    check_round_config(resolved)
+    row = loops.create_round(session, loop.id, number, resolved.model_dump(mode="json"))
+    records.add_event(
+        session,
+        actor,
+        "round_enqueued",
+        loop_id=loop.id,
+        round_id=row.id,
+        detail={"number": number, "changes": changes or {}},
+    )
+    return row
+
+
+def pause_loop(session: Session, loop: Loop, actor: str) -> None:
+    """Send no more of a loop's jobs; running ones hand themselves back.
+
+    Raises:
+        Conflict: the loop has ended.
+    """
+    _set_status(session, loop, actor, status="paused", kind="loop_paused")
+
+
+def resume_loop(session: Session, loop: Loop, actor: str) -> None:
+    """Let a paused loop go on where it was.
+
+    Raises:
+        Conflict: the loop has ended.
+    """
+    _set_status(session, loop, actor, status="running", kind="loop_resumed")
+
+
+def cancel_loop(session: Session, loop: Loop, actor: str) -> None:
+    """End a loop, its open rounds and their jobs; what is stored stays.
+
+    Raises:
+        Conflict: the loop has ended.
+    """
+    _set_status(session, loop, actor, status="cancelled", kind="loop_cancelled")
+
+
+def check_loop_config(config: LoopConfig) -> None:
+    """Refuse a loop that names what this farm does not have.
+
+    Raises:
+        InvalidConfig: one line a mistake, with the round that it is in.
+    """
+    mistakes: dict[str, int] = {}
+    for number in range(1, max(1, len(config.rounds)) + 1):
+        for mistake in _mistakes(config.resolve(number)):
+            mistakes.setdefault(mistake, number)
+    if mistakes:
+        raise InvalidConfig(
+            "\n".join(f"round {n}: {mistake}" for mistake, n in mistakes.items())
+        )
+
+
+def check_round_config(config: RoundConfig) -> None:
+    """Refuse a round that names what this farm does not have.
+
+    Raises:
+        InvalidConfig: one line a mistake.
+    """
+    if mistakes := _mistakes(config):
+        raise InvalidConfig("\n".join(mistakes))
+
+
+def _set_status(
+    session: Session, loop: Loop, actor: str, *, status: str, kind: str
+) -> None:
+    before = loop.status
+    loops.set_status(session, loop.id, status)
+    if before != status:
+        records.add_event(session, actor, kind, loop_id=loop.id)
+
+
+def _mistakes(config: RoundConfig) -> list[str]:
+    """List what a well-formed config names in vain, one line each."""
+    found = []
+    for voter in config.voters:
+        if voter.kind not in VOTERS:
+            found.append(
+                f"voters.{voter.name}.kind: found {voter.kind!r}; expected one of "
+                f"{', '.join(sorted(VOTERS))}"
+            )
+            continue
+        try:
+            VOTERS[voter.kind].check(voter.params)
+        except InvalidConfig as error:
+            found.append(f"voters.{voter.name}.params: {error}")
+    for rule in config.aggregation.compare:
+        params = config.aggregation.params if rule == config.aggregation.rule else {}
+        found += _rule_mistakes("aggregation.compare", rule, params)
+    found += _rule_mistakes(
+        "aggregation", config.aggregation.rule, config.aggregation.params
+    )
+    found += [
+        f"evaluation.suites: found {suite!r}; expected one of {', '.join(SUITES)}"
+        for suite in config.evaluation.suites
+        if suite not in SUITES
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _rule_mistakes(key: str, rule: str, params: dict[str, Any]) -> list[str]:
+    try:
+        make_aggregator(rule, params)
+    except InvalidConfig as error:
+        return [f"{key}: {error}"]
+    return []

@@ -1,0 +1,76 @@
+"""Where people's side runs: read once from the environment, then passed down."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from api.errors import InvalidSettings
+
+ENV_PREFIX = "FARM_"
+
+
+class ApiSettings(BaseSettings):
+    """What the API and the `farm` command need to know of their surroundings.
+
+    A variable that is set to nothing counts as unset.
+
+    Attributes:
+        home: the data folder of the embedded services.
+        database_url: Postgres as the owner of the tables; empty means embedded.
+        reader_url: Postgres as `farm_reader`; empty means derived from the owner's.
+        broker_url: Redis, as Celery names it; empty means embedded.
+        artifacts: fsspec URL that all hosts share; empty means a folder under `home`.
+        api_key: becomes the first key if the database has none, else it is ignored.
+        api_host: address that the API listens on.
+        api_port: port that the API listens on.
+        flower_user: who may look at Flower.
+        flower_password: their password; empty lets `farm up` make one.
+        flower_port: port that Flower listens on.
+        lease_s: seconds that a claim of a job lasts without progress.
+        worker_name: the name of a worker started from here, empty for a new one.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    home: Path = Path(".farm")
+    database_url: SecretStr = SecretStr("")
+    reader_url: SecretStr = SecretStr("")
+    broker_url: SecretStr = SecretStr("")
+    artifacts: str = ""
+    api_key: SecretStr = SecretStr("")
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8000, ge=0, le=65_535)
+    flower_user: str = "farm"
+    flower_password: SecretStr = SecretStr("")
+    flower_port: int = Field(default=5555, ge=0, le=65_535)
+    lease_s: float = Field(default=60.0, gt=0)
+    worker_name: str = ""
+
+    @property
+    def artifacts_url(self) -> str:
+        """The artifact store, as an fsspec URL."""
+        folder = self.home.expanduser().resolve() / "artifacts"
+        return self.artifacts or folder.as_uri()
+
+
+def load_settings(**overrides: Any) -> ApiSettings:
+    """Read the environment, naming every variable that cannot be used.
+
+    Args:
+        overrides: fields that a command line gives; they win over the environment.
+
+    Raises:
+        InvalidSettings: one line a variable; values of secrets are not shown.
+    """
+    try:
+        return ApiSettings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"{ENV_PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}; correct or unset it"
+            for e in error.errors(include_url=False, include_input=False)
+        ]
+        raise InvalidSettings("\n".join(lines)) from None

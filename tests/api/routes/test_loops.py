@@ -1,0 +1,120 @@
+import pytest
+from sqlalchemy import text
+
+from api import queue
+from api.intake import ingest
+from kompress.config import LoopConfig, parse_config
+from kompress.types import Document
+
+# What differs between two loops that were started alike.
+OWN = ("id", "name", "loop_id", "round_id", "created_at", "run_after")
+
+
+@pytest.fixture
+def corpus(sessions):
+    ingest(sessions, "c", [Document("one two", "log", "a")])
+    return "c"
+
+
+def post(client, config, name="x"):
+    return client.post(
+        "/v1/loops", json={"name": name, "corpus": "c", "config": config, "priority": 3}
+    )
+
+
+def rows_of(sessions, name):
+    tables = {
+        "loops": "SELECT l.* FROM loops l WHERE name = :name",
+        "rounds": "SELECT r.* FROM rounds r JOIN loops l ON l.id = r.loop_id "
+        "WHERE l.name = :name",
+        "jobs": "SELECT j.* FROM jobs j JOIN rounds r ON r.id = j.round_id "
+        "JOIN loops l ON l.id = r.loop_id WHERE l.name = :name",
+        "events": "SELECT e.kind, e.detail FROM events e JOIN loops l "
+        "ON l.id = e.loop_id WHERE l.name = :name",
+    }
+    with sessions() as session:
+        return {
+            table: [
+                {key: value for key, value in row.items() if key not in OWN}
+                for row in session.execute(text(query), {"name": name}).mappings()
+            ]
+            for table, query in tables.items()
+        }
+
+
+def test_both_sides_enqueue_the_same_rows(client, sessions, corpus, config):
+    answer = post(client, config, "over-http")
+    with sessions.begin() as session:
+        parsed = parse_config(LoopConfig, config)
+        queue.start_loop(session, "directly", "c", parsed, priority=3, actor="me")
+
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"/v1/loops/{answer.json()['id']}"
+    http, direct = rows_of(sessions, "over-http"), rows_of(sessions, "directly")
+    assert http == direct
+    assert [len(http[name]) for name in ("loops", "rounds", "jobs", "events")] == [
+        1
+    ] * 4
+
+
+def test_a_loop_is_found_by_id_and_by_name(client, corpus, config):
+    made = post(client, config).json()
+
+    by_id = client.get(f"/v1/loops/{made['id']}").json()
+    by_name = client.get("/v1/loops/x").json()
+
+    assert made == by_id == by_name
+    assert by_name["corpus"] == "c"
+    assert [row["number"] for row in by_name["rounds"]] == [1]
+
+
+def test_a_config_with_mistakes_is_422_and_names_the_keys(client, corpus):
+    voters = [{"name": "v", "kind": "salience"}]
+    answer = post(client, {"base": {"voters": voters, "foldz": 1}, "seed": "x"})
+
+    assert answer.status_code == 422
+    assert {line.split(":")[0] for line in answer.json()["errors"]} == {
+        "base.foldz",
+        "seed",
+    }
+
+
+def test_unknown_loops_and_corpora_are_404_and_doubles_409(client, corpus, config):
+    assert client.get("/v1/loops/none").status_code == 404
+    assert client.get("/v1/loops/99999999999999999999").status_code == 422
+    assert client.post("/v1/loops/none/pause").status_code == 404
+    assert post(client, config).status_code == 201
+    assert post(client, config).status_code == 409
+    body = {"name": "y", "corpus": "none", "config": config}
+    assert client.post("/v1/loops", json=body).status_code == 404
+
+
+def test_a_loop_is_paused_resumed_and_cancelled(client, corpus, config):
+    post(client, config)
+
+    for action, status in [
+        ("pause", "paused"),
+        ("resume", "running"),
+        ("cancel", "cancelled"),
+    ]:
+        answer = client.post(f"/v1/loops/x/{action}")
+        assert (answer.status_code, answer.json()["status"]) == (200, status)
+
+    again = client.post("/v1/loops/x/resume")
+    assert again.status_code == 409
+    assert answer.json()["rounds"][0]["status"] == "cancelled"
+
+
+def test_a_round_is_added_once_none_is_open(client, sessions, corpus, config):
+    post(client, config)
+    early = client.post("/v1/loops/x/rounds")
+    with sessions.begin() as session:
+        session.execute(text("UPDATE rounds SET status = 'finished', open_jobs = 0"))
+
+    wrong = client.post("/v1/loops/x/rounds", json={"changes": {"folds": 1}})
+    added = client.post("/v1/loops/x/rounds", json={"changes": {"folds": 0}})
+
+    assert early.status_code == 409
+    assert wrong.status_code == 422
+    assert added.status_code == 201
+    assert (added.json()["number"], added.json()["config"]["folds"]) == (2, 0)

@@ -1,0 +1,142 @@
+import pytest
+from sqlalchemy import text
+
+from api import queue
+from api.errors import InvalidRequest
+from api.intake import ingest
+from db.errors import Conflict, NotFound
+from db.queries import loops, records
+from kompress.config import LoopConfig, parse_config
+from kompress.errors import InvalidConfig
+from kompress.types import Document
+
+VOTER = {"name": "salience", "kind": "salience"}
+
+
+@pytest.fixture
+def corpus(sessions):
+    ingest(sessions, "c", [Document("one two", "log", "a")])
+    return "c"
+
+
+def make(rounds=(), **base):
+    base = {"voters": [VOTER], **base}
+    return parse_config(LoopConfig, {"base": base, "rounds": list(rounds)})
+
+
+def start(session, config=None):
+    return queue.start_loop(session, "x", "c", config or make(), actor="me")
+
+
+def end_round(session, loop):
+    row = loops.rounds_of(session, loop.id)[-1]
+    loops.finish_round(session, row.id, "converged")
+    loops.stop_loop(session, loop.id, "converged", None)
+    session.expire_all()
+
+
+def test_a_loop_starts_with_its_first_round_one_job_and_an_event(sessions, corpus):
+    with sessions.begin() as session:
+        loop = start(session, make(rounds=[{"folds": 0}]))
+        (first,) = loops.rounds_of(session, loop.id)
+        jobs = session.execute(text("SELECT stage, queue, status FROM jobs")).all()
+        (event,) = records.list_events(session, loop.id)
+
+    assert (loop.corpus_seq, loop.status) == (1, "running")
+    assert (first.number, first.config["folds"]) == (1, 0)
+    assert jobs == [("select", "control", "pending")]
+    assert (event.actor, event.kind) == ("me", "loop_started")
+
+
+def test_a_loop_needs_a_name_of_its_own_and_a_corpus_with_documents(sessions, corpus):
+    with sessions.begin() as session:
+        start(session)
+
+    with sessions() as session:
+        with pytest.raises(Conflict, match="'x' exists"):
+            start(session)
+        with pytest.raises(NotFound, match="no corpus is named 'd'"):
+            queue.start_loop(session, "y", "d", make())
+        with pytest.raises(InvalidRequest, match="loop name"):
+            queue.start_loop(session, "y z", "c", make())
+
+
+def test_a_further_round_waits_for_the_open_one_and_merges_its_changes(
+    sessions, corpus
+):
+    with sessions.begin() as session:
+        loop = start(session, make(rounds=[{}, {"folds": 3}]))
+        with pytest.raises(Conflict, match="round 1 of loop 'x' is still running"):
+            queue.enqueue_round(session, loop, "me")
+        end_round(session, loop)
+
+        changes = {"recipe": {"epochs": 7}}
+        row = queue.enqueue_round(session, loop, "me", changes)
+
+        assert (row.number, row.stage, row.open_jobs) == (2, "select", 1)
+        assert row.config["folds"] == 3
+        assert row.config["recipe"]["epochs"] == 7
+        assert row.config["recipe"]["seed"] == 0
+        assert (loop.status, loop.stop_reason) == ("running", "")
+        events = records.list_events(session, loop.id)
+        assert events[-1].detail == {"number": 2, "changes": changes}
+
+
+def test_wrong_changes_of_a_round_are_named(sessions, corpus):
+    with sessions.begin() as session:
+        loop = start(session)
+        end_round(session, loop)
+
+        with pytest.raises(InvalidConfig, match=r"recipe\.epochs: .*integer"):
+            queue.enqueue_round(session, loop, "me", {"recipe": {"epochs": "many"}})
+        with pytest.raises(InvalidConfig, match=r"voters\.v\.kind: found 'oracle'"):
+            voters = [{"name": "v", "kind": "oracle"}]
+            queue.enqueue_round(session, loop, "me", {"voters": voters})
+
+
+def test_a_paused_or_cancelled_loop_takes_no_round(sessions, corpus):
+    with sessions.begin() as session:
+        loop = start(session)
+        queue.pause_loop(session, loop, "me")
+        queue.pause_loop(session, loop, "me")
+        with pytest.raises(Conflict, match="paused; resume it first"):
+            queue.enqueue_round(session, loop, "me")
+        queue.resume_loop(session, loop, "me")
+        queue.cancel_loop(session, loop, "me")
+        with pytest.raises(Conflict, match="cancelled; start another"):
+            queue.enqueue_round(session, loop, "me")
+        with pytest.raises(Conflict, match="cancelled"):
+            queue.resume_loop(session, loop, "me")
+
+        kinds = [event.kind for event in records.list_events(session, loop.id)]
+        assert kinds == [
+            "loop_started",
+            "loop_paused",
+            "loop_resumed",
+            "loop_cancelled",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ({"voters": [{"name": "v", "kind": "oracle"}]}, r"voters\.v\.kind: .*'oracle'"),
+        (
+            {"voters": [{"name": "v", "kind": "salience", "params": {"depth": 1}}]},
+            r"voters\.v\.params: .*depth",
+        ),
+        ({"aggregation": {"rule": "best"}}, "aggregation: .*'best' is unknown"),
+        ({"aggregation": {"compare": ["best"]}}, r"aggregation\.compare: .*'best'"),
+        ({"evaluation": {"suites": ["exam"]}}, r"evaluation\.suites: found 'exam'"),
+    ],
+)
+def test_what_this_farm_does_not_have_is_named_with_its_round(base, message):
+    with pytest.raises(InvalidConfig, match="round 1: " + message):
+        queue.check_loop_config(make(**base))
+
+
+def test_a_mistake_of_a_later_round_is_found_at_the_start():
+    config = make(rounds=[{}, {"evaluation": {"suites": ["exam"]}}])
+
+    with pytest.raises(InvalidConfig, match="round 2: evaluation"):
+        queue.check_loop_config(config)
