@@ -39,7 +39,7 @@ check: $(READY) ## linters, types, import contracts, schema against models
 
 test: check ## all checks and tests, with coverage of kompress, db and worker
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -m "not chaos" $(ARGS)
+	@$(BIN)/coverage run -m pytest -q -m "not chaos and not images" $(ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90
 
 chaos: $(READY) ## the long fault run
@@ -49,12 +49,15 @@ bench: $(READY) ## the figures of docs/log.md
 	@$(BIN)/python -m benchmarks
 
 test-images: $(READY) ## build the images without an engine and start their commands
-	@$(BIN)/python -m pytest -q -m images tests/docker
+	@command -v buildah debootstrap >/dev/null || test "$$(id -u)" != 0 || \
+		{ apt-get update -qq && apt-get install -yqq --no-install-recommends buildah debootstrap; }
+	@$(BIN)/python -m pytest -q -rs -m images tests/docker $(ARGS)
 
 lock: $(READY) ## pin every version again
-	@$(BIN)/uv pip compile --quiet --no-header --no-annotate $(FIND_LINKS) requirements/base.in -o requirements/base.txt
-	@$(BIN)/uv pip compile --quiet --no-header --no-annotate $(FIND_LINKS) requirements/dev.in -o requirements/dev.txt
-	@sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements/base.txt requirements/dev.txt
+	@for name in base dev; do rm -f requirements/$$name.txt; \
+		$(BIN)/uv pip compile --quiet --python $(BIN)/python --no-header --no-annotate $(FIND_LINKS) \
+			requirements/$$name.in -o requirements/$$name.txt && \
+		sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements/$$name.txt; done
 
 clean: ## remove the virtual environment, caches and embedded services' data
 	@rm -rf $(VENV) .farm .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
