@@ -2,7 +2,8 @@
 
     python benchmarks/bench_student.py [--threads 2] [--epochs 1]
 
-Prints one JSON object. Targets on 2 idle cores: 17-19 k tokens/s training, 58 k scoring.
+Prints one JSON object. Targets on 2 idle cores: 17-19 k tokens/s training and 58 k
+scoring.
 """
 
 import argparse

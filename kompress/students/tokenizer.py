@@ -90,7 +90,7 @@ class WordTokenizer:
             count=len(words),
         )
         encodings = self._tokenizer.encode_batch_fast(
-            list(place), add_special_tokens=False
+            [_to_unicode(word) for word in place], add_special_tokens=False
         )
         ids = [encoding.ids or [self._unk_id] for encoding in encodings]
         num_tokens_V = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
@@ -151,7 +151,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> bytes:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator((" ".join(t.split()) for t in texts), trainer)
+    tokenizer.train_from_iterator(
+        (_to_unicode(" ".join(text.split())) for text in texts), trainer
+    )
     cls_id, sep_id = tokenizer.token_to_id(CLS), tokenizer.token_to_id(SEP)
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{CLS} $A {SEP}",
@@ -159,3 +161,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> bytes:
         special_tokens=[(CLS, cls_id), (SEP, sep_id)],
     )
     return str(tokenizer.to_str()).encode()
+
+
+def _to_unicode(text: str) -> str:
+    """Replace lone surrogates, which JSON can carry and UTF-8 cannot, by "?"."""
+    return text.encode("utf-8", "replace").decode()

@@ -64,6 +64,12 @@ def test_no_word_is_without_tokens_and_none_is_unknown():
     assert 1 not in tokens.ids_T
 
 
+def test_half_a_surrogate_pair_is_a_question_mark(tokenizer):
+    half, mark = tokenizer.encode(["a\ud800b"]), tokenizer.encode(["a?b"])
+
+    assert half.ids_T.tolist() == mark.ids_T.tolist()
+
+
 def test_no_words_give_no_tokens(tokenizer):
     assert tokenizer.encode([]).ids_T.shape == (0,)
 
