@@ -22,7 +22,6 @@ __all__ = [
     "append_documents",
     "create_corpus",
     "documents",
-    "find_groups",
     "forget_text",
     "get_corpus",
     "list_corpora",
@@ -106,12 +105,6 @@ _DOCUMENTS = text(f"""
       AND (CAST(:document_ids AS bigint[]) IS NULL OR d.id = ANY(:document_ids))
     ORDER BY d.seq
 """)  # noqa: S608  # no input is interpolated
-_GROUPS_OF_BANDS = text("""
-    SELECT b.band, (array_agg(d.group_id ORDER BY d.seq))[1]
-    FROM document_bands b JOIN documents d ON d.id = b.document_id
-    WHERE b.corpus_id = :corpus_id AND b.band = ANY(:bands)
-    GROUP BY b.band
-""")
 _SPLITS = text("""
     SELECT DISTINCT ON (group_id) group_id, split FROM documents
     WHERE corpus_id = :corpus_id AND group_id = ANY(:group_ids)
@@ -255,31 +248,6 @@ def documents(
         },
     )
     return [DocumentRow(*row) for row in rows]
-
-
-def find_groups(
-    session: Session, corpus_id: int, bands: Mapping[int, Sequence[int]]
-) -> dict[int, str]:
-    """Find the group of a stored near-duplicate by shared MinHash bands.
-
-    Args:
-        session: the session.
-        corpus_id: the corpus to look in.
-        bands: signed 64-bit band keys, by any number the caller names a text with.
-
-    Returns:
-        The group that shares most bands, the first by name of equals; texts without
-        a shared band are left out.
-    """
-    wanted = sorted({band for keys in bands.values() for band in keys})
-    rows = session.execute(_GROUPS_OF_BANDS, {"corpus_id": corpus_id, "bands": wanted})
-    group_of_band = {row[0]: row[1] for row in rows}
-    found: dict[int, str] = {}
-    for name, keys in bands.items():
-        groups = sorted(group_of_band[key] for key in keys if key in group_of_band)
-        if groups:
-            found[name] = max(groups, key=groups.count)
-    return found
 
 
 def splits_of_groups(

@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,7 @@ from kompress.must_keep.classify import (
     FARM_PATTERNS,
     check_rule_set,
     classify_words,
+    narrow,
 )
 from kompress.must_keep.farm import MAX_CHARS
 from kompress.types import CodeArray
@@ -52,16 +54,14 @@ def classify_texts(texts: Sequence[str], rule_set: str = "farm") -> list[CodeArr
     Source: ours.
     """
     check_rule_set(rule_set)
-    # The published rules see a word's every character, so no surrogate may change.
-    if rule_set != "farm" or sum(map(len, texts)) < MIN_BULK_CHARS:
+    if sum(map(len, texts)) < MIN_BULK_CHARS:
         return _classify_few(texts, rule_set)
+    classify = partial(_classify_chunk, rule_set=rule_set)
     chunks = list(_chunks(texts))
     if len(chunks) == 1:
-        return _classify_chunk(chunks[0])
+        return classify(chunks[0])
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        return [
-            codes_N for part in pool.map(_classify_chunk, chunks) for codes_N in part
-        ]
+        return [codes_N for part in pool.map(classify, chunks) for codes_N in part]
 
 
 def _classify_few(texts: Sequence[str], rule_set: str) -> list[CodeArray]:
@@ -83,8 +83,10 @@ def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[first:]
 
 
-def _classify_chunk(texts: Sequence[str]) -> list[CodeArray]:
-    """Classify one part by `farm`, in bulk."""
+def _classify_chunk(
+    texts: Sequence[str], *, rule_set: str = "farm"
+) -> list[CodeArray]:
+    """Classify one part in bulk."""
     parts = [_to_lines(text) for text in texts]
     ends = np.cumsum([len(part) + 1 for part in parts])
     buffer = np.frombuffer(b"\n" + b"\n".join(parts) + b"\n", np.uint8)
@@ -96,7 +98,7 @@ def _classify_chunk(texts: Sequence[str]) -> list[CodeArray]:
     stays = ~gap
     stays[starts] = True
     lines = pl.read_lines(io.BytesIO(buffer[stays][1:].tobytes())).to_series()
-    return _cut(_classify_lines(lines), np.searchsorted(starts, ends))
+    return _cut(_classify_lines(lines, rule_set), np.searchsorted(starts, ends))
 
 
 def _to_lines(text: str) -> bytes:
@@ -113,15 +115,21 @@ def _to_lines(text: str) -> bytes:
     return encoded.translate(_TO_NEWLINE)
 
 
-def _classify_lines(words: pl.Series) -> CodeArray:
+def _classify_lines(words: pl.Series, rule_set: str) -> CodeArray:
     """Classify N words, each distinct one once."""
     # Categories of their own, so that the words are freed with them.
     coded = words.cast(pl.Categorical(pl.Categories.random()))
     distinct = coded.unique()
     code_of_physical = np.zeros(1 + distinct.to_physical().to_numpy().max(), np.uint8)
-    code_of_physical[distinct.to_physical().to_numpy()] = _classify_distinct(
-        distinct.cast(pl.String)
-    )
+    strings = distinct.cast(pl.String)
+    code_U = _classify_distinct(strings)
+    if rule_set != "farm":
+        # The published rules look around, which Rust's engine refuses.
+        pairs = zip(strings.to_list(), code_U.tolist(), strict=True)
+        code_U = np.fromiter(
+            (narrow(word, code, rule_set) for word, code in pairs), np.uint8
+        )
+    code_of_physical[distinct.to_physical().to_numpy()] = code_U
     return np.take(code_of_physical, coded.to_physical().to_numpy())
 
 

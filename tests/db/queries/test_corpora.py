@@ -77,18 +77,6 @@ def test_an_empty_corpus_is_listed_with_nothing_in_it(session):
     assert (summary.num_documents, summary.documents, summary.num_words) == (0, {}, 0)
 
 
-def test_a_near_duplicate_finds_the_group_that_shares_most_bands(session, world):
-    a, b, c = world.text_ids
-    corpora.add_bands(session, world.corpus_id, {a: [1, 2, -3], b: [4], c: [4, 5]})
-
-    found = corpora.find_groups(
-        session, world.corpus_id, {70: [2, -3, 4], 71: [5], 72: [8]}
-    )
-
-    assert found == {70: "g0", 71: "g2"}
-    assert corpora.find_groups(session, world.corpus_id + 1, {70: [2]}) == {}
-
-
 def test_a_stored_group_knows_its_split(session, world):
     found = corpora.splits_of_groups(session, world.corpus_id, ["g1", "other"])
 
