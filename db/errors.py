@@ -1,11 +1,11 @@
 """Errors of the store; each message says what was found, expected and how to fix it.
 
-    StoreError
-    ├── NotFound          a name or id that no row has
-    ├── Conflict          a row of that name exists and differs
-    ├── LeaseLost         another attempt owns the job; nothing was stored
-    ├── SchemaOutdated    the database is not at the newest migration
-    └── QueryRefused      `farm sql` was given what a reader may not run
+StoreError
+├── NotFound          a name or id that no row has
+├── Conflict          a row of that name exists and differs
+├── LeaseLost         another attempt owns the job; nothing was stored
+├── SchemaOutdated    the database is not at the newest migration
+└── QueryRefused      `farm sql` was given what a reader may not run
 """
 
 

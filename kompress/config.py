@@ -1,7 +1,8 @@
 """What a loop computes, as validated, frozen data; never read from the environment.
 
 A `LoopConfig` is stored once in `loops.config`; `LoopConfig.resolve(number)` gives the
-`RoundConfig` that is stored in `rounds.config`. Unknown keys and wrong types are errors.
+`RoundConfig` that is stored in `rounds.config`. Unknown keys and wrong types are
+errors that name them.
 """
 
 from typing import Annotated, Any, Literal, TypeVar

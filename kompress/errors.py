@@ -1,14 +1,14 @@
 """Errors of the method; each message says what was found, expected and how to fix it.
 
-    KompressError
-    ├── InvalidText         a text cannot be stored or labelled
-    ├── InvalidVotes        the vote matrix breaks its contract
-    ├── InvalidConfig       a loop's, voter's or recipe's config is wrong
-    ├── InvalidCheckpoint   a student's folder is incomplete, altered or foreign
-    ├── InvalidSuite        an evaluation suite cannot be read
-    ├── InvalidSelection    documents cannot be drawn or weighed as asked
-    ├── VoteFailed          one voter could not vote on one text
-    └── TrainingFailed      training cannot go on (a loss that is not a number)
+KompressError
+├── InvalidText         a text cannot be stored or labelled
+├── InvalidVotes        the vote matrix breaks its contract
+├── InvalidConfig       a loop's, voter's or recipe's config is wrong
+├── InvalidCheckpoint   a student's folder is incomplete, altered or foreign
+├── InvalidSuite        an evaluation suite cannot be read
+├── InvalidSelection    documents cannot be drawn or weighed as asked
+├── VoteFailed          one voter could not vote on one text
+└── TrainingFailed      training cannot go on (a loss that is not a number)
 """
 
 

@@ -191,7 +191,9 @@ def reopen_loop(session: Session, loop_id: int) -> int:
     Raises:
         Conflict: the loop is paused or cancelled, or a round of it is open.
     """
-    loop = session.get_one(Loop, loop_id, with_for_update={"key_share": True}, populate_existing=True)
+    loop = session.get_one(
+        Loop, loop_id, with_for_update={"key_share": True}, populate_existing=True
+    )
     if loop.status not in ("running", "stopped"):
         fix = "resume it first" if loop.status == "paused" else "start another one"
         raise Conflict(f"loop {loop.name!r} is {loop.status}; {fix}")

@@ -83,9 +83,7 @@ def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[first:]
 
 
-def _classify_chunk(
-    texts: Sequence[str], *, rule_set: str = "farm"
-) -> list[CodeArray]:
+def _classify_chunk(texts: Sequence[str], *, rule_set: str = "farm") -> list[CodeArray]:
     """Classify one part in bulk."""
     parts = [_to_lines(text) for text in texts]
     ends = np.cumsum([len(part) + 1 for part in parts])

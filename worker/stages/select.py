@@ -87,9 +87,9 @@ def load(session: Session, job: JobRow) -> Inputs:
         train=train,
         audit=audit,
         residuals={
-            document_id: predicted if measured is None else measured
+            document_id: value
             for document_id, (measured, predicted) in residuals.items()
-            if not (measured is None and predicted is None)
+            if (value := predicted if measured is None else measured) is not None
         },
         # By content, so that the order of uploads does not change a fit.
         fit_texts=sorted(content.values()),
