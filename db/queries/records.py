@@ -41,7 +41,7 @@ _ADD_EVENT = text("""
 """)
 
 
-def add_cost(  # noqa: PLR0917  # a row in the order of its columns
+def add_cost(  # a row in the order of its columns
     session: Session, job_id: int, attempt: int, kind: str, spent: float, useful: float
 ) -> None:
     """Add what an attempt spent, and how much of it was of use.

@@ -72,7 +72,7 @@ _LOAD = text("""
 """)
 
 
-def store_scores(  # noqa: PLR0917  # a row in the order of its columns
+def store_scores(  # a row in the order of its columns
     session: Session,
     round_id: int,
     subject_kind: SubjectKind,

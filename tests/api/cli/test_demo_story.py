@@ -5,7 +5,7 @@ from api.cli.demo_story import tell
 from api.cli.demo_tables import lay_out
 
 
-def label(number, source, category, total, kept, keep_rate=0.5):  # noqa: PLR0917
+def label(number, source, category, total, kept, keep_rate=0.5):
     return {
         "loop": "d", "round": number, "source": source, "kind": "all",
         "category": category, "rule_set": "farm", "num_must_keep": total,
@@ -57,10 +57,10 @@ def figures():
             student(2, "planted", "f1", 0.55),
             student(1, "planted", "keep_rate", 0.4),
             student(2, "planted", "keep_rate", 0.45),
-            student(1, "agent", "exact_pct", 0.3),
-            student(2, "agent", "exact_pct", 0.5),
-            student(1, "agent", "keep_rate", 0.5),
-            student(2, "agent", "keep_rate", 0.5),
+            student(1, "agent", "exact_pct", 0.3, target_keep_rate=0.8),
+            student(2, "agent", "exact_pct", 0.5, target_keep_rate=0.8),
+            student(1, "agent", "keep_rate", 0.8, target_keep_rate=0.8),
+            student(2, "agent", "keep_rate", 0.8, target_keep_rate=0.8),
             student(1, "planted", "decision_pct", 0.25),
             student(2, "planted", "decision_pct", 0.25),
         ],
@@ -99,9 +99,7 @@ def test_an_ensemble_that_loses_to_a_voter_is_told_so(figures):
 def test_what_got_better_worse_and_stayed_is_told_with_keep_rates(figures):
     third = tell(figures)[2]
 
-    assert "better: exact_pct on agent texts 0.300 → 0.500 (keep_rate 0.50 → 0.50)" in (
-        third
-    )
+    assert "better: exact_pct on agent texts 0.300 → 0.500 (keep_rate 0.80)" in third
     assert "worse: F1 against gold 0.610 → 0.550 (keep_rate 0.40 → 0.45)" in third
     assert "the same: decision_pct 0.250 → 0.250" in third
 

@@ -1,0 +1,1 @@
+"""Queries: a function each; session first, returns values, never commits."""
