@@ -98,7 +98,15 @@ _CLAIM = text(f"""
     RETURNING {_JOB}
 """)  # noqa: S608  # no input is interpolated
 
-_UNSEND = text("UPDATE jobs SET sent_at = NULL WHERE id = :job_id AND status='pending'")
+# A refused job that is due rests a second: the relay and a worker that may not take it
+# would else send it to and fro as fast as they can.
+_UNSEND = text("""
+    UPDATE jobs
+    SET sent_at = NULL,
+        run_after = CASE WHEN run_after > clock_timestamp() THEN run_after
+                         ELSE clock_timestamp() + interval '1 s' END
+    WHERE id = :job_id AND status = 'pending'
+""")
 
 _RENEW = text("""
     UPDATE jobs
