@@ -1,5 +1,6 @@
 """`farm demo`: three rounds on real workers, watched, then told in words."""
 
+import textwrap
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ CORPUS = "demo"
 NUM_GENERATED = 500
 SEED = 0
 POLL_S = 0.5
+WIDTH = 96
 FAILED = 1
 INTERRUPTED = 130
 ENDED = ("stopped", "cancelled")
@@ -61,8 +63,11 @@ def run_demo(
 
 def _check_writable(path: Path) -> None:
     """Fail now rather than after all the work."""
+    is_new = not path.exists()
     with path.open("a", encoding="utf-8"):
         pass
+    if is_new:
+        path.unlink()
 
 
 def _load_corpus(sessions: "sessionmaker[Session]") -> None:
@@ -173,7 +178,8 @@ def _report(
     story = tell(figures)
     if json_file is not None:
         json_file.write_text(to_json({**figures, "story": story}), encoding="utf-8")
-    return Group(*lay_out(figures), "", *story)
+    paragraphs = [f"\n{textwrap.fill(paragraph, WIDTH)}" for paragraph in story]
+    return Group(*lay_out(figures), *paragraphs)
 
 
 def _say_goodbye(name: str, json_file: Path | None, seconds: float) -> None:
