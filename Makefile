@@ -53,11 +53,17 @@ test-images: $(READY) ## build the images without an engine and start their comm
 		{ apt-get update -qq && apt-get install -yqq --no-install-recommends buildah debootstrap; }
 	@$(BIN)/python -m pytest -q -rs -m images tests/docker $(ARGS)
 
+# For 3.11.0: what only early releases of 3.11 need is pinned too.
 lock: $(READY) ## pin every version again
 	@for name in base dev; do rm -f requirements/$$name.txt; \
-		$(BIN)/uv pip compile --quiet --python $(BIN)/python --no-header --no-annotate $(FIND_LINKS) \
+		$(BIN)/uv pip compile --quiet --python $(BIN)/python --python-version 3.11 \
+			--no-header --no-annotate $(FIND_LINKS) \
 			requirements/$$name.in -o requirements/$$name.txt && \
 		sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements/$$name.txt; done
+	@$(BIN)/uv pip compile --quiet --python $(BIN)/python --python-version 3.11 --no-header --no-annotate \
+		-c requirements/base.txt requirements/light.in -o requirements/light.txt
+	@$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
+		--no-header --no-annotate requirements/teacher.in -o requirements/teacher.txt
 
 clean: ## remove the virtual environment, caches and embedded services' data
 	@rm -rf $(VENV) .farm .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

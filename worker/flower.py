@@ -85,6 +85,9 @@ def main() -> int:
     # After the settings: a mistake in them should not read as one of Celery.
     from worker.app import app  # noqa: PLC0415
 
+    # Flower asks workers from many threads at once, each with two connections: over the
+    # workers' small pool they would wait for each other for ever, also at the end.
+    app.conf.broker_pool_limit = 0
     user, password = who.flower_user, who.flower_password.get_secret_value()
     default_options.address = arguments.address
     default_options.port = arguments.port

@@ -1,0 +1,225 @@
+"""compose.yaml, the Dockerfile and .env.example against what the code really starts."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from pydantic_settings import BaseSettings
+from typer.main import get_command
+
+from api.cli.main import app as farm
+from api.settings import ApiSettings
+from db.kinds import STAGES, TEACH, queue_of
+from db.settings import DatabaseSettings
+from kompress.voters import VOTERS
+from worker.flower import FlowerSettings
+from worker.settings import WorkerSettings
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
+COMPOSE_TEXT = (ROOT / "docker" / "compose.yaml").read_text()
+COMPOSE = yaml.safe_load(COMPOSE_TEXT)
+SERVICES = COMPOSE["services"]
+OWN = {name: s for name, s in SERVICES.items() if "build" in s}
+EXAMPLE = (ROOT / "docker" / ".env.example").read_text()
+SETTINGS: list[type[BaseSettings]] = [
+    ApiSettings, DatabaseSettings, WorkerSettings, FlowerSettings,
+]  # fmt: skip
+
+
+def lock(name):
+    lines = (ROOT / "requirements" / name).read_text().split()
+    return dict(line.split("==") for line in lines)
+
+
+def queues_of(command):
+    return {command[i + 1] for i, part in enumerate(command) if part == "--queue"}
+
+
+def option(command, name):
+    return command[command.index(name) + 1]
+
+
+def test_the_stack_has_the_services_of_the_farm():
+    assert set(SERVICES) == {
+        "postgres", "redis", "migrate", "api", "relay", "worker-cpu", "worker-train",
+        "worker-teacher", "flower",
+    }  # fmt: skip
+    assert SERVICES["postgres"]["image"].endswith("postgres:18")
+    assert SERVICES["worker-teacher"]["profiles"] == ["gpu"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_command_is_a_module_or_a_farm_command_that_exists(name):
+    command = OWN[name]["command"]
+
+    if command[0] == "farm":
+        assert command[1] in get_command(farm).commands
+    else:
+        assert command[:2] == ["python", "-m"]
+        spec = importlib.util.find_spec(command[2])
+        assert spec is not None
+        if spec.submodule_search_locations:
+            assert importlib.util.find_spec(f"{command[2]}.__main__") is not None
+
+
+def test_the_api_is_started_by_a_factory_that_exists():
+    module, factory = option(SERVICES["api"]["command"], "--factory").split(":")
+
+    assert callable(getattr(importlib.import_module(module), factory))
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_farm_variable_is_a_setting(name):
+    fields = {
+        f"FARM_{field.upper()}" for kind in SETTINGS for field in kind.model_fields
+    }
+    found = {v for v in OWN[name]["environment"] if v.startswith("FARM_")}
+
+    assert found - fields == set()
+
+
+def test_every_required_setting_is_given():
+    given = {
+        name: set(service["environment"]) for name, service in OWN.items()
+    }  # what a process reads at its start
+    for name in ("relay", "worker-cpu", "worker-train", "worker-teacher", "flower"):
+        for field, about in WorkerSettings.model_fields.items():
+            assert not about.is_required() or f"FARM_{field.upper()}" in given[name]
+    assert "FARM_FLOWER_PASSWORD" in given["flower"]
+    assert "FARM_DATABASE_URL" in given["migrate"] & given["api"]
+
+
+def test_every_variable_is_in_the_example_and_no_password_has_a_default():
+    used = re.findall(r"\$\{(\w+)(:[?-][^}]*)?\}", COMPOSE_TEXT)
+    offered = re.findall(r"^#?([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE)
+
+    assert {name for name, _ in used} == {name for name, _ in offered}
+    for name, rest in used:
+        if "PASSWORD" in name:
+            assert rest.startswith(":?")
+    # Nothing to forget to change.
+    assert all(not value for name, value in offered if "PASSWORD" in name)
+
+
+def test_every_queue_has_a_worker():
+    found = set.union(*(queues_of(s["command"]) for s in OWN.values()))
+    stages = {queue_of(stage) for stage in STAGES if stage != "teach"}
+    # The simulated voter is for tests.
+    voters = {TEACH + name for name in VOTERS if name != "simulated"}
+
+    assert stages | voters <= found
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_restarts_and_says_whether_it_is_healthy(name):
+    service = SERVICES[name]
+
+    assert "restart" in service
+    if name == "migrate":  # ends: its exit code is its health
+        assert service["healthcheck"] == {"disable": True}
+        assert service["restart"].startswith("on-failure")
+    else:
+        assert service["healthcheck"]["test"]
+        assert service["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize("name", ["api", "flower"])
+def test_the_port_is_the_same_wherever_it_is_written(name):
+    service = SERVICES[name]
+    port = option(service["command"], "--port")
+    target = DOCKERFILE.partition("AS api\n")[2].partition("\nFROM")[0]
+
+    assert option(service["healthcheck"]["test"], "--port") == port
+    # Published on the host's loopback only.
+    assert re.fullmatch(rf"127\.0\.0\.1:.*:{port}", service["ports"][0])
+    if name == "api":
+        assert f"EXPOSE {port}" in target
+
+
+def test_volumes_are_declared_used_and_owned_by_the_images_user():
+    mounts = [v.split(":") for s in SERVICES.values() for v in s.get("volumes", [])]
+
+    assert {name for name, _ in mounts} == set(COMPOSE["volumes"])
+    owned = re.search(r"install --directory --owner farm \S+ \S+ (.*)", DOCKERFILE)[1]
+    ours = {v.split(":")[1] for s in OWN.values() for v in s.get("volumes", [])}
+    assert ours == set(owned.split())
+    # The image of Postgres 18 refuses a volume at …/data.
+    assert "postgres:/var/lib/postgresql" in SERVICES["postgres"]["volumes"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_image_is_a_target_of_the_dockerfile(name):
+    build = OWN[name]["build"]
+
+    assert re.search(rf"^FROM \S+ AS {build['target']}$", DOCKERFILE, re.MULTILINE)
+    assert (ROOT / "docker" / build["context"] / build["dockerfile"]).is_file()
+    assert OWN[name]["image"] == f"kompress-farm/{build['target']}"
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_services_start_after_what_they_need(name):
+    needs = {n: c["condition"] for n, c in OWN[name]["depends_on"].items()}
+
+    if name == "migrate":
+        assert needs == {"postgres": "service_healthy"}
+    else:
+        assert needs == {
+            "migrate": "service_completed_successfully",
+            "redis": "service_healthy",
+        }
+
+
+def test_redis_keeps_its_queue_and_asks_for_a_password():
+    command = SERVICES["redis"]["command"]
+
+    assert option(command, "--appendonly") == "yes"
+    assert option(command, "--maxmemory-policy") == "noeviction"
+    assert option(command, "--requirepass").startswith("${REDIS_PASSWORD:?")
+
+
+def test_no_image_runs_as_root():
+    for target in re.findall(
+        r"^FROM (\S+) AS (api|worker\S*)$", DOCKERFILE, re.MULTILINE
+    ):
+        base, name = target
+        stage = base if base == "light" else name
+        text = re.search(rf"AS {stage}\n(.*?)(?=\nFROM|\Z)", DOCKERFILE, re.DOTALL)[1]
+
+        assert "USER 10001:10001" in text
+
+
+def test_the_light_lock_is_the_base_lock_without_models():
+    light, base = lock("light.txt"), lock("base.txt")
+
+    different = {name: v for name, v in light.items() if base.get(name) != v}
+    assert different == {}, "run `make lock`: requirements/light.txt is behind base.txt"
+    heavy = {"torch", "transformers", "tokenizers", "safetensors"}
+    assert heavy & light.keys() == set()
+
+
+def test_the_light_lock_asks_for_what_the_base_lock_asks_for():
+    def asked(name):
+        lines = (ROOT / "requirements" / name).read_text().splitlines()
+        return {line for line in lines if line and not line.startswith("-r")}
+
+    # psutil comes with the embedded Postgres, which the images leave out.
+    assert asked("light.in") - {"psutil"} <= asked("base.in")
+
+
+@pytest.mark.parametrize("name", ["base.txt", "light.txt", "teacher.txt", "dev.txt"])
+def test_a_lock_pins_versions_and_nothing_else(name):
+    for line in (ROOT / "requirements" / name).read_text().splitlines():
+        (pin,) = Requirement(line).specifier
+
+        assert pin.operator == "=="
+
+
+def test_the_teacher_has_vllm_with_what_a_worker_needs():
+    teacher = lock("teacher.txt")
+
+    assert {"vllm", "torch", "celery", "sqlalchemy", "psycopg-binary"} <= set(teacher)
+    assert tuple(map(int, teacher["vllm"].split(".")[:3])) >= (0, 14, 1)
