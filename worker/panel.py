@@ -39,7 +39,8 @@ class Panel:
 
     def split(self, flat: NDArray[Any]) -> dict[int, NDArray[Any]]:
         """Cut an array over all words into one by text id."""
-        parts = np.split(flat, self.end_T[:-1])
+        # Of no texts, `np.split` would make one empty part.
+        parts = np.split(flat, self.end_T[:-1]) if self.text_ids else []
         return dict(zip(self.text_ids, parts, strict=True))
 
 
