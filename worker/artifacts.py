@@ -7,6 +7,7 @@ so a repeated write is harmless and a row never names something half-written.
 import hashlib
 import shutil
 import tempfile
+import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,8 @@ class ArtifactStore:
             if files.exists(path):
                 return digest
             files.makedirs(files._parent(path), exist_ok=True)  # noqa: SLF001  # fsspec's only name for it
-            part = f"{path}.{id(blob):x}.part"
+            # Two hosts, or two forked children, may write the same bytes at once.
+            part = f"{path}.{uuid.uuid4().hex}.part"
             try:
                 with files.open(part, "wb") as out:
                     out.write(blob)
