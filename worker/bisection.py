@@ -48,10 +48,13 @@ def after_lost_lease(session: Session, expired: ExpiredJob) -> None:
             f"its worker died or hung {expired.num_lost_leases} times on this text "
             "alone"
         )
+        # Under the voter's id, so that no later round asks it about this text again.
+        decided = loops.read_round(session, job.round_id).decisions
+        voter_id = decided["voters"][job.voter] if job.voter else None
         records.add_failures(
             session,
             [
-                (d.text_id, None, job.stage, job.attempt, job.round_id, error)
+                (d.text_id, voter_id, job.stage, job.attempt, job.round_id, error)
                 for d in documents
             ],
         )
