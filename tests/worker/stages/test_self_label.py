@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kompress.config import SelfLabelConfig
+from kompress.words import word_list
+from worker.stages.self_label import as_label, is_sound
+
+CONFIG = SelfLabelConfig(min_ratio=1.2, min_chars=10)
+TEXT = "alpha bravo charlie\ndelta echo foxtrot"
+
+
+def mask(marks):
+    return np.array([mark == "1" for mark in marks])
+
+
+@pytest.mark.parametrize(
+    ("marks", "sound"),
+    [
+        ("111110", True),  # 6 / 5 is exactly the least ratio
+        ("111111", False),  # 6 / 6 shortens nothing
+        ("000000", False),  # nothing is left
+        ("100001", True),  # "alpha\nfoxtrot": 13 characters
+        ("110000", True),  # "alpha bravo": 11
+        ("010010", True),  # "bravo\necho": 10
+        ("000110", True),  # "delta echo": 10
+        ("100010", True),  # "alpha\necho": 10
+        ("001000", False),  # "charlie": 7
+    ],
+)
+def test_a_sound_compression_shortens_and_says_enough(marks, sound):
+    assert is_sound(TEXT, mask(marks), CONFIG) is sound
+
+
+def test_the_published_thresholds_are_the_default():
+    config = SelfLabelConfig()
+
+    assert (config.min_ratio, config.min_chars) == (1.2, 30)
+    assert not is_sound(TEXT, mask("111000"), config)  # 19 characters
+    assert is_sound(TEXT, mask("111110"), config)  # 30 characters
+
+
+@given(
+    st.lists(st.sampled_from(["a", "bb", "7", "\n", " ", "\r\n", "\x0b", "\u2028"]),
+             max_size=12)
+    .map("".join)
+    .flatmap(
+        lambda text: st.tuples(
+            st.just(text),
+            st.lists(st.booleans(), min_size=len(word_list(text)),
+                     max_size=len(word_list(text))),
+        )
+    )
+)  # fmt: skip
+def test_what_is_accepted_is_never_longer_than_the_ratio_allows(given_pair):
+    text, keep = given_pair
+    config = SelfLabelConfig(min_ratio=1.5, min_chars=0)
+
+    if is_sound(text, np.array(keep, dtype=bool), config):
+        assert 0 < sum(keep) <= len(keep) / 1.5
+
+
+def test_a_score_beside_the_threshold_does_not_round_across_it():
+    score_N = np.array([0.5, 0.49999999, 0.50000001, 0.0, 1.0])
+    keep_N = np.array([False, False, True, True, False])
+
+    label = as_label(score_N, keep_N)
+
+    assert label.keep_N.tolist() == keep_N.tolist()
+    # Below 1/2, float16 has a step of 2 ** -12.
+    below = 0.5 - 2**-12
+    assert label.mean_N.tolist() == [below, below, 0.5, 0.5, below]
+
+
+def test_the_deviation_is_a_coins():
+    label = as_label(np.array([0.5, 0.2, 1.0]), np.array([True, False, True]))
+
+    # sqrt(0.5 * 0.5), sqrt(0.2 * 0.8), sqrt(1 * 0)
+    np.testing.assert_allclose(label.sd_N, [0.5, 0.4, 0.0], rtol=1e-3)
+    assert label.sd_N.dtype == label.mean_N.dtype == np.float16
+
+
+@given(st.lists(st.tuples(st.floats(-0.1, 1.1), st.booleans()), min_size=0, max_size=9))
+def test_the_stored_mask_is_the_decided_one(words):
+    score_N = np.array([score for score, _ in words], dtype=np.float64)
+    keep_N = np.array([keep for _, keep in words], dtype=bool)
+
+    label = as_label(score_N, keep_N)
+
+    assert label.keep_N.tolist() == keep_N.tolist()
+    assert np.isfinite(label.sd_N).all()
