@@ -89,7 +89,7 @@ class RecipeConfig(_Frozen):
     epochs: Positive = 3
     fold_epochs: Positive = 2
     max_train_tokens: Positive | None = None  # of the round, folds included
-    batch_tokens: Positive = 1_024  # more steps beat longer ones: docs/log.md
+    batch_tokens: Positive = 1_024  # F1 on gold .989; with 4,096 .867
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-3
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
     warmup_share: Share = 0.1
