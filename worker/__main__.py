@@ -8,6 +8,7 @@ import sys
 from pydantic import ValidationError
 
 from db.engine import make_engine, make_sessions
+from db.errors import StoreError
 from worker.relay import run_relay, stop_on_signals
 from worker.settings import WorkerSettings
 from worker.supervisor import plan_worker, supervise
@@ -27,13 +28,16 @@ def main() -> int:
         )
         sys.stderr.write(f"worker settings: {missing}; set them, or use `farm up`\n")
         return 2
-    sessions = make_sessions(
-        make_engine(
+    try:
+        engine = make_engine(
             settings.database_url.get_secret_value(),
             pool_size=2,
             application_name=f"farm {options.command}",
         )
-    )
+    except StoreError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sessions = make_sessions(engine)
     stop = stop_on_signals()
     if options.command == "relay":
         # The relay needs Celery's app only to send; workers load it themselves.
