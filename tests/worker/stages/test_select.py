@@ -2,6 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.worker.inprocess import two_waves
+from tests.worker.worlds import change
 from worker.stages.select import cut_shards
 
 
@@ -28,3 +30,49 @@ def test_shards_hold_every_document_once_in_order(ids, size):
     lengths = [len(shard) for shard in shards]
     assert all(0 < length <= size for length in lengths)
     assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "oracle"}, "oracle"),
+        ({"params": {"sensitivity": {"all": 7}}}, "less than or equal to 1"),
+        ({"params": {"senstivity": 1}}, "senstivity"),
+    ],
+)
+def test_a_wrong_voter_parks_the_selection_with_what_is_wrong(farm, changes, message):
+    farm.add_documents(20)
+    voters = two_waves()
+    voters[0] |= changes
+    farm.start(voters=voters)
+
+    farm.run()
+
+    ((stage, num_errors, error),) = farm.parked()
+    assert (stage, num_errors) == ("select", 1)
+    assert "InvalidConfig" in error
+    assert message in error
+
+
+def test_a_corpus_without_train_documents_parks_the_selection(farm):
+    farm.add_documents(20)
+    change(farm.sessions, "UPDATE documents SET split = 'audit'")
+    farm.start()
+
+    farm.run()
+
+    ((stage, _, error),) = farm.parked()
+    assert stage == "select"
+    assert "the corpus has no train documents among its first 20; add more" in error
+
+
+def test_a_config_that_was_altered_parks_the_selection(farm):
+    farm.add_documents(20)
+    farm.start()
+    change(farm.sessions, """UPDATE rounds SET config = config || '{"folds": "two"}'""")
+
+    farm.run()
+
+    ((stage, _, error),) = farm.parked()
+    assert stage == "select"
+    assert "folds: Input should be a valid integer" in error

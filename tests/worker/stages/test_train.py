@@ -52,3 +52,18 @@ def test_shares_never_exceed_the_budget(epochs, fold_epochs, folds, budget):
     one = share_of_budget(recipe, folds, is_main=False)
 
     assert budget - folds - 1 <= main + folds * one <= budget
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_round_whose_voters_all_fail_says_so_before_it_trains(farm):
+    farm.add_documents(20)
+    farm.start(failure_rate=1.0)
+
+    farm.run()
+
+    ((stage, _, error),) = farm.parked()
+    assert stage == "train"
+    assert "no label of source 'consensus' to train on" in error
+    assert farm.query("SELECT count(*) FROM failures") == [
+        (3 * farm.query("SELECT count(*) FROM selections")[0][0],)
+    ]
