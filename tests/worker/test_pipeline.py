@@ -1,10 +1,18 @@
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from db.queries import loops
 from kompress.config import RoundConfig, parse_config
-from tests.worker.worlds import change, make_world, query
+from tests.worker.worlds import (
+    change,
+    eventually,
+    make_world,
+    query,
+    someone_waits,
+)
 from worker.pipeline import RoundState, advance, last_wave, next_jobs, shard_wave
 
 TWO_SHARDS = {1: (0, 1), 2: (0,), 3: (0, 1)}
@@ -171,6 +179,24 @@ def test_at_zero_the_next_step_is_open_with_its_jobs(sessions):
     assert read(sessions, world) == ("judge", 0, 1)
     made = query(sessions, "SELECT stage, status FROM jobs ORDER BY id")
     assert made == [("aggregate", "pending"), ("judge", "pending")]
+
+
+def test_two_that_end_at_once_count_one_after_the_other(sessions):
+    world = make_world(sessions, num_shards=2)
+
+    def end():
+        with sessions.begin() as session:
+            advance(session, world.round_id, num_finished=1)
+
+    second = threading.Thread(target=end)
+    with sessions.begin() as session:
+        advance(session, world.round_id, num_finished=1)
+        second.start()
+        # Neither sees the other's count before it is committed.
+        eventually(lambda: someone_waits(sessions))
+    second.join(20)
+
+    assert read(sessions, world) == ("judge", 0, 1)
 
 
 def test_after_conclude_nothing_is_open(sessions):

@@ -7,7 +7,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from db.queries import workers
+from db.queries import dispatch, workers
 from tests.worker.relay_machine import SMALL, FakeBroker, RelayMachine
 from tests.worker.worlds import (
     PLAIN,
@@ -20,6 +20,7 @@ from tests.worker.worlds import (
     make_runtime,
     make_world,
     query,
+    someone_waits,
 )
 from worker.relay import mend, recount, run_relay, stop_on_signals, top_up
 from worker.stage import run_stage
@@ -58,6 +59,20 @@ def test_two_relays_at_once_send_each_job_once(sessions, world, broker):
     assert Counter(hint.job_id for hint in broker.sent) == dict.fromkeys(
         world.job_ids[:4], 1
     )
+
+
+def test_a_relay_waits_for_the_choice_of_another(sessions, world, broker):
+    second = threading.Thread(target=top_up, args=(sessions, broker))
+
+    with sessions.begin() as session:
+        assert len(dispatch.choose_hints(session)) == 4
+        make_world(sessions, name="urgent", num_shards=4, priority=9)
+        second.start()
+        eventually(lambda: someone_waits(sessions))
+    second.join(20)
+
+    # It saw that the four places are taken, though not by the urgent loop.
+    assert broker.sent == []
 
 
 def test_a_hint_that_was_not_sent_is_sent_again(sessions, world, broker):

@@ -194,3 +194,12 @@ def at_once(*functions):
     assert not any(thread.is_alive() for thread in threads)
     if errors:
         raise errors[0]
+
+
+def someone_waits(sessions):
+    """Whether a statement of this database waits for a lock."""
+    return query(
+        sessions,
+        """SELECT count(*) > 0 FROM pg_stat_activity
+           WHERE datname = current_database() AND wait_event_type = 'Lock'""",
+    )[0][0]
