@@ -1,5 +1,6 @@
 """Which programs make a farm on one machine, with the environment of each."""
 
+import os
 import secrets
 import socket
 import sys
@@ -17,6 +18,8 @@ from db.kinds import CONTROL, CPU, TEACH, TRAIN
 
 HOST = "127.0.0.1"
 NUM_CPU_SLOTS = 2
+# Two: the students of a round train side by side, faster than one after the other.
+TRAINERS = ("worker-train-1", "worker-train-2")
 READY_TIMEOUT_S = 60.0
 POLL_S = 0.2
 
@@ -85,7 +88,7 @@ def list_programs(
     lease_s: float,
     home: Path,
 ) -> list[Program]:
-    """List the relay, two workers, the API and Flower.
+    """List the relay, the workers, the API and Flower.
 
     Args:
         services: where Postgres, Redis and the artifacts are.
@@ -102,8 +105,11 @@ def list_programs(
         "FARM_HOME": str(home),
         "PYTHONUNBUFFERED": "1",
     }
-    # Two slots of one thread each, and one that may use every core.
+    # Threads of one process that wait for another's would spin on the cores that this
+    # one needs: a trainer gets its share of them, and its threads sleep at once.
+    share = max(1, (os.cpu_count() or 1) // len(TRAINERS))
     single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    trainer = {"OMP_NUM_THREADS": str(share), "GOMP_SPINCOUNT": "0"}
     queues = [CONTROL, CPU, *(TEACH + voter for voter in voters)]
     cpu_queues = [part for queue in queues for part in ("--queue", queue)]
     python = (sys.executable, "-m")
@@ -115,8 +121,9 @@ def list_programs(
             (*worker, "worker-cpu", "--slots", str(NUM_CPU_SLOTS), *cpu_queues),
             {**environment, **single},
         ),
-        Program(
-            "worker-train", (*worker, "worker-train", "--queue", TRAIN), environment
+        *(
+            Program(name, (*worker, name, "--queue", TRAIN), {**environment, **trainer})
+            for name in TRAINERS
         ),
         Program(
             "api",

@@ -42,7 +42,7 @@ def run_demo(
         _check_writable(json_file)
     started = time.monotonic()
     settings = load_settings()
-    say("starting Postgres, Redis, the relay, two workers, the API and Flower …")
+    say("starting Postgres, Redis, the relay, three workers, the API and Flower …")
     with (
         stop_on_signal() as stop,
         open_sessions() as sessions,
