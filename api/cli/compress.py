@@ -112,37 +112,32 @@ def _as_row(score: "Score") -> dict[str, Any]:
 
 
 def _build_suite(name: str, student: str, corpus: str) -> "Suite":
-    """Make a suite as the evaluate stage does: `dense` ships, the rest is held out."""
-    from hashlib import sha256
-
+    """Make a suite: `dense` ships, the rest are held-out documents of a corpus."""
     from api.cli.connection import open_session
     from db.queries import corpora, gold, texts
-    from kompress.evaluation.suites import AGENT_KINDS, Suite, SuiteText, load_dense
+    from kompress.evaluation.suites import SuiteText, make_suite
 
     if name == "dense":
-        return load_dense()
+        return make_suite(name, ())
     with open_session() as session:
         corpus_id, last_seq = _find_corpus(session, student, corpus)
         documents = corpora.documents(session, corpus_id, last_seq, split="held_out")
-        if name == "agent":
-            documents = [d for d in documents if d.kind in AGENT_KINDS]
         text_ids = [document.text_id for document in documents]
         known = gold.load_gold(session, text_ids, use="evaluate")
-        if name == "planted":
-            documents = [d for d in documents if d.text_id in known]
         content = texts.load_texts(session, text_ids)
-    return Suite(
+        hashes = texts.load_hashes(session, text_ids)
+    return make_suite(
         name,
-        tuple(
+        [
             SuiteText(
-                text=content[document.text_id],
-                kind=document.kind,
-                group_id=document.group_id,
-                sha256=sha256(content[document.text_id].encode()).hexdigest(),
-                gold=known[document.text_id][0] if name == "planted" else None,
+                content[d.text_id],
+                d.kind,
+                d.group_id,
+                hashes[d.text_id].hex(),
+                known[d.text_id][0] if d.text_id in known else None,
             )
-            for document in documents
-        ),
+            for d in documents
+        ],
     )
 
 

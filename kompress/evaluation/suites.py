@@ -6,7 +6,7 @@ documents: `agent` of the kinds below, `planted` of those that have evaluation g
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.resources import files
 
@@ -20,6 +20,7 @@ AGENT_KINDS = (
     "search_result",
     "json_tool_result",
 )
+SUITES = ("dense", "agent", "planted")
 MIN_DENSE_TEXTS = 32
 
 
@@ -53,6 +54,34 @@ class Suite:
 
     name: str
     texts: tuple[SuiteText, ...]
+
+
+def make_suite(name: str, held_out: Iterable[SuiteText]) -> Suite:
+    """Choose a suite's texts among held-out documents; `dense` ships with the package.
+
+    Args:
+        name: `dense`, `agent` or `planted`.
+        held_out: held-out documents, with their evaluation gold where they have any.
+
+    Returns:
+        The suite; `agent` and `planted` may be empty.
+
+    Raises:
+        InvalidSuite: no suite has that name.
+
+    Source: design §1; `agent` are the kinds of an agent's tools, scored without gold.
+    """
+    if name == "dense":
+        return load_dense()
+    if name == "agent":
+        chosen = [replace(t, gold=None) for t in held_out if t.kind in AGENT_KINDS]
+        return Suite(name, tuple(chosen))
+    if name == "planted":
+        return Suite(name, tuple(t for t in held_out if t.gold is not None))
+    raise InvalidSuite(
+        f"found suite {name!r}; expected one of {', '.join(SUITES)}; correct "
+        "`evaluation.suites`"
+    )
 
 
 def load_dense() -> Suite:

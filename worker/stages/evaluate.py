@@ -3,7 +3,6 @@
 Without override and without must-keep-first, except where a row names an override.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -12,18 +11,15 @@ from db.queries import corpora, gold, loops, scores, students, texts
 from db.queries.jobs import JobRow
 from db.queries.texts import NewText
 from kompress.config import EvaluationConfig, LoopConfig, RoundConfig, parse_config
-from kompress.errors import InvalidSuite
 from kompress.evaluation.baselines import evaluate_random
 from kompress.evaluation.evaluate import evaluate
-from kompress.evaluation.suites import AGENT_KINDS, Suite, SuiteText, load_dense
+from kompress.evaluation.suites import Suite, SuiteText, make_suite
 from kompress.types import Score
 from kompress.words import word_list
 from worker.checkpoints import load_student
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage
-
-SUITES = ("dense", "agent", "planted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +53,9 @@ def load(session: Session, job: JobRow) -> Inputs:
         seed=parse_config(LoopConfig, held.loop_config).seed,
         student_id=student.id,
         student_hash=student.artifact_hash,
-        suite=build_suite(
-            session,
+        suite=make_suite(
             config.suites[job.shard],
-            corpus_id=held.corpus_id,
-            corpus_seq=held.corpus_seq,
+            _held_out(session, held.corpus_id, held.corpus_seq),
         ),
     )
 
@@ -121,39 +115,20 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
 STAGE = Stage(load=load, compute=compute, store=store)
 
 
-def build_suite(
-    session: Session, name: str, *, corpus_id: int, corpus_seq: int
-) -> Suite:
-    """Make a suite: `dense` ships, the others are held-out documents.
-
-    `agent` holds the kinds of an agent's tools, `planted` the documents with evaluation
-    gold; either may be empty.
-
-    Raises:
-        InvalidSuite: no suite has that name.
-    """
-    if name == "dense":
-        return load_dense()
-    if name not in SUITES:
-        raise InvalidSuite(f"no suite is named {name!r}; expected one of {SUITES}")
+def _held_out(session: Session, corpus_id: int, corpus_seq: int) -> list[SuiteText]:
+    """Read the held-out documents of the pinned corpus, with their gold."""
     documents = corpora.documents(session, corpus_id, corpus_seq, split="held_out")
-    if name == "agent":
-        documents = [d for d in documents if d.kind in AGENT_KINDS]
     text_ids = sorted(document.text_id for document in documents)
     known = gold.load_gold(session, text_ids, use="evaluate")
-    if name == "planted":
-        documents = [d for d in documents if d.text_id in known]
-    content = texts.load_texts(session, [document.text_id for document in documents])
-    return Suite(
-        name,
-        tuple(
-            SuiteText(
-                text=content[document.text_id],
-                kind=document.kind,
-                group_id=document.group_id,
-                sha256=hashlib.sha256(content[document.text_id].encode()).hexdigest(),
-                gold=known[document.text_id][0] if name == "planted" else None,
-            )
-            for document in documents
-        ),
-    )
+    content = texts.load_texts(session, text_ids)
+    hashes = texts.load_hashes(session, text_ids)
+    return [
+        SuiteText(
+            text=content[document.text_id],
+            kind=document.kind,
+            group_id=document.group_id,
+            sha256=hashes[document.text_id].hex(),
+            gold=known[document.text_id][0] if document.text_id in known else None,
+        )
+        for document in documents
+    ]

@@ -1,10 +1,17 @@
 import json
 from hashlib import sha256
 
+import numpy as np
 import pytest
 
 from kompress.errors import InvalidSuite
-from kompress.evaluation.suites import load_dense, parse_dense
+from kompress.evaluation.suites import (
+    SuiteText,
+    load_dense,
+    make_suite,
+    parse_dense,
+)
+from kompress.types import Gold
 
 
 def lines(count=32):
@@ -47,3 +54,18 @@ def test_the_packaged_suite_is_dense_with_must_keep_words():
 
     assert len(suite.texts) >= 32
     assert len({text.sha256 for text in suite.texts}) == len(suite.texts)
+
+
+def test_a_suite_is_chosen_among_held_out_documents_by_kind_or_gold():
+    known = Gold("people", "evaluate", np.array([254], dtype=np.uint8))
+    shell = SuiteText("ls", "bash_output", "g1", "a", known)
+    log = SuiteText("boot", "service_log", "g2", "b", known)
+    bare = SuiteText("cat", "file_read", "g3", "c")
+
+    agent = make_suite("agent", [shell, log, bare])
+    planted = make_suite("planted", [shell, log, bare])
+
+    assert [(t.text, t.gold) for t in agent.texts] == [("ls", None), ("cat", None)]
+    assert planted.texts == (shell, log)
+    with pytest.raises(InvalidSuite, match="dense, agent, planted"):
+        make_suite("qa", [])
