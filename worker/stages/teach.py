@@ -100,7 +100,8 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         _store_slice(heartbeat, inputs, pending)
     return Outputs(
         voter_id=inputs.voter_id,
-        text_ids=sorted(set(inputs.texts) - set(failures)),
+        # Failed ones too: what replicates they have count wherever the text is used.
+        text_ids=sorted(inputs.texts),
         num_replicates=inputs.voter.replicates,
         failures=failures,
     )
