@@ -58,20 +58,16 @@ class InProcessFarm:
             ).id
 
     def run(self, *, until="", before_round=0):
-        """Run jobs until none is pending, a stage is due, or a round begins."""
-        while True:
-            due = query(
-                self.sessions,
-                """SELECT j.id, j.stage, r.number FROM jobs j
-                   JOIN rounds r ON r.id = j.round_id
-                   WHERE j.status = 'pending' AND j.run_after <= clock_timestamp()
-                   ORDER BY j.id LIMIT 1""",
-            )
-            if not due:
-                return
-            ((job_id, stage, number),) = due
-            if stage == until or number == before_round:
-                return
+        """Run pending jobs, but none of a stage or of a round that is to wait."""
+        while due := self.query(
+            """SELECT j.id, j.stage FROM jobs j JOIN rounds r ON r.id = j.round_id
+               WHERE j.status = 'pending' AND j.run_after <= clock_timestamp()
+                 AND j.stage <> :until AND r.number <> :before_round
+               ORDER BY j.id LIMIT 1""",
+            until=until,
+            before_round=before_round,
+        ):
+            ((job_id, stage),) = due
             module = importlib.import_module(f"worker.stages.{stage}")
             assert run_stage(module.STAGE, self.runtime, job_id) is not None
 

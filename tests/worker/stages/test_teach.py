@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+
+from kompress.errors import VoteFailed
+from kompress.types import Vote
+from tests.end_to_end.farm import loop_config
+from worker.stages import teach
+
+LINKED = """
+    SELECT rv.vote_id FROM round_votes rv JOIN rounds r ON r.id = rv.round_id
+    JOIN loops l ON l.id = r.loop_id WHERE l.name = :loop ORDER BY 1
+"""
+
+
+def voters(**changes):
+    return [voter.model_dump() | changes for voter in loop_config().base.voters]
+
+
+def unreliable(**changes):
+    found = voters(**changes)
+    for voter in found:
+        voter["params"]["failure_rate"] = 0.3
+    return found
+
+
+@pytest.mark.slow  # runs a loop
+def test_another_loop_finds_the_votes_and_asks_nobody(farm):
+    farm.add_documents(20)
+    farm.start("one", voters=voters())
+    farm.run(until="aggregate")
+    stored = farm.query("SELECT id FROM votes ORDER BY id")
+
+    farm.start("two", voters=voters())
+    farm.run(until="aggregate")
+
+    assert farm.query("SELECT id FROM votes ORDER BY id") == stored
+    assert farm.query(LINKED, loop="two") == farm.query(LINKED, loop="one") == stored
+
+
+@pytest.mark.slow  # runs a loop
+def test_replicates_that_did_not_fail_count_in_every_loop_alike(farm):
+    farm.add_documents(20)
+    farm.start("one", voters=unreliable(replicates=3))
+    farm.run(until="aggregate")
+
+    farm.start("two", voters=unreliable(replicates=3))
+    farm.run(until="aggregate")
+
+    partly = farm.query(
+        """SELECT count(*) FROM failures f JOIN votes v
+           ON v.text_id = f.text_id AND v.voter_id = f.voter_id"""
+    )
+    assert partly != [(0,)]
+    assert farm.query(LINKED, loop="two") == farm.query(LINKED, loop="one")
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_replicate_more_asks_only_for_what_is_missing(farm):
+    farm.add_documents(20)
+    farm.start("one", voters=voters())
+    farm.run(until="aggregate")
+    stored = farm.query("SELECT id FROM votes ORDER BY id")
+
+    farm.start("two", voters=voters(replicates=2))
+    farm.run(until="aggregate")
+
+    assert len(farm.query("SELECT id FROM votes")) == 2 * len(stored)
+    assert set(stored) < set(farm.query(LINKED, loop="two"))
+
+
+@pytest.mark.slow  # runs a loop
+def test_votes_are_stored_in_slices_as_they_come(farm, monkeypatch):
+    monkeypatch.setattr(teach, "SLICE_TEXTS", 3)
+    sizes = []
+    store = teach.votes.store_votes
+
+    def counted(session, round_id, voter_id, rows):
+        sizes.append(len(rows))
+        store(session, round_id, voter_id, rows)
+
+    monkeypatch.setattr(teach.votes, "store_votes", counted)
+    farm.add_documents(20)
+    farm.start(voters=voters()[:1], shard_documents=8)
+
+    farm.run(until="aggregate")
+
+    # 16 selected documents or so, in shards of at most 8.
+    assert max(sizes) == 3
+    assert sum(sizes) == len(farm.query("SELECT id FROM votes"))
+
+
+@pytest.mark.parametrize(
+    ("codes", "num_samples", "is_refused"),
+    [([1, 2], 1, False), ([1], 1, True), ([1, 2, 3], 1, True), ([1, 2], 0, True)],
+)
+def test_a_vote_has_one_code_a_word_and_at_least_one_sample(
+    codes, num_samples, is_refused
+):
+    vote = Vote(np.array(codes, dtype=np.uint8), num_samples)
+
+    found = teach._checked(vote, "two words")
+
+    assert isinstance(found, VoteFailed) is is_refused
+    if is_refused:
+        assert "expected 2, one a word" in str(found)
+
+
+def test_a_failure_stays_what_it_is():
+    failure = VoteFailed("no answer")
+
+    assert teach._checked(failure, "two words") is failure
