@@ -59,7 +59,10 @@ def show_quality(
         columns=("loop", "round", "source", *key, *COUNTS),
     )
     if rows and not as_json:
-        say(f"must-keep words of rule set {shown}; train documents only")
+        say(
+            f"must-keep words of rule set {shown}; every document that the round "
+            "labelled, audit included"
+        )
 
 
 def run_sql(

@@ -30,8 +30,9 @@ class Label(Base):
 class LabelCount(Base):
     """Words and kept words of a round's labels and votes, by kind and category.
 
-    Train documents only; `kind` and `category` include `all`; the category `plain`
-    holds the words that no rule caught. Recountable from votes and labels.
+    Every text with that label or vote in the round; `kind` and `category` include
+    `all`; the category `plain` holds the words that no rule caught. Recountable from
+    votes and labels.
     """
 
     __tablename__ = "label_counts"

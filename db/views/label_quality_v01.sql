@@ -1,5 +1,5 @@
 -- How well a round's labels and votes keep what must be kept, by kind and category.
--- Train documents only; `all` is a kind and a category; a ratio over nothing is NULL.
+-- Every text that has the label or vote; `all` is a kind and a category; a ratio over nothing is NULL.
 CREATE VIEW label_quality AS
 SELECT
     loops.name AS loop,

@@ -60,14 +60,14 @@ def strata_of(farm):
     }
 
 
-def train_kinds(farm, number):
-    """Kind by text id of what a round trained on."""
+def kinds_of(farm, number):
+    """Kind by text id of what a round labelled, audit included."""
     return dict(
         farm.query(
             """SELECT d.text_id, d.kind FROM selections s
                JOIN documents d ON d.id = s.document_id
                JOIN rounds r ON r.id = s.round_id
-               WHERE r.number = :number AND s.role = 'train'""",
+               WHERE r.number = :number""",
             number=number,
         )
     )
@@ -98,7 +98,7 @@ def masks_of(farm, number):
 
 def recount(farm, number):
     """Count label_counts again, word by word, from what is stored."""
-    strata, kinds = strata_of(farm), train_kinds(farm, number)
+    strata, kinds = strata_of(farm), kinds_of(farm, number)
     counts = {}
     for source, text_id, keep, counted in masks_of(farm, number):
         if text_id not in kinds or not any(counted):

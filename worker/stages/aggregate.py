@@ -159,12 +159,12 @@ def _silver(panel: Panel) -> dict[int, Label]:
 
 
 def _count(inputs: Inputs, made: dict[str, dict[int, Label]]) -> dict[CountKey, Counts]:
-    """Count every voter and every source over the train documents."""
+    """Count every voter and every source over all documents of the shard."""
     counter = LabelCounter()
     p_by_text = inputs.panel.split(inputs.panel.p_WM)
     for document in inputs.documents:
         text_id = document.text_id
-        if text_id not in inputs.train_ids or text_id not in p_by_text:
+        if text_id not in p_by_text:
             continue
         codes = {rule_set: inputs.codes[rule_set][text_id] for rule_set in RULE_SETS}
         for column, voter in enumerate(inputs.panel.voters):
