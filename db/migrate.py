@@ -1,9 +1,11 @@
 """Bring a database to a revision of the schema, and say where it stands.
 
-`python -m db.migrate [check]` does it from a shell, for `FARM_DATABASE_URL`.
+`python -m db.migrate check` migrates a scratch database and compares it with the models.
 """
 
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -15,11 +17,11 @@ from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy.orm import Session
 
+from db.embedded import start_postgres, stop_postgres
 from db.engine import driver_url, make_engine
 from db.errors import SchemaOutdated
 from db.models import Base
 from db.queries.reader import READER, reader_password
-from db.settings import DatabaseSettings
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -115,16 +117,21 @@ def _config(url: str) -> Config:
 
 
 def _main(arguments: list[str]) -> int:
-    url = DatabaseSettings().database_url
-    if not url:
-        sys.stderr.write("FARM_DATABASE_URL is not set; set it to a Postgres URL\n")
+    if arguments != ["check"]:
+        usage = "usage: python -m db.migrate check; to migrate: farm migrate\n"
+        sys.stderr.write(usage)
         return 2
-    if arguments == ["check"]:
+    # A server of its own: the check is about the code, not about somebody's database.
+    folder = Path(tempfile.mkdtemp(prefix="farm-"))
+    try:
+        url = start_postgres(folder / "pg")
+        upgrade(url)
         differences = check(url)
-        sys.stdout.write("".join(f"{line}\n" for line in differences))
-        return 1 if differences else 0
-    upgrade(url)
-    return 0
+    finally:
+        stop_postgres(folder / "pg")
+        shutil.rmtree(folder)
+    sys.stdout.write("".join(f"{line}\n" for line in differences))
+    return 1 if differences else 0
 
 
 if __name__ == "__main__":

@@ -73,14 +73,12 @@ def _random(session: "Session", loop: "Loop", row: "Round") -> list[Row]:
 
 def _overridden(session: "Session", loop: "Loop", row: "Round") -> list[Row]:
     """Count what survives once the override keeps its words, by `farm` category."""
-    from db.queries import labels, selections, texts
+    from db.queries import labels, texts
 
     source = OVERRIDE_SOURCE.get(row.config["label_source"], row.config["label_source"])
     override = row.config["self_label"]["override"]
-    train = [
-        s for s in selections.load_selections(session, row.id) if s.role == "train"
-    ]
-    posterior = labels.load_labels(session, row.id, source, [s.text_id for s in train])
+    # The same texts as `label_quality` counts, so that the two figures compare.
+    posterior = labels.load_labels(session, row.id, source)
     text_ids = sorted(posterior)
     farm = texts.load_strata(session, text_ids, "farm")
     other = texts.load_strata(session, text_ids, override)
