@@ -1,6 +1,6 @@
 """Bring a database to a revision of the schema, and say where it stands.
 
-`python -m db.migrate check` migrates a scratch database and compares it with the models.
+`python -m db.migrate check` compares a freshly migrated database with the models.
 """
 
 import shutil
