@@ -62,12 +62,14 @@ class Buildah:
 
     def command(self, *arguments):
         places = ("--root", self.store / "root", "--runroot", self.store / "run")
-        return [str(part) for part in ("buildah", *places, *arguments)]
+        # Buildah's own choice is overlay where that works; vfs copies 16 GB.
+        driver = os.environ.get("STORAGE_DRIVER", "")
+        chosen = ("--storage-driver", driver) if driver else ()
+        return [str(part) for part in ("buildah", *places, *chosen, *arguments)]
 
     def __call__(self, *arguments):
         result = subprocess.run(
             self.command(*arguments),
-            env={**os.environ, "STORAGE_DRIVER": "vfs"},
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -88,7 +90,6 @@ class Buildah:
     def run(self, target, environment, *command):
         return subprocess.run(
             self.in_container(target, environment, *command),
-            env={**os.environ, "STORAGE_DRIVER": "vfs"},
             capture_output=True,
             text=True,
             check=False,
@@ -106,6 +107,15 @@ def folder():
 def buildah(folder):
     """The three images, built over a fresh Debian."""
     buildah = Buildah(folder / "store")
+    try:
+        build_images(buildah, folder)
+        yield buildah
+    finally:
+        buildah("rm", "--all")
+        buildah("rmi", "--all", "--force")
+
+
+def build_images(buildah, folder):
     system = folder / "debian"
     subprocess.run(
         ["debootstrap", "--variant=minbase", "bookworm", str(system)],
@@ -126,8 +136,6 @@ def buildah(folder):
             *(f"--volume={volume}" for volume in volumes),
             "--target", target, "--tag", f"farm-{target}", ".",
         )  # fmt: skip
-    yield buildah
-    buildah("rm", "--all")
 
 
 def pass_on_pip(folder):
@@ -147,7 +155,9 @@ def pass_on_pip(folder):
         paths = {part.removeprefix("file://") for part in value.split()}
         for path in paths:
             if path.startswith("/") and Path(path).exists():
-                volumes.add(f"{path}:/host{path}:ro")
+                # The pages of an index, `simple`, link to files beside them.
+                root = path.rstrip("/").removesuffix("/simple")
+                volumes.add(f"{root}:/host{root}:ro")
                 value = re.sub(rf"{re.escape(path)}(?=\s|$)", f"/host{path}", value)
         config["global"][name.rpartition(".")[2]] = value
     target = folder / "pip.conf"
@@ -286,7 +296,6 @@ def started(buildah, service, log):
     with log.open("w") as out:
         process = subprocess.Popen(
             command,
-            env={**os.environ, "STORAGE_DRIVER": "vfs"},
             stdout=out,
             stderr=out,
             start_new_session=True,
