@@ -47,7 +47,10 @@ def test_the_demo_config_is_the_story_of_three_rounds():
     ]
     assert [r.folds for r in (first, second, third)] == [2, 2, 0]
     assert third.recipe.init == "parent"
-    assert {r.recipe.max_train_tokens for r in (first, second, third)} == {1_200_000}
+    # Each round trains on at most 1.2 M tokens, folds included.
+    budgets = {r.recipe.max_train_tokens for r in (first, second, third)}
+    assert None not in budgets
+    assert max(budgets) <= 1_200_000
     assert config.stop.max_rounds == 3
 
 
