@@ -46,10 +46,10 @@ def measure_overhead(*, slots: int = 2, latency_s: float = 0.1) -> dict[str, flo
         documents = generate(NUM_DOCUMENTS, 0)
         ingest(sessions, "bench", documents)
         with workers(services, 1, slots=slots, queues=("control", "teach.sim")):
-            teach(sessions, params, shard_documents=2)
+            teach(sessions, params, shard_documents=1)
             jobs, wall_s, _ = teach_times(sessions)
         voter = make_voter("sim", "simulated", params, None)
-        shard = [document.text for document in documents[:2]]
+        shard = [documents[0].text]
         started = time.perf_counter()
         for _ in range(20):
             list(voter.vote(shard))

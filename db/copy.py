@@ -40,8 +40,11 @@ def copy_rows(
     Returns:
         How many rows were inserted or changed.
     """
+    found = list(rows)
+    if not found:
+        return 0
     cursor = psycopg_connection(session).cursor()
-    with staged_rows(session, columns, rows) as staging, cursor:
+    with staged_rows(session, columns, found) as staging, cursor:
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
         cursor.execute(
             sql.SQL(
@@ -62,7 +65,7 @@ def copy_rows(
 def staged_rows(
     session: Session, columns: Mapping[str, str], rows: Iterable[Sequence[Any]]
 ) -> Iterator[sql.Identifier]:
-    """Copy rows to a temporary table that lives as long as the block.
+    """Copy rows to a temporary table that lives as long as the transaction.
 
     Args:
         session: the session whose transaction sees the table.
@@ -88,7 +91,6 @@ def staged_rows(
             for row in rows:
                 copy.write_row(row)
         yield name
-        cursor.execute(sql.SQL("DROP TABLE {}").format(name))
 
 
 def psycopg_connection(session: Session) -> psycopg.Connection[Any]:

@@ -28,7 +28,11 @@ def driver_url(url: str) -> URL:
 
 
 def make_engine(
-    url: str, *, pool_size: int = 4, application_name: str = "farm"
+    url: str,
+    *,
+    pool_size: int = 4,
+    application_name: str = "farm",
+    pre_ping: bool = True,
 ) -> Engine:
     """Build an engine; nothing connects until it is used.
 
@@ -36,6 +40,8 @@ def make_engine(
         url: a Postgres URL, see `driver_url`.
         pool_size: connections kept open, at least 1; twice as many may open at once.
         application_name: what `pg_stat_activity` shows.
+        pre_ping: look whether a connection is alive before it is handed out; who
+            repeats a transaction that lost its connection need not pay for it.
 
     Raises:
         StoreError: the URL is not one of Postgres.
@@ -45,7 +51,7 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=pool_size,
         # A connection that a restarted server dropped is replaced, not handed out.
-        pool_pre_ping=True,
+        pool_pre_ping=pre_ping,
         connect_args={
             "application_name": application_name,
             "connect_timeout": CONNECT_TIMEOUT_S,

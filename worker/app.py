@@ -15,7 +15,7 @@ from celery.signals import celeryd_after_setup
 from kombu.exceptions import OperationalError as BrokerDown
 from sqlalchemy.exc import DBAPIError
 
-from db.kinds import STAGES, TRAIN, task_name
+from db.kinds import STAGES, TEACH, queue_of, task_name
 from db.queries.dispatch import Hint
 from worker.relay import top_up
 from worker.runtime import Runtime, make_runtime
@@ -118,19 +118,28 @@ def run_hint(stage: str, job_id: int) -> None:
     """Follow a hint: run the job if it is there to claim, then send the next hints."""
     here = runtime()
     try:
-        run_stage(load_stage(stage), here, job_id)
-        top_up(here.sessions, CelerySender())
+        run_stage(load_stage(stage), here, job_id, send_hints=lambda: _top_up(here))
     except (DBAPIError, OSError) as error:
         # The relay sends the hint again, or takes the lease back.
         LOGGER.warning("job %d waits for the relay: %s", job_id, error)
 
 
+def _top_up(here: Runtime) -> None:
+    """Send the next hints now; whatever stands in the way, the relay sends them too."""
+    try:
+        top_up(here.sessions, CelerySender())
+    except (DBAPIError, OSError) as error:
+        LOGGER.warning("hints wait for the relay: %s", error)
+
+
 @celeryd_after_setup.connect
 def _warm(sender: str, instance: Any, **kwargs: Any) -> None:
-    """Import torch before the first job, not under its lease."""
+    """Import stages before the first job; forked children share what is imported."""
     del sender, kwargs
-    if TRAIN in instance.app.amqp.queues:
-        for stage in ("self_label", "train", "evaluate", "residuals"):
+    queues = set(instance.app.amqp.queues)
+    for stage in STAGES:
+        is_taught = stage == "teach" and any(q.startswith(TEACH) for q in queues)
+        if is_taught or queue_of(stage) in queues:
             load_stage(stage)
 
 

@@ -22,14 +22,22 @@ from worker.errors import Interrupted
 from worker.runtime import Runtime
 
 EXIT_DEADLINE = 70
+HEAD_START_S = 0.02
 LOGGER = logging.getLogger(__name__)
 
 
 class Heartbeat:
     """Context of one attempt: `compute` reports progress to it, the thread renews."""
 
-    def __init__(self, runtime: Runtime, job: JobRow) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        job: JobRow,
+        *,
+        at_start: Callable[[], object] = lambda: None,
+    ) -> None:
         self._runtime = runtime
+        self._at_start = at_start
         self._job = job
         self._done = 0
         self._total = 0
@@ -86,6 +94,9 @@ class Heartbeat:
     def _run(self) -> None:
         """Beat until the attempt ends."""
         settings = self._runtime.settings
+        # After `load`, which it would slow down; a job that is over by then waits for it.
+        self._ended.wait(HEAD_START_S)
+        self._at_start()
         while not self._ended.wait(settings.heartbeat_s):
             if time.monotonic() - self._started_at > self._job.deadline_s:
                 LOGGER.error(

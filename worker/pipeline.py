@@ -73,24 +73,26 @@ def next_jobs(state: RoundState) -> Step | None:
             return Step(stage, wave, tuple(jobs))
 
 
-def advance(session: Session, round_id: int, *, num_finished: int) -> None:
+def advance(session: Session, round_id: int, *, num_finished: int) -> bool:
     """Count down under the round's lock and open the next step at zero.
 
     Args:
         num_finished: jobs that this transaction ended; 0 recounts from the rows, as
             the relay does for every running round.
+
+    Returns:
+        Whether a step was opened, so that there are jobs to hint at.
     """
+    if num_finished and loops.count_down(session, round_id, num_finished) != 0:
+        return False
     held = loops.lock_round(session, round_id)
     if held.status != "running":
-        return
-    if num_finished:
-        open_jobs = held.open_jobs - num_finished
-    else:
-        open_jobs = loops.count_open_jobs(session, held)
+        return False
+    open_jobs = 0 if num_finished else loops.count_open_jobs(session, held)
     if open_jobs > 0:
         if open_jobs != held.open_jobs:
             loops.set_open_jobs(session, round_id, open_jobs)
-        return
+        return False
     config = parse_config(RoundConfig, held.config)
     stop = parse_config(LoopConfig, held.loop_config).stop
     state = RoundState(
@@ -106,8 +108,9 @@ def advance(session: Session, round_id: int, *, num_finished: int) -> None:
     step = next_jobs(state)
     if step is None:
         loops.set_open_jobs(session, round_id, 0)
-    else:
-        loops.open_stage(session, round_id, step.stage, step.wave, step.jobs)
+        return False
+    loops.open_stage(session, round_id, step.stage, step.wave, step.jobs)
+    return True
 
 
 def _following(stage: str, wave: int, state: RoundState) -> tuple[str, int] | None:

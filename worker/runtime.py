@@ -50,6 +50,7 @@ def make_runtime(settings: WorkerSettings) -> Runtime:
         # A thread worker needs one for the job, one for its heartbeat, one to relay.
         pool_size=4,
         application_name=f"farm worker {settings.worker_name}",
+        pre_ping=False,
     )
     return Runtime(
         settings=settings,

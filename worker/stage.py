@@ -31,6 +31,7 @@ STORE_PATIENCE_S = 60.0
 
 Inputs = TypeVar("Inputs")
 Outputs = TypeVar("Outputs")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,16 @@ class Stage(Generic[Inputs, Outputs]):
 
 
 def run_stage(
-    stage: Stage[Inputs, Outputs], runtime: Runtime, job_id: int
+    stage: Stage[Inputs, Outputs],
+    runtime: Runtime,
+    job_id: int,
+    *,
+    send_hints: Callable[[], object] = lambda: None,
 ) -> JobRow | None:
     """Run one job of a stage; None if there was nothing to claim.
+
+    `send_hints` runs beside `compute`, so that the slot's next job is on its way by
+    the time this one ends, and again where this one opened a step.
 
     Whatever goes wrong is recorded on the job's row, so nothing is raised for it: a
     lost lease stores nothing, an interruption hands the job back, an error counts.
@@ -67,11 +75,13 @@ def run_stage(
         return None
     started = time.monotonic()
     try:
-        with Heartbeat(runtime, job) as heartbeat:
+        with Heartbeat(runtime, job, at_start=send_hints) as heartbeat:
             with runtime.sessions() as session:
                 inputs = stage.load(session, job)
             outputs = stage.compute(runtime, inputs, heartbeat)
-            _store(stage, runtime, job, outputs, started)
+            opened = _store(stage, runtime, job, outputs, started)
+        if opened:
+            send_hints()
     except LeaseLost as lost:
         LOGGER.warning("%s: %s; nothing was stored", job.title, lost)
     except Interrupted as reason:
@@ -88,18 +98,18 @@ def _store(
     job: JobRow,
     outputs: Outputs,
     started: float,
-) -> None:
-    """Store, finish and plan in one transaction."""
+) -> bool:
+    """Store, finish and plan in one transaction; True if a step was opened."""
 
-    def write(session: Session) -> None:
-        jobs.fence(session, job)
+    def write(session: Session) -> bool:
+        # First, for it is the fence: from here on the job's row is held.
+        jobs.mark_done(session, job)
         stage.store(session, job, outputs)
         seconds = time.monotonic() - started
         _add_costs(session, runtime, job, seconds, useful=seconds)
-        jobs.mark_done(session, job)
-        advance(session, job.round_id, num_finished=1)
+        return advance(session, job.round_id, num_finished=1)
 
-    _transact(runtime, job, write)
+    return _transact(runtime, job, write)
 
 
 def _fail(runtime: Runtime, job: JobRow, error: Exception, started: float) -> None:
@@ -141,7 +151,7 @@ def _end(
         LOGGER.warning("%s: its lease will run out: %s", job.title, error)
 
 
-def _transact(runtime: Runtime, job: JobRow, write: Callable[[Session], None]) -> None:
+def _transact(runtime: Runtime, job: JobRow, write: Callable[[Session], T]) -> T:
     """Run one transaction; wait for a database that restarts.
 
     If a commit went through although its connection broke, the fence refuses the
@@ -151,14 +161,14 @@ def _transact(runtime: Runtime, job: JobRow, write: Callable[[Session], None]) -
     while True:
         try:
             with runtime.sessions.begin() as session:
-                write(session)
+                result = write(session)
         except DBAPIError as error:
             if not _is_outage(error) or time.monotonic() > give_up_at:
                 raise
             LOGGER.warning("%s waits for the database: %s", job.title, error.orig)
             time.sleep(0.5)
         else:
-            return
+            return result
 
 
 def _is_outage(error: DBAPIError) -> bool:

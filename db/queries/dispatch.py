@@ -36,7 +36,9 @@ class ExpiredJob:
     num_lost_leases: int
 
 
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+_LOCK = text("""
+    SELECT pg_advisory_xact_lock(:key), set_config('synchronous_commit', 'off', true)
+""")
 
 _CHOOSE = text("""
     WITH room AS (
@@ -113,7 +115,6 @@ _UNSEND = text("""
 
 def choose_hints(session: Session) -> list[Hint]:
     """Mark the next jobs as sent and return them; commit first, then send."""
-    session.execute(text("SET LOCAL synchronous_commit = off"))
     session.execute(_LOCK, {"key": _RELAY_LOCK})
     rows = session.execute(_CHOOSE, {"per_slot": HINTS_PER_SLOT, "alive_s": ALIVE_S})
     hints = []

@@ -83,13 +83,15 @@ _INSERT = text("""
     ON CONFLICT (round_id, stage, wave, voter, shard) DO NOTHING
 """).bindparams(bindparam("args", type_=JSONB))
 
+# A claim lost in a crash is a lease that expires: it need not wait for the disk.
 _CLAIM = text(f"""
+    WITH quick AS (SELECT set_config('synchronous_commit', 'off', true) AS mode)
     UPDATE jobs j
     SET status = 'running', attempt = j.attempt + 1, worker = :worker,
         started_at = clock_timestamp(), progress_done = 0, progress_total = 0,
         lease_until = clock_timestamp() + make_interval(secs => :lease_s)
-    FROM rounds r JOIN loops l ON l.id = r.loop_id
-    WHERE j.id = :job_id AND r.id = j.round_id
+    FROM quick, rounds r JOIN loops l ON l.id = r.loop_id
+    WHERE quick.mode = 'off' AND j.id = :job_id AND r.id = j.round_id
       AND j.status = 'pending' AND j.run_after <= clock_timestamp()
       AND j.args_version <= :version
       AND r.status = 'running' AND l.status = 'running'
@@ -221,8 +223,6 @@ def claim(
     None means that another delivery has it, it is not due, its loop is paused, the
     worker is draining, or its args are newer than this code.
     """
-    # A claim lost in a crash is a lease that expires: it need not wait for the disk.
-    session.execute(text("SET LOCAL synchronous_commit = off"))
     row = (
         session.execute(
             _CLAIM,

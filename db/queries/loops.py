@@ -41,6 +41,11 @@ _READ_ROUND = text(_READ)
 # Not FOR UPDATE: every label and vote of a round holds a key-share lock on its row, so
 # two stores that count the same keys would each wait for the other.
 _LOCK_ROUND = text(_READ + " FOR NO KEY UPDATE OF r")
+_COUNT_DOWN = text("""
+    UPDATE rounds SET open_jobs = greatest(0, open_jobs - :num_finished)
+    WHERE id = :round_id AND status = 'running'
+    RETURNING open_jobs
+""")
 _COUNT_OPEN = text("""
     SELECT count(*) FROM jobs
     WHERE round_id = :round_id AND stage = :stage AND wave = :wave
@@ -232,6 +237,16 @@ def lock_round(session: Session, round_id: int) -> RoundRow:
     """Hold a round's row until the transaction ends; lock it last."""
     row = session.execute(_LOCK_ROUND, {"round_id": round_id}).mappings().one()
     return RoundRow(**row)
+
+
+def count_down(session: Session, round_id: int, num_finished: int) -> int | None:
+    """Take finished jobs off the round's counter, and hold its row from here on.
+
+    Returns:
+        How many are left open; None if the round is not running.
+    """
+    values = {"round_id": round_id, "num_finished": num_finished}
+    return session.execute(_COUNT_DOWN, values).scalar_one_or_none()
 
 
 def count_open_jobs(session: Session, held: RoundRow) -> int:

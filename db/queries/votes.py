@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from psycopg import sql
@@ -69,6 +70,15 @@ _LOAD = text("""
 """)
 
 
+# Making and dropping a temporary table takes 7 ms, more than this many rows inline.
+MAX_INLINE = 64
+_INLINE = sql.SQL("""
+    unnest(%(text_id)s::int8[], %(voter_id)s::int8[], %(replicate)s::int4[],
+           %(num_samples)s::int4[], %(codes)s::bytea[])
+    AS given (text_id, voter_id, replicate, num_samples, codes)
+""")
+
+
 def store_votes(
     session: Session,
     round_id: int,
@@ -83,21 +93,21 @@ def store_votes(
         voter_id: whose votes they are.
         rows: (text id, replicate, vote) each, in any order.
     """
-    staged = (
+    found = [
         (text_id, voter_id, replicate, vote.num_samples, vote.codes_N.tobytes())
         for text_id, replicate, vote in rows
-    )
-    cursor = psycopg_connection(session).cursor()
-    with staged_rows(session, _VOTE, staged) as staging, cursor:
+    ]
+    if len(found) <= MAX_INLINE:
+        columns = zip(*found, strict=True) if found else ((),) * len(_VOTE)
+        inline = {name: list(c) for name, c in zip(_VOTE, columns, strict=True)}
+        _insert_and_link(session, round_id, _INLINE, inline)
+        return
+    with staged_rows(session, _VOTE, found) as staging:
         # Fresh temporary tables have no statistics: guessed sizes would pick a plan
         # that reads every vote.
-        cursor.execute(sql.SQL("ANALYZE {}").format(staging))
-        cursor.execute(sql.SQL(_INSERT).format(staging=staging))
-        cursor.execute(
-            sql.SQL(_LINK_STAGED).format(
-                staging=staging, round_id=sql.Literal(round_id)
-            )
-        )
+        with psycopg_connection(session).cursor() as cursor:
+            cursor.execute(sql.SQL("ANALYZE {}").format(staging))
+        _insert_and_link(session, round_id, staging, {})
 
 
 def known_votes(
@@ -155,3 +165,20 @@ def load_round_votes(
         row = VoteRow(voter_id, voter, replicate, num_samples, codes_N)
         found.setdefault(text_id, []).append(row)
     return found
+
+
+def _insert_and_link(
+    session: Session,
+    round_id: int,
+    staging: sql.Composable,
+    values: dict[str, list[Any]],
+) -> None:
+    """Insert votes from a table or inline arrays, then link them to the round."""
+    with psycopg_connection(session).cursor() as cursor:
+        cursor.execute(sql.SQL(_INSERT).format(staging=staging), values)
+        cursor.execute(
+            sql.SQL(_LINK_STAGED).format(
+                staging=staging, round_id=sql.Literal(round_id)
+            ),
+            values,
+        )

@@ -126,7 +126,7 @@ def test_a_job_that_ends_makes_room_for_the_next_hint(
 
 
 def test_an_outage_after_a_job_is_left_to_the_relay(module, monkeypatch, caplog):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise OperationalError("connect", {}, Exception("refused"))
 
     monkeypatch.setattr(module, "runtime", lambda: None)
@@ -146,7 +146,9 @@ def test_a_trainer_imports_torch_before_its_first_job(module, monkeypatch):
 
     module.app.amqp.queues.select({"cpu"})
     module._warm("w1", Instance)
-    assert loaded == []
+    assert {"aggregate", "judge"} <= set(loaded)
+    assert not {"train", "self_label", "evaluate", "residuals"} & set(loaded)
+    loaded.clear()
     module.app.amqp.queues.select({"train"})
     module._warm("w1", Instance)
-    assert loaded == ["self_label", "train", "evaluate", "residuals"]
+    assert {"self_label", "train", "evaluate", "residuals"} <= set(loaded)

@@ -44,10 +44,11 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What the voter could not do; its votes are stored by then."""
+    """The last slice, what was there before, and what the voter could not do."""
 
     voter_id: int
-    text_ids: list[int]
+    last_slice: list[tuple[int, int, Vote]]
+    known_texts: list[int]
     num_replicates: int
     failures: dict[int, str] = field(default_factory=dict)
 
@@ -96,22 +97,24 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
             pending = []
             stored_at = time.monotonic()
         heartbeat.progress(done, total)
-    if pending:
-        _store_slice(heartbeat, inputs, pending)
     return Outputs(
         voter_id=inputs.voter_id,
+        last_slice=pending,
         # Failed ones too: what replicates they have count wherever the text is used.
-        text_ids=sorted(inputs.texts),
+        known_texts=sorted({text_id for text_id, _ in inputs.known}),
         num_replicates=inputs.voter.replicates,
         failures=failures,
     )
 
 
 def store(session: Session, job: JobRow, out: Outputs) -> None:
-    """Link the votes to the round, and write down what failed."""
-    votes.link_votes(
-        session, job.round_id, out.voter_id, out.text_ids, out.num_replicates
-    )
+    """Store the last slice, link what was there, and write down what failed."""
+    if out.last_slice:
+        votes.store_votes(session, job.round_id, out.voter_id, out.last_slice)
+    if out.known_texts:
+        votes.link_votes(
+            session, job.round_id, out.voter_id, out.known_texts, out.num_replicates
+        )
     records.add_failures(
         session,
         [
