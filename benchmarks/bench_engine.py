@@ -27,7 +27,7 @@ from kompress.config import LoopConfig, parse_config
 from kompress.corpora.generators import generate
 from kompress.voters import make_voter
 
-NUM_DOCUMENTS = 400
+NUM_DOCUMENTS = 420
 SCALING_JOBS = 160
 
 

@@ -94,7 +94,7 @@ class Heartbeat:
     def _run(self) -> None:
         """Beat until the attempt ends."""
         settings = self._runtime.settings
-        # After `load`, which it would slow down; a job that is over by then waits for it.
+        # After `load`, which it would slow down; a job that is over by then waits.
         self._ended.wait(HEAD_START_S)
         self._at_start()
         while not self._ended.wait(settings.heartbeat_s):
