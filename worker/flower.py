@@ -92,6 +92,8 @@ def main() -> int:
     default_options.address = arguments.address
     default_options.port = arguments.port
     default_options.read_only = True
+    # `args` is the hint's title: loop, round, stage, shard.
+    default_options.tasks_columns = "name,args,state,received,started,runtime,worker"
     # Flower refuses its API without authentication of its own.
     default_options.basic_auth = [f"{user}:{password}"]
     served = ClosedFlower(
