@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from db.queries.jobs import job_title
+
 HINTS_PER_SLOT = 2
 # A worker that was silent for this long has no slots.
 ALIVE_S = 15.0
@@ -117,15 +119,10 @@ def choose_hints(session: Session) -> list[Hint]:
     """Mark the next jobs as sent and return them; commit first, then send."""
     session.execute(_LOCK, {"key": _RELAY_LOCK})
     rows = session.execute(_CHOOSE, {"per_slot": HINTS_PER_SLOT, "alive_s": ALIVE_S})
-    hints = []
-    for row in sorted(rows, key=lambda r: r.id):
-        voter = f" voter={row.voter}" if row.voter else ""
-        title = (
-            f"loop={row.loop} round={row.round} stage={row.stage} wave={row.wave}"
-            f"{voter} shard={row.shard} job={row.id}"
-        )
-        hints.append(Hint(row.id, row.stage, row.queue, title))
-    return hints
+    return [
+        Hint(row.id, row.stage, row.queue, job_title(row))
+        for row in sorted(rows, key=lambda row: row.id)
+    ]
 
 
 def expire_leases(session: Session) -> list[ExpiredJob]:

@@ -20,6 +20,19 @@ MAX_ERRORS = 3
 FIRST_CHILD_SHARD = 1_000_000
 
 
+def job_title(job: Any) -> str:
+    """Name a job in words; what tells jobs apart comes first, for columns are narrow.
+
+    Args:
+        job: anything with a job's loop, round, stage, voter, shard, wave and id.
+    """
+    voter = f"/{job.voter}" if job.voter else ""
+    return (
+        f"{job.loop} round {job.round} {job.stage}{voter} shard {job.shard} "
+        f"wave {job.wave} job {job.id}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class JobSpec:
     """A job to be: its key within a round, and what it is told."""
@@ -54,11 +67,7 @@ class JobRow:
     @property
     def title(self) -> str:
         """What people read in Flower and in messages."""
-        voter = f" voter={self.voter}" if self.voter else ""
-        return (
-            f"loop={self.loop} round={self.round} stage={self.stage} "
-            f"wave={self.wave}{voter} shard={self.shard} job={self.id}"
-        )
+        return job_title(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def test_a_job_stores_ends_and_opens_the_next_step(sessions, runtime):
     job = run_stage(PLAIN, runtime, world.job_ids[0])
 
     assert job.title == (
-        f"loop=loop round=1 stage=aggregate wave=0 shard=0 job={world.job_ids[0]}"
+        f"loop round 1 aggregate shard 0 wave 0 job {world.job_ids[0]}"
     )
     assert effects(sessions) == {world.job_ids[0]: 1}
     assert open_step(sessions, world) == ("judge", 1)

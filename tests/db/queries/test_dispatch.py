@@ -36,7 +36,7 @@ def test_a_hint_says_where_and_what(session, world, add_job):
 
     (hint,) = dispatch.choose_hints(session)
 
-    title = f"loop=small round=1 stage=teach wave=1 voter=salience shard=7 job={job_id}"
+    title = f"small round 1 teach/salience shard 7 wave 1 job {job_id}"
     assert hint == Hint(job_id, "teach", "cpu", title)
     assert hint.title == jobs.get_job(session, job_id).title
 

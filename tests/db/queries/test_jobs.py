@@ -113,9 +113,7 @@ def test_a_title_names_the_voter_of_a_teaching_job(session, world, add_job):
 
     title = jobs.get_job(session, job_id).title
 
-    assert title == (
-        f"loop=small round=1 stage=teach wave=1 voter=salience shard=4 job={job_id}"
-    )
+    assert title == (f"small round 1 teach/salience shard 4 wave 1 job {job_id}")
 
 
 def pulse(session, job, *, has_progressed=True):
