@@ -71,17 +71,6 @@ def assign_gold_use(group_id: str, split: str) -> GoldUse:
     return "calibrate" if split == "train" else "evaluate"
 
 
-def is_validation(group_id: str) -> bool:
-    """Tell whether a group's evaluation gold decides which student is promoted.
-
-    The other half reports on it. The hash is independent of `assign_split`'s, so each
-    split is halved.
-
-    Source: design §9; ours.
-    """
-    return _uniform("validation", group_id) < 0.5
-
-
 def _uniform(*parts: str) -> float:
     """Hash strings to a number in [0, 1), alike on every machine."""
     # The separator cannot be part of a seed, so ("1", "2x") is not ("12", "x").
