@@ -74,7 +74,7 @@ def load(session: Session, job: JobRow) -> Inputs:
             "quality` for what was labelled and `farm job list` for what failed"
         )
     parent = None
-    if fold == MAIN and recipe.init == "parent":
+    if fold == MAIN and recipe.parent == "previous":
         earlier = students.main_students(session, job.loop_id, before_round=job.round)
         parent = earlier[-1] if earlier else None
     content = texts.load_texts(session, [row.text_id for row in rows])

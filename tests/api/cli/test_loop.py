@@ -46,7 +46,7 @@ def test_the_demo_config_is_the_story_of_three_rounds():
         "self_label",
     ]
     assert [r.folds for r in (first, second, third)] == [2, 2, 0]
-    assert third.recipe.init == "parent"
+    assert third.recipe.parent == "previous"
     # Each round trains on at most 1.2 M tokens, folds included.
     budgets = {r.recipe.max_train_tokens for r in (first, second, third)}
     assert None not in budgets
