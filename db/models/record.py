@@ -24,7 +24,9 @@ class Cost(Base):
     __tablename__ = "costs"
     __table_args__ = (
         CheckConstraint(
-            "kind IN ('seconds', 'input_tokens', 'output_tokens', 'usd')", "kind"
+            "kind IN ('seconds', 'input_tokens', 'output_tokens', 'usd', "
+            "'train_tokens', 'flop')",
+            "kind",
         ),
     )
 

@@ -72,7 +72,10 @@ class Score(Base):
     )
 
     id: Mapped[Id]
-    round_id: Mapped[int] = mapped_column(ForeignKey("rounds.id", ondelete="CASCADE"))
+    # None: a student from elsewhere, which no round trained.
+    round_id: Mapped[int | None] = mapped_column(
+        ForeignKey("rounds.id", ondelete="CASCADE")
+    )
     subject_kind: Mapped[str]
     # A student's id as text, a voter's or rule's name, or a baseline's name.
     subject: Mapped[str]

@@ -50,7 +50,8 @@ def add_cost(  # a row in the order of its columns
         session: the session.
         job_id: the job.
         attempt: its attempt.
-        kind: `seconds`, `input_tokens`, `output_tokens` or `usd`.
+        kind: `seconds`, `input_tokens`, `output_tokens`, `usd`, `train_tokens` (useful:
+            without filling) or `flop` (spent: peak x seconds; useful: the model's).
         spent: the amount, ≥ 0, in the kind's unit.
         useful: how much of it what was stored needed, ≤ spent.
     """
