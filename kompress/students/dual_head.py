@@ -1,7 +1,8 @@
 """The dual-head ModernBERT: one head scores tokens, one scores spans.
 
 State-dict keys are those of the deployed client: `encoder.*` as transformers names
-ModernBERT, `token_head.*`, `span_conv.0.*` and `span_conv.2.*`.
+ModernBERT, `token_head.*`, `span_conv.0.*` and `span_conv.2.*`; a quality head, which
+the client does not know, is `quality_head.*`.
 
 R = rows of a packing, E = hidden size
 """
@@ -12,11 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kompress.config import StudentConfig
-from kompress.errors import InvalidConfig
 from kompress.students.encoder import Encoder
+from kompress.students.heads import (
+    TOKEN_DROPOUT,
+    HeadLogits,
+    check_width,
+    keep_logits,
+    make_quality_head,
+    quality,
+)
 from kompress.students.packed import Packing, convolve_rows, encode_packed
-
-TOKEN_DROPOUT = 0.1
+from kompress.students.token_head import TokenHead
 
 
 class DualHead(nn.Module):
@@ -33,11 +40,7 @@ class DualHead(nn.Module):
             InvalidConfig: hidden_size is no multiple of 2 * num_heads.
         """
         super().__init__()
-        if config.hidden_size % (2 * config.num_heads):
-            raise InvalidConfig(
-                f"hidden_size {config.hidden_size} with {config.num_heads} heads; "
-                "expected a multiple of twice the number of heads"
-            )
+        check_width(config)
         self.config = config
         self.encoder = Encoder(config)
         self.token_dropout = nn.Dropout(TOKEN_DROPOUT)
@@ -48,8 +51,9 @@ class DualHead(nn.Module):
             nn.Conv1d(config.span_channels, 1, 3, padding=1),
             nn.Sigmoid(),
         )
+        self.quality_head = make_quality_head(config)
 
-    def forward(self, ids_R: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
+    def forward(self, ids_R: Tensor, packing: Packing) -> HeadLogits:
         """Give both heads' log-odds of keep for packed chunks.
 
         Each chunk gets what it would get alone: attention and convolution stop at its
@@ -60,19 +64,22 @@ class DualHead(nn.Module):
             packing: where the chunks lie.
 
         Returns:
-            (R,) log-odds by the token head, (R,) by the span head; numbers without a
-            meaning on filling rows.
+            Both heads' log-odds, and the chunks' quality if the config asks for it.
 
         Source: headroom 0.42.0's model; packing: ours.
         """
         hidden_RE = encode_packed(self.encoder, self.config, ids_R, packing)
-        # Two logits decide one probability: their difference is its log-odds.
-        weight, bias = self.token_head.weight, self.token_head.bias
-        keep_R = self.token_dropout(hidden_RE) @ (weight[1] - weight[0])
         first, second = self.span_conv[0], self.span_conv[2]
         inner_RE = functional.gelu(convolve_rows(hidden_RE, first, packing))
         span_R = convolve_rows(inner_RE, second, packing).squeeze(1)
-        return keep_R + (bias[1] - bias[0]), span_R
+        return HeadLogits(
+            keep_R=keep_logits(self.token_dropout(hidden_RE), self.token_head),
+            span_R=span_R,
+            quality_C=quality(hidden_RE, self.quality_head, packing),
+        )
 
 
-STUDENTS: dict[str, Callable[[StudentConfig], DualHead]] = {"dual_head": DualHead}
+STUDENTS: dict[str, Callable[[StudentConfig], DualHead | TokenHead]] = {
+    "dual_head": DualHead,
+    "token_head": TokenHead,
+}

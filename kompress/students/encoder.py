@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from kompress.config import StudentConfig
 
-PAD_ID = 0  # the first special token of our tokenizers
 NORM_EPS = 1e-5
 # ModernBERT starts its weights at 0.02 for a width of 768, cut at two deviations; a
 # narrower encoder starts wider, as 1/sqrt(width) asks.
@@ -56,7 +55,7 @@ class Encoder(nn.Module):
 class _Embeddings(nn.Module):
     def __init__(self, vocab_size: int, width: int) -> None:
         super().__init__()
-        self.tok_embeddings = nn.Embedding(vocab_size, width, padding_idx=PAD_ID)
+        self.tok_embeddings = nn.Embedding(vocab_size, width)
         self.norm = _norm(width)
 
 

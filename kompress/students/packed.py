@@ -33,6 +33,7 @@ class Packing:
     Attributes:
         row_T: (T,) the row of each token, chunk after chunk.
         num_rows: all rows, filling included.
+        num_chunks: chunks, a last one of filling not counted.
         lengths: (tokens, rows) of each chunk; the last may be all filling.
         window: tokens that sliding attention sees to either side.
     """
@@ -49,7 +50,7 @@ class Packing:
             self.lengths.append((filling, filling))
         tokens_C, rows_C = np.array(self.lengths).T
         start_C = np.cumsum(rows_C) - rows_C
-        num_chunks = len(num_tokens)
+        num_chunks = self.num_chunks = len(num_tokens)
         self.row_T: NDArray[np.int64] = np.concatenate(
             [
                 np.arange(start, start + num)
@@ -70,6 +71,14 @@ class Packing:
         values_R = np.zeros(self.num_rows, dtype=values_T.dtype)
         values_R[self.row_T] = values_T
         return torch.from_numpy(values_R)
+
+    def average(self, values_RE: Tensor) -> Tensor:
+        """Average each chunk's tokens, filling left out: (C, E) float32."""
+        real_RE = torch.where(self._real_R[:, None], values_RE, 0.0).float()
+        sums = real_RE.new_zeros(len(self.lengths), real_RE.shape[1])
+        sums = sums.index_add(0, self._chunk_R, real_RE)[: self.num_chunks]
+        tokens_C = [num for num, _ in self.lengths[: self.num_chunks]]
+        return sums / sums.new_tensor(tokens_C)[:, None]
 
     def rotation(self, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
         """Give (R, 1, 1, D/2) cosines and sines, times D^(-1/4).

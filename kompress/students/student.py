@@ -22,8 +22,10 @@ from kompress.must_keep.classify import classify_words
 from kompress.students import checkpoint
 from kompress.students.chunks import Chunks, cut_chunks
 from kompress.students.dual_head import STUDENTS, DualHead
+from kompress.students.heads import token_scores
 from kompress.students.matmul import fast_matmul
 from kompress.students.packed import Packing
+from kompress.students.token_head import TokenHead
 from kompress.students.tokenizer import WordTokenizer
 from kompress.types import BoolArray, FloatArray
 from kompress.words import join_kept, word_list
@@ -64,7 +66,7 @@ class Student:
 
     def __init__(
         self,
-        model: DualHead,
+        model: DualHead | TokenHead,
         tokenizer: WordTokenizer,
         *,
         recipe: dict[str, Any],
@@ -184,8 +186,7 @@ class Student:
                 end = begin + sum(lengths)
                 packing = Packing(lengths, self.config)
                 ids_R = packing.spread(chunks.ids_T[begin:end].astype(np.int64))
-                keep_R, span_R = self.model(ids_R, packing)
-                score_R = keep_R.sigmoid() * (0.5 + 0.5 * span_R.sigmoid())
+                score_R = token_scores(self.model(ids_R, packing))
                 token_score_T[begin:end] = score_R.numpy()[packing.row_T]
                 begin = end
         score = np.zeros(sum(chunks.num_words))

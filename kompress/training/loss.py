@@ -9,7 +9,7 @@ from torch.nn import functional
 
 def weighted_loss(
     keep_T: Tensor,
-    span_T: Tensor,
+    span_T: Tensor | None,
     target_T: Tensor,
     weight_T: Tensor,
     span_weight: float,
@@ -20,7 +20,7 @@ def weighted_loss(
 
     Args:
         keep_T: (T,) the token head's log-odds of keep.
-        span_T: (T,) the span head's.
+        span_T: (T,) the span head's; None leaves the second part out.
         target_T: (T,) P(keep), hard or soft.
         weight_T: (T,) weights, 0 for special tokens.
         span_weight: the second part's share.
@@ -35,6 +35,8 @@ def weighted_loss(
     token = functional.binary_cross_entropy_with_logits(
         keep_T, target_T, weight_T, reduction="sum"
     )
+    if span_T is None:
+        return token / total
     span = functional.binary_cross_entropy_with_logits(
         span_T, target_T, weight_T, reduction="sum"
     )

@@ -139,7 +139,7 @@ def train(
             packing = Packing(_lengths(data, batch), recipe.student)
             ids_R, target_R, weight_R = _tensors(data, batch, packing)
 
-            keep_R, span_R = model(ids_R, packing)
+            keep_R, span_R, _ = model(ids_R, packing)
             loss = weighted_loss(keep_R, span_R, target_R, weight_R, recipe.span_weight)
             optimizer.zero_grad()
             torch.autograd.backward(loss)

@@ -27,7 +27,7 @@ def test_a_words_score_is_the_maximum_over_its_tokens(student):
     ids = [student.tokenizer.cls_id, *tokens.ids_T, student.tokenizer.sep_id]
     packing = Packing([len(ids)], student.config)
     with torch.inference_mode():
-        keep_R, span_R = student.model(packing.spread(np.array(ids)), packing)
+        keep_R, span_R, _ = student.model(packing.spread(np.array(ids)), packing)
     p_R, s_R = torch.sigmoid(keep_R), torch.sigmoid(span_R)
     token_T = (p_R * (0.5 + 0.5 * s_R)).numpy()[1 : len(ids) - 1]
     ends = np.cumsum(tokens.num_tokens_N)[:-1]
