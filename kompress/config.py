@@ -132,6 +132,8 @@ class MixPart(_Frozen):
     Attributes:
         source: the label source; `gold` is calibration gold of the train split.
         kinds: the documents' kinds, empty for every kind.
+        voter: only documents whose `silver` or `corrected` label is this voter's; ''
+            for any. A document counts for the first part that has a label for it.
         share: of all documents trained on; None takes every document there is. Parts
             with a share are thinned until the shares hold exactly, to a document.
         max_documents_per_kind: at most so many of each kind, None for all.
@@ -139,8 +141,18 @@ class MixPart(_Frozen):
 
     source: MixSource
     kinds: tuple[str, ...] = ()
+    voter: str = ""
     share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     max_documents_per_kind: Positive | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "MixPart":
+        if self.voter and self.source not in ("silver", "corrected"):
+            raise ValueError(
+                f"a part of source {self.source!r} names the voter {self.voter!r}; "
+                "only silver and corrected labels are one voter's; leave voter out"
+            )
+        return self
 
 
 class FineTuningConfig(_Frozen):
@@ -259,13 +271,21 @@ class RoundConfig(_Frozen):
             raise ValueError(f"voter names repeat: {names}; give each its own")
         if min(voter.wave for voter in self.voters) != 1:
             raise ValueError("no voter has wave 1; the first wave cannot be empty")
+        known = {"", *names}
+        if foreign := [p.voter for p in self.recipe.mix if p.voter not in known]:
+            raise ValueError(
+                f"the mix names the voter {foreign[0]!r}; expected one of {names}"
+            )
         if self.folds == 1:
             raise ValueError("one fold has no out-of-fold part; use 0 or at least 2")
         return self
 
     def label_sources(self) -> set[str]:
-        """Name the label sources that the round trains on."""
-        return {part.source for part in self.recipe.mix} or {self.label_source}
+        """Name the label sources that the round needs.
+
+        Those that it trains on, and `label_source`, that its figures speak of.
+        """
+        return {self.label_source, *(part.source for part in self.recipe.mix)}
 
 
 class StopConfig(_Frozen):

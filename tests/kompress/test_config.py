@@ -1,0 +1,40 @@
+import pytest
+
+from kompress.config import LoopConfig, RoundConfig, parse_config
+from kompress.errors import InvalidConfig
+
+VOTERS = [{"name": "grammar", "kind": "syntax"}]
+
+
+def round_config(**changes):
+    return parse_config(RoundConfig, {"voters": VOTERS} | changes)
+
+
+def test_a_round_needs_what_it_trains_on_and_what_its_figures_speak_of():
+    mix = [{"source": "gold", "share": 0.5}, {"source": "corrected"}]
+
+    assert round_config().label_sources() == {"consensus"}
+    found = round_config(label_source="silver", recipe={"mix": mix}).label_sources()
+    assert found == {"silver", "gold", "corrected"}
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ({"source": "silver", "voter": "oracle"}, "the mix names the voter 'oracle'"),
+        ({"source": "consensus", "voter": "grammar"}, "leave voter out"),
+        ({"source": "silver", "share": 0.4}, "shares add up to 0.4"),
+        ({"source": "silver", "kind": ["a"]}, "recipe.mix.0.kind"),
+    ],
+)
+def test_a_wrong_part_of_a_mix_is_named(part, expected):
+    with pytest.raises(InvalidConfig, match=expected):
+        round_config(recipe={"mix": [part]})
+
+
+def test_the_first_round_cannot_train_on_a_students_labels():
+    mix = [{"source": "self_label+teacher"}]
+    base = {"voters": VOTERS, "recipe": {"mix": mix}}
+
+    with pytest.raises(InvalidConfig, match="no student exists before it"):
+        parse_config(LoopConfig, {"base": base})
