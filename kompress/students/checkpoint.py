@@ -2,6 +2,10 @@
 
 `student.json` lists every other file's sha256; the sha256 of `student.json` is the
 student's id, so one changed byte anywhere is another student.
+
+An exported folder (kompress.export.headroom) holds the same student, id and all, among
+the files that others load: our config stands inside their `config.json`, and
+`export.json` lists the sha256 of every file beside `student.json`.
 """
 
 import hashlib
@@ -9,6 +13,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 from kompress.errors import InvalidCheckpoint
 
@@ -19,6 +24,8 @@ TOKENIZER = "tokenizer.json"
 RECIPE = "recipe.json"
 LINEAGE = "lineage.json"
 FILES = (CONFIG, LINEAGE, WEIGHTS, RECIPE, TOKENIZER)
+EXPORT = "export.json"
+CONFIG_KEY = "kompress"  # our config's place in an exported folder's config.json
 FORMAT = 1
 
 
@@ -53,6 +60,10 @@ def write_folder(folder: Path, files: dict[str, bytes]) -> str:
 def read_folder(folder: Path) -> tuple[str, dict[str, bytes]]:
     """Read a student's files, every one checked against the manifest.
 
+    Args:
+        folder: a student's own folder, or an exported one, whose other files are
+            left alone.
+
     Returns:
         The student's id and the contents by name, the manifest left out.
 
@@ -64,10 +75,14 @@ def read_folder(folder: Path) -> tuple[str, dict[str, bytes]]:
         raise InvalidCheckpoint(
             f"{folder} is no folder; expected a student's folder with {MANIFEST}"
         )
-    found = {path.name: path for path in folder.iterdir()}
-    _check_names(str(folder), set(found), {*FILES, MANIFEST})
-    manifest = found.pop(MANIFEST).read_bytes()
-    files = {name: path.read_bytes() for name, path in sorted(found.items())}
+    found = {path.name for path in folder.iterdir()}
+    is_exported = EXPORT in found
+    wanted = {*FILES, MANIFEST}
+    _check_names(str(folder), found & wanted if is_exported else found, wanted)
+    manifest = (folder / MANIFEST).read_bytes()
+    files = {name: (folder / name).read_bytes() for name in sorted(FILES)}
+    if is_exported:
+        files[CONFIG] = _own_config(files[CONFIG], folder)
     listed = _listed(manifest, folder)
     altered = [name for name in FILES if _digest(files[name]) != listed.get(name)]
     if altered:
@@ -91,11 +106,11 @@ def pack(folder: Path) -> bytes:
     Raises:
         InvalidCheckpoint: the folder is not a whole student.
     """
-    read_folder(folder)
+    _, files = read_folder(folder)
+    files[MANIFEST] = (Path(folder) / MANIFEST).read_bytes()
     blob = io.BytesIO()
     with tarfile.open(fileobj=blob, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name in sorted((*FILES, MANIFEST)):
-            content = (Path(folder) / name).read_bytes()
+        for name, content in sorted(files.items()):
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
@@ -139,9 +154,24 @@ def unpack(blob: bytes, folder: Path) -> str:
     return read_folder(folder)[0]
 
 
-def _manifest(digests: dict[str, str]) -> bytes:
-    content = {"format": FORMAT, "files": digests}
+def to_json(content: Any) -> bytes:
+    """Write plain data as a student's folder holds it; equal data give equal bytes."""
     return (json.dumps(content, sort_keys=True, indent=1) + "\n").encode()
+
+
+def _manifest(digests: dict[str, str]) -> bytes:
+    return to_json({"format": FORMAT, "files": digests})
+
+
+def _own_config(exported: bytes, folder: Path) -> bytes:
+    """Take our config out of the one that others read, as it was saved."""
+    try:
+        return to_json(json.loads(exported)[CONFIG_KEY])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidCheckpoint(
+            f"{folder}: {CONFIG} has no {CONFIG_KEY!r} ({error!r}); expected an "
+            "exported student's; restore it, or export the student again"
+        ) from error
 
 
 def _listed(manifest: bytes, folder: Path) -> dict[str, str]:
