@@ -6,36 +6,38 @@ without override unless the row names one.
 N = words of one text, W = words of the suite, T = texts
 """
 
-from collections.abc import Callable, Sequence
-from hashlib import sha256
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kompress.config import EvaluationConfig
-from kompress.errors import InvalidVotes
+from kompress.evaluation.figures import Figure
 from kompress.evaluation.rows import RowMaker
-from kompress.evaluation.sheet import Sheet, prepare
+from kompress.evaluation.sheet import CountTokens
+from kompress.evaluation.subject import (
+    OWN_THRESHOLD,
+    Progress,
+    Scorer,
+    Subject,
+    take,
+    tokens_of,
+)
 from kompress.evaluation.suites import Suite
-from kompress.metrics.bootstrap import difference_statistic, resample_weights
-from kompress.metrics.curve import CURVE_KEEP_RATES, area_under_curve, curve_statistic
-from kompress.metrics.keep_rate import keep_top
-from kompress.types import BoolArray, FloatArray, Score
+from kompress.metrics.bootstrap import difference_statistic
+from kompress.metrics.curve import CURVE_KEEP_RATES, curve_statistic
+from kompress.types import BoolArray, Score
 
-OWN_THRESHOLD = 0.5  # facts on the client: keep if the score is above, ties drop
-
-Progress = Callable[[int], None]
-
-
-class Scorer(Protocol):
-    """Whatever scores the words of texts: a student, a baseline."""
-
-    def score(
-        self, texts: Sequence[str], *, progress: Progress | None = None
-    ) -> Sequence[NDArray[np.floating[Any]]]:
-        """Give each text's (N,) scores in [0, 1]; progress gets the texts done."""
-        ...
+__all__ = [
+    "OWN_THRESHOLD",
+    "Progress",
+    "Scorer",
+    "area",
+    "evaluate",
+    "evaluate_scores",
+    "score_rows",
+]
 
 
 def evaluate(
@@ -45,6 +47,7 @@ def evaluate(
     *,
     seed: int = 0,
     progress: Progress | None = None,
+    count_tokens: CountTokens | None = None,
 ) -> list[Score]:
     """Score a student on a suite.
 
@@ -54,6 +57,8 @@ def evaluate(
         config: rule sets, keep_rates and number of bootstraps; the defaults if None.
         seed: decides the resamples of the intervals.
         progress: passed to the scorer.
+        count_tokens: gives each word's tokens; None means the scorer's own tokenizer,
+            and no token_savings where it has none.
 
     Returns:
         Rows for `scores`, see `evaluate_scores`.
@@ -65,7 +70,13 @@ def evaluate(
     Source: design §1 "Honest figures" and "Exactly".
     """
     scores = scorer.score([text.text for text in suite.texts], progress=progress)
-    return evaluate_scores(scores, suite, config, seed=seed)
+    return evaluate_scores(
+        scores,
+        suite,
+        config,
+        seed=seed,
+        count_tokens=count_tokens or tokens_of(scorer),
+    )
 
 
 def evaluate_scores(
@@ -75,15 +86,16 @@ def evaluate_scores(
     *,
     seed: int = 0,
     own_keep: Sequence[BoolArray] | None = None,
+    count_tokens: CountTokens | None = None,
 ) -> list[Score]:
     """Turn scores of a suite's words into rows.
 
     At the own threshold and at each keep_rate: exact_pct (all, by stratum and kind),
-    keep_rate (all, by kind), f1, precision and recall on gold (all and plain words;
-    recall by stratum), decision_pct. At the own threshold only: exact_pct and keep_rate
-    with the override; override_delta; exact_pct by the published definition; rows of
-    every text. Once: exact_auc. Rows on gold or questions exist only where the suite
-    has any.
+    keep_rate and token_savings (all, by kind), f1, precision and recall on gold (all
+    and plain words; recall by stratum), decision_pct, fact_pct. At the own threshold
+    only: exact_pct, keep_rate and token_savings with the override; override_delta;
+    exact_pct by the published definition; rows of every text. Once: exact_auc. Rows on
+    gold, questions, facts or tokens exist only where there are any.
 
     Args:
         scores: one (N,) array a text.
@@ -92,6 +104,7 @@ def evaluate_scores(
         seed: decides the resamples of the intervals.
         own_keep: one (N,) mask a text to use instead of score > 0.5, for a subject with
             a threshold of its own (a label keeps at 0.5 and above).
+        count_tokens: gives each word's tokens; None leaves token_savings out.
 
     Returns:
         Rows for `scores`; n is the denominator, for f1 the words with known gold.
@@ -102,95 +115,67 @@ def evaluate_scores(
 
     Source: design §1 "Honest figures" and "Exactly".
     """
-    config = config or EvaluationConfig()
-    sheet = prepare(suite, rule_set=config.rule_set, override=config.override)
-    score_W = _flatten(sheet, scores)
-    own_W = score_W > OWN_THRESHOLD
-    if own_keep is not None:
-        own_W = _flatten(sheet, own_keep).astype(np.bool_)
-    name = int.from_bytes(sha256(suite.name.encode()).digest()[:4], "big")
-    weights_BG = resample_weights(
-        len(set(sheet.group_ids)),
-        num_bootstraps=config.num_bootstraps,
-        rng=np.random.default_rng([seed, name]),
+    subject = take(
+        scores,
+        suite,
+        config,
+        seed=seed,
+        own_keep=own_keep,
+        count_tokens=count_tokens,
     )
-    own = RowMaker(sheet, weights_BG, config.rule_set)
-    rows = [*_condition(own, own_W), own.substring(own_W)]
-    rows += [*own.texts(own_W), _area(own, score_W)]
-    for rate in config.keep_rates:
-        fixed = RowMaker(sheet, weights_BG, config.rule_set, target_keep_rate=rate)
-        rows += _condition(fixed, _keep_top(sheet, score_W, rate))
-    overridden = RowMaker(sheet, weights_BG, config.rule_set, override=config.override)
-    rows += overridden.survival(own_W | sheet.override_W)
-    rows.append(_override_delta(overridden, own_W))
+    return score_rows(subject)
+
+
+def score_rows(subject: Subject) -> list[Score]:
+    """Make the rows of `evaluate_scores` of a subject."""
+    own_W, override = subject.own_W, subject.config.override
+    own = subject.rows()
+    rows = [*_condition(own, own_W), own.substring(own_W), *own.texts(own_W)]
+    rows.append(own.figure(area(subject)))
+    for rate in subject.config.keep_rates:
+        rows += _condition(subject.rows(rate=rate), subject.keep_top(rate))
+    overridden = subject.rows(override=override)
+    with_override_W = own_W | subject.sheet.override_W
+    rows += overridden.survival(with_override_W)
+    rows += overridden.savings(with_override_W)
+    rows.append(overridden.figure(_override_delta(subject)))
     return rows
+
+
+def area(subject: Subject) -> Figure:
+    """Count exact_auc: always over the design's five rates, whatever the config asks.
+
+    Source: design §1 "Exactly".
+    """
+    sheet = subject.sheet
+    kept = [
+        sheet.by_text(sheet.must_W & subject.keep_top(rate))
+        for rate in CURVE_KEEP_RATES
+    ]
+    must_T = sheet.by_text(sheet.must_W)
+    counts_T6 = np.stack([*kept, must_T], axis=1)
+    return Figure("exact_auc", "all", counts_T6, curve_statistic, int(must_T.sum()))
 
 
 def _condition(maker: RowMaker, keep_W: BoolArray) -> list[Score]:
     return [
         *maker.survival(keep_W),
+        *maker.savings(keep_W),
         *maker.gold(keep_W),
         *maker.decisions(keep_W),
     ]
 
 
-def _area(maker: RowMaker, score_W: FloatArray) -> Score:
-    """Always over the design's five rates, whatever others the config asks for."""
-    sheet = maker.sheet
-    kept = [
-        sheet.by_text(sheet.must_W & _keep_top(sheet, score_W, rate))
-        for rate in CURVE_KEEP_RATES
-    ]
-    counts_T6 = np.stack([*kept, sheet.by_text(sheet.must_W)], axis=1)
-    sums_6 = counts_T6.sum(axis=0)
-    n = int(sums_6[5])
-    value = float(area_under_curve(sums_6[:5] / n)) if n else None
-    interval = maker.interval(counts_T6, curve_statistic)
-    return maker.row("exact_auc", "all", value, n, interval)
-
-
-def _override_delta(maker: RowMaker, own_W: BoolArray) -> Score:
-    sheet = maker.sheet
+def _override_delta(subject: Subject) -> Figure:
+    sheet, own_W = subject.sheet, subject.own_W
+    must_T = sheet.by_text(sheet.must_W)
     counts_T3 = np.stack(
         [
             sheet.by_text(sheet.must_W & (own_W | sheet.override_W)),
             sheet.by_text(sheet.must_W & own_W),
-            sheet.by_text(sheet.must_W),
+            must_T,
         ],
         axis=1,
     )
-    with_override, without, n = map(int, counts_T3.sum(axis=0))
-    value = (with_override - without) / n if n else None
-    interval = maker.interval(counts_T3, difference_statistic)
-    return maker.row("override_delta", "all", value, n, interval)
-
-
-def _keep_top(sheet: Sheet, score_W: FloatArray, rate: float) -> BoolArray:
-    """Keep the top share of each text, never of the suite as a whole."""
-    return np.concatenate([keep_top(score_N, rate) for score_N in sheet.split(score_W)])
-
-
-def _flatten(
-    sheet: Sheet, arrays: Sequence[NDArray[np.floating[Any]]] | Sequence[BoolArray]
-) -> FloatArray:
-    starts_T = np.concatenate([[0], sheet.end_T[:-1]])
-    expected = [int(n) for n in sheet.end_T - starts_T]
-    found = [np.asarray(array).shape for array in arrays]
-    if found != [(n,) for n in expected]:
-        wrong = next(
-            (i for i, n in enumerate(expected) if i >= len(found) or found[i] != (n,)),
-            len(expected),
-        )
-        shape = found[wrong] if wrong < len(found) else "nothing"
-        raise InvalidVotes(
-            f"{len(found)} score arrays for {len(expected)} texts of suite "
-            f"{sheet.suite.name!r}, text {wrong} has {shape}; expected one number "
-            "a word of each text; split words with kompress.words"
-        )
-    flat_W = np.concatenate([np.asarray(a, dtype=np.float64) for a in arrays])
-    if not ((flat_W >= 0) & (flat_W <= 1)).all():
-        raise InvalidVotes(
-            f"scores on suite {sheet.suite.name!r} are not all within [0, 1] or not "
-            "numbers; expected P(keep) of every word; the student may have diverged"
-        )
-    return flat_W
+    n = int(must_T.sum())
+    return Figure("override_delta", "all", counts_T3, difference_statistic, n)

@@ -3,13 +3,14 @@
 N = words of one text, W = words of the suite, T = texts, S = strata, Q = questions
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kompress.errors import InvalidSuite
+from kompress.errors import InvalidSuite, InvalidVotes
 from kompress.evaluation.suites import Suite, SuiteText
 from kompress.must_keep import classify_texts
 from kompress.types import (
@@ -22,8 +23,12 @@ from kompress.types import (
     FloatArray,
     Gold,
 )
+from kompress.words import word_list
 
 G = TypeVar("G", bound=np.generic)
+# Words of one or more texts -> (N,) tokens of each word. White space is not counted: a
+# tokenizer that folds the space into the next word is given " " + word.
+CountTokens = Callable[[Sequence[str]], NDArray[np.integer[Any]]]
 
 NUM_STRATA = len(STRATA)
 # Code 127 is (127 + 1/2) / 255 = 1/2: ties keep.
@@ -45,6 +50,8 @@ class Sheet:
         known_W: (W,) words with known gold.
         truth_W: (W,) gold says keep; False where unknown.
         questions: each question's text number and flat word numbers, ascending.
+        facts: each planted fact's text number and flat word numbers.
+        tokens_W: (W,) tokens of each word, None where no tokenizer was given.
     """
 
     suite: Suite
@@ -57,6 +64,8 @@ class Sheet:
     known_W: BoolArray
     truth_W: BoolArray
     questions: tuple[tuple[int, NDArray[np.int64]], ...]
+    facts: tuple[tuple[int, NDArray[np.int64]], ...] = ()
+    tokens_W: NDArray[np.int64] | None = None
 
     @property
     def num_texts(self) -> int:
@@ -72,24 +81,42 @@ class Sheet:
         counts_T = np.bincount(self.text_W[mask_W], minlength=self.num_texts)
         return counts_T.astype(np.float64)
 
+    def tokens_by_text(self, mask_W: BoolArray) -> FloatArray:
+        """Count a mask's tokens: (T,), all 0 where no tokenizer was given."""
+        if self.tokens_W is None:
+            return np.zeros(self.num_texts)
+        return np.bincount(
+            self.text_W[mask_W],
+            weights=self.tokens_W[mask_W],
+            minlength=self.num_texts,
+        ).astype(np.float64)
+
     def by_stratum(self, mask_W: BoolArray) -> NDArray[np.int64]:
         """Count a mask's words by stratum: (S,)."""
         return np.bincount(self.stratum_W[mask_W], minlength=NUM_STRATA)
 
 
-def prepare(suite: Suite, *, rule_set: str, override: str) -> Sheet:
+def prepare(
+    suite: Suite,
+    *,
+    rule_set: str,
+    override: str,
+    count_tokens: CountTokens | None = None,
+) -> Sheet:
     """Classify a suite's words once.
 
     Args:
         suite: texts, at least one.
         rule_set: names the must-keep words to measure on.
         override: names the must-keep words that the override keeps.
+        count_tokens: gives each word's number of tokens; None leaves tokens out.
 
     Returns:
         The sheet.
 
     Raises:
         InvalidSuite: the suite is empty, or gold does not fit its text.
+        InvalidVotes: count_tokens did not give one number >= 0 a word.
 
     Source: design §1 "Exactly".
     """
@@ -107,12 +134,13 @@ def prepare(suite: Suite, *, rule_set: str, override: str) -> Sheet:
         )
     ]
     end_T = np.cumsum([len(part[0]) for part in parts])
-    questions = []
+    questions, facts = [], []
     for index, text in enumerate(suite.texts):
         start = int(end_T[index]) - len(parts[index][0])
-        words = _question_words(text.gold)
-        if words.size:
-            questions.append((index, start + words))
+        planted = _fact_words(text.gold)
+        facts += [(index, start + words) for words in planted]
+        if planted and text.gold is not None and text.gold.question:
+            questions.append((index, start + np.unique(np.concatenate(planted))))
     farm_W, must_W, override_W, known_W, truth_W = (
         np.concatenate(arrays) for arrays in zip(*parts, strict=True)
     )
@@ -128,6 +156,8 @@ def prepare(suite: Suite, *, rule_set: str, override: str) -> Sheet:
         known_W=known_W,
         truth_W=truth_W,
         questions=tuple(questions),
+        facts=tuple(facts),
+        tokens_W=None if count_tokens is None else _tokens(texts, count_tokens),
     )
 
 
@@ -154,9 +184,18 @@ def _checked_codes(text: SuiteText, gold: Gold, num_words: int) -> CodeArray:
     return gold.codes_N
 
 
-def _question_words(gold: Gold | None) -> NDArray[np.int64]:
-    """Give every word a question needs, empty if the text asks none."""
-    if gold is None or not gold.question:
-        return np.empty(0, dtype=np.int64)
-    words = sorted({word for fact in gold.facts for word in fact.words})
-    return np.array(words, dtype=np.int64)
+def _fact_words(gold: Gold | None) -> list[NDArray[np.int64]]:
+    """Give the words of each planted fact that has any."""
+    facts = () if gold is None else gold.facts
+    return [np.array(fact.words, dtype=np.int64) for fact in facts if fact.words]
+
+
+def _tokens(texts: list[str], count_tokens: CountTokens) -> NDArray[np.int64]:
+    words = [word for text in texts for word in word_list(text)]
+    tokens_W = np.asarray(count_tokens(words))
+    if tokens_W.shape != (len(words),) or (tokens_W < 0).any():
+        raise InvalidVotes(
+            f"count_tokens gave an array of shape {tokens_W.shape} for {len(words)} "
+            "words; expected the number of tokens of each word, at least 0"
+        )
+    return tokens_W.astype(np.int64)

@@ -1,7 +1,8 @@
 """The texts that students are scored on.
 
-`dense` ships with the package. `agent` and `planted` are made by the caller of held-out
-documents: `agent` of the kinds below, `planted` of those that have evaluation gold.
+`dense` ships with the package. The others are made of the caller's held-out documents:
+`agent` of the kinds below, `planted` of those that have evaluation gold, `qa` of those
+whose gold also asks a question.
 """
 
 import json
@@ -20,7 +21,7 @@ AGENT_KINDS = (
     "search_result",
     "json_tool_result",
 )
-SUITES = ("dense", "agent", "planted")
+SUITES = ("dense", "agent", "qa", "planted")
 MIN_DENSE_TEXTS = 32
 
 
@@ -48,7 +49,7 @@ class Suite:
     """Named texts, scored together.
 
     Attributes:
-        name: `dense`, `agent`, `planted` …
+        name: `dense`, `agent`, `qa`, `planted` …
         texts: in a fixed order, at least one.
     """
 
@@ -60,16 +61,18 @@ def make_suite(name: str, held_out: Iterable[SuiteText]) -> Suite:
     """Choose a suite's texts among held-out documents; `dense` ships with the package.
 
     Args:
-        name: `dense`, `agent` or `planted`.
+        name: one of `SUITES`.
         held_out: held-out documents, with their evaluation gold where they have any.
 
     Returns:
-        The suite; `agent` and `planted` may be empty.
+        The suite; all but `dense` may be empty.
 
     Raises:
         InvalidSuite: no suite has that name.
 
-    Source: design §1; `agent` are the kinds of an agent's tools, scored without gold.
+    Source: design §1; `agent` are the kinds of an agent's tools, scored without gold;
+        `qa` are the planted texts that ask a question: what has to survive is what
+        answers it.
     """
     if name == "dense":
         return load_dense()
@@ -78,6 +81,9 @@ def make_suite(name: str, held_out: Iterable[SuiteText]) -> Suite:
         return Suite(name, tuple(chosen))
     if name == "planted":
         return Suite(name, tuple(t for t in held_out if t.gold is not None))
+    if name == "qa":
+        asked = [t for t in held_out if t.gold and t.gold.question and t.gold.facts]
+        return Suite(name, tuple(asked))
     raise InvalidSuite(
         f"found suite {name!r}; expected one of {', '.join(SUITES)}; correct "
         "`evaluation.suites`"

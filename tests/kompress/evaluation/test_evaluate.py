@@ -1,5 +1,6 @@
 from dataclasses import replace
 from hashlib import sha256
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -67,6 +68,17 @@ class FixedScorer:
         return list(self.scores)
 
 
+def count_letters(words):
+    return np.array([len(word) for word in words])
+
+
+class Tokenizer:
+    """Every word is two tokens."""
+
+    def encode(self, words):
+        return SimpleNamespace(num_tokens_N=np.full(len(words), 2))
+
+
 def find(rows, metric, stratum="all", *, rate=None, override="", text="", **more):
     found = [
         row
@@ -82,7 +94,12 @@ def find(rows, metric, stratum="all", *, rate=None, override="", text="", **more
 
 @pytest.fixture(scope="module")
 def rows():
-    return evaluate(FixedScorer(*SCORES), SUITE, EvaluationConfig(num_bootstraps=50))
+    return evaluate(
+        FixedScorer(*SCORES),
+        SUITE,
+        EvaluationConfig(num_bootstraps=50),
+        count_tokens=count_letters,
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,6 +122,10 @@ def rows():
         ("recall", "hex", 1.0, 1),
         ("recall", "number", 1 / 2, 2),
         ("decision_pct", "all", 1 / 2, 2),  # the log's 42 is lost
+        ("fact_pct", "all", 3 / 4, 4),  # 0x1f, cat and 7 of four facts
+        # Tokens are letters: 19 and 27, of which error 0x1f line, cat 7 are kept.
+        ("token_savings", "all", 1 - 17 / 46, 46),
+        ("token_savings", "kind=log", 1 - 13 / 19, 19),
         # .75 at keep 0.5, 1 from 0.6 on: (.375 + 1 + 1 + 1 + .5) / 4
         ("exact_auc", "all", 3.875 / 4, 4),
     ],
@@ -127,6 +148,10 @@ def test_figures_at_the_own_threshold_are_those_worked_by_hand(
         ("exact_pct", 0.6, 1.0),  # round(3.6) = 4 words each
         ("keep_rate", 0.7, 8 / 12),  # round(4.2) = 4
         ("decision_pct", 0.8, 1.0),
+        ("fact_pct", 0.5, 3 / 4),
+        ("fact_pct", 0.6, 1.0),
+        # error 0x1f line, cat 7 books stay: 13 + 9 letters
+        ("token_savings", 0.5, 1 - 22 / 46),
         ("keep_rate", 0.8, 10 / 12),
         # at 0.5: TP 0x1f cat 7, FP error line books, FN 42
         ("f1", 0.5, 6 / 10),
@@ -146,12 +171,40 @@ def test_the_override_keeps_its_own_words_and_its_gain_is_told_apart(rows):
     assert (delta.value, delta.n, delta.rule_set) == (0.25, 4, "farm")
 
 
+def test_the_override_costs_tokens(rows):
+    # It adds 42 (2 letters) and well-known (10) to the 17 letters kept.
+    row = find(rows, "token_savings", override="headroom-0.42")
+    assert row.value == pytest.approx(1 - 29 / 46)
+
+
+def test_tokens_are_the_students_own_unless_another_tokenizer_is_given():
+    student = FixedScorer(*SCORES)
+    student.tokenizer = Tokenizer()
+
+    rows = evaluate(student, SUITE)
+
+    row = find(rows, "token_savings")
+    assert (row.value, row.n) == (pytest.approx(7 / 12), 24)  # 5 of 12 words stay
+    with pytest.raises(InvalidVotes, match=r"shape \(1,\) for 12 words"):
+        evaluate(student, SUITE, count_tokens=lambda _: np.ones(1))
+
+
+def test_without_a_tokenizer_there_are_no_token_savings():
+    rows = evaluate(FixedScorer(*SCORES), SUITE)
+
+    assert not [row for row in rows if row.metric == "token_savings"]
+
+
 def test_each_text_has_rows_of_its_own(rows):
     log, note = (text.sha256 for text in SUITE.texts)
 
     assert find(rows, "exact_pct", text=log).value == pytest.approx(2 / 3)
     assert find(rows, "keep_rate", text=note).value == pytest.approx(2 / 6)
     assert find(rows, "f1", text=log).value == pytest.approx(2 / 5)  # TP 1 FP 2 FN 1
+    assert find(rows, "fact_pct", text=log).value == 1 / 2  # 0x1f without 42
+    assert find(rows, "decision_pct", text=log).value == 0.0
+    assert find(rows, "decision_pct", text=note).value == 1.0
+    assert find(rows, "token_savings", text=log).value == pytest.approx(6 / 19)
     counts = confusions_by_text(rows)
     assert (counts[log].tp, counts[log].fp, counts[log].fn) == (1, 2, 1)
     assert (counts[note].tp, counts[note].fp, counts[note].fn) == (2, 0, 0)
@@ -290,3 +343,28 @@ def test_keeping_more_never_loses_a_must_keep_word(scores):
     values = [find(rows, "exact_pct", rate=rate).value for rate in config.keep_rates]
     assert values == sorted(values)
     assert values[0] <= find(rows, "exact_auc").value <= values[-1]
+
+
+@settings(max_examples=20)
+@given(st.text(alphabet="a1 \n", min_size=1), st.floats(0, 1))
+def test_who_keeps_all_saves_no_token_and_loses_nothing(text, score):
+    suite = Suite("agent", (suite_text(text),))
+    num_words = len(text.split())
+    config = EvaluationConfig(num_bootstraps=10, keep_rates=(1.0,))
+
+    rows = evaluate(
+        FixedScorer(np.full(num_words, score)),
+        suite,
+        config,
+        count_tokens=count_letters,
+    )
+
+    exact = find(rows, "exact_pct", rate=1.0)
+    assert exact.value == (1.0 if exact.n else None)
+    savings = find(rows, "token_savings", rate=1.0)
+    assert savings.value == (0.0 if num_words else None)
+    if num_words:
+        fixed = replace(savings, target_keep_rate=None)
+        assert find(rows, "token_savings") == replace(
+            fixed, value=0.0 if score > 0.5 else 1.0
+        )

@@ -11,7 +11,7 @@ from kompress.evaluation.suites import (
     make_suite,
     parse_dense,
 )
-from kompress.types import Gold
+from kompress.types import Fact, Gold
 
 
 def lines(count=32):
@@ -67,5 +67,23 @@ def test_a_suite_is_chosen_among_held_out_documents_by_kind_or_gold():
 
     assert [(t.text, t.gold) for t in agent.texts] == [("ls", None), ("cat", None)]
     assert planted.texts == (shell, log)
-    with pytest.raises(InvalidSuite, match="dense, agent, planted"):
-        make_suite("qa", [])
+    with pytest.raises(InvalidSuite, match="dense, agent, qa, planted"):
+        make_suite("quiz", [])
+
+
+def test_qa_is_what_has_gold_and_a_question():
+    codes = np.array([254], dtype=np.uint8)
+    facts = (Fact("who", (0,)),)
+    asked = SuiteText("Ada", "bash_output", "g1", "a", _gold(codes, "who?", facts))
+    unasked = SuiteText("Bob", "log", "g2", "b", _gold(codes, "", facts))
+    factless = SuiteText("Cyd", "log", "g3", "c", _gold(codes, "who?", ()))
+    bare = SuiteText("Dan", "log", "g4", "d")
+
+    suite = make_suite("qa", [asked, unasked, factless, bare])
+
+    assert suite.name == "qa"
+    assert suite.texts == (asked,)
+
+
+def _gold(codes, question, facts):
+    return Gold("generator/x", "evaluate", codes, question, facts)

@@ -9,6 +9,8 @@ from kompress.metrics.bootstrap import (
     bootstrap_interval,
     difference_statistic,
     f1_statistic,
+    independent_difference,
+    paired_difference,
     percentile_interval,
     ratio_statistic,
     resample_weights,
@@ -120,3 +122,57 @@ def test_an_interval_stays_within_the_groups_own_values(pairs):
 
     own_G = counts_GK[:, 0] / counts_GK[:, 1]
     assert own_G.min() - 1e-12 <= low <= high <= own_G.max() + 1e-12
+
+
+# Two groups; tp fp fn of a: (2 1 0), (1 0 1); of b: (1 1 1), (1 0 1).
+A_GK = np.array([[2.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+B_GK = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
+
+
+def test_a_paired_difference_is_taken_within_each_resample():
+    weights_BG = np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+
+    found = paired_difference(A_GK, B_GK, weights_BG, f1_statistic)
+
+    # F1 of a 6/8, of b 4/7; by resample .178571, 8/10 - 4/8 = .3, 0, .178571.
+    assert found.value == pytest.approx(6 / 8 - 4 / 7)
+    # Percentiles 2.5 and 97.5 of (0, .178571, .178571, .3): places .075 and 2.925.
+    assert found.low == pytest.approx(0.075 * (6 / 8 - 4 / 7))
+    assert found.high == pytest.approx(0.178571 + 0.925 * (0.3 - 0.178571), abs=1e-5)
+    # One of four at or below 0, and the data: 2 * (1 + 1) / 5.
+    assert found.p_value == pytest.approx(0.8)
+
+
+def test_independent_samples_are_resampled_each_by_itself():
+    a_weights_BG = np.array([[1.0, 1.0], [2.0, 0.0]])
+    b_weights_BG = np.array([[0.0, 2.0], [1.0, 1.0]])
+
+    found = independent_difference(
+        A_GK[:, 1:], B_GK[:, 1:], a_weights_BG, b_weights_BG, lambda s: s[:, 0]
+    )
+
+    # fp: a 1 - b 1 = 0; by resample 1 - 0 = 1 and 2 - 1 = 1.
+    assert found.value == 0.0
+    assert (found.low, found.high) == (1.0, 1.0)
+    assert found.p_value == pytest.approx(2 / 3)
+
+
+def test_one_group_and_an_undefined_figure_give_no_test():
+    one = paired_difference(A_GK[:1], B_GK[:1], np.ones((5, 1)), f1_statistic)
+    undefined = paired_difference(A_GK * 0, B_GK, np.ones((5, 2)), f1_statistic)
+
+    # F1 4/5 - 2/4
+    assert one == (pytest.approx(0.3), None, None, None)
+    assert undefined == (None, None, None, None)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=2))
+def test_nobody_differs_from_oneself(counts):
+    counts_GK = np.array(counts, dtype=np.float64)
+    weights_BG = resample_weights(
+        len(counts), num_bootstraps=20, rng=np.random.default_rng(0)
+    )
+
+    found = paired_difference(counts_GK, counts_GK, weights_BG, ratio_statistic)
+
+    assert found == (0.0, 0.0, 0.0, 1.0)
