@@ -1,4 +1,4 @@
-"""Students between the artifact store and memory. Importing this imports torch."""
+"""Students between the artifact store and memory."""
 
 import tempfile
 from pathlib import Path

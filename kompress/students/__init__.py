@@ -1,6 +1,5 @@
-"""Students: the models that the farm trains. Importing this imports torch."""
+"""Students: the models that the farm trains. Importing this imports no torch."""
 
-from kompress.students.dual_head import STUDENTS
 from kompress.students.student import Compressed, Student, load
 
-__all__ = ["STUDENTS", "Compressed", "Student", "load"]
+__all__ = ["Compressed", "Student", "load"]

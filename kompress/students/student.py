@@ -1,4 +1,4 @@
-"""A trained student: it scores words and compresses texts.
+"""A trained student: it scores words and compresses texts. No torch is imported here.
 
 N = words of one text, T = tokens
 """
@@ -7,13 +7,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
+from safetensors.numpy import load as load_arrays
 
 from kompress.config import StudentConfig, parse_config
 from kompress.errors import InvalidCheckpoint, InvalidConfig
@@ -21,20 +19,20 @@ from kompress.metrics.keep_rate import keep_top
 from kompress.must_keep.classify import classify_words
 from kompress.students import checkpoint
 from kompress.students.chunks import Chunks, cut_chunks
-from kompress.students.dual_head import STUDENTS, DualHead
-from kompress.students.heads import token_scores
-from kompress.students.matmul import fast_matmul
-from kompress.students.packed import Packing
-from kompress.students.token_head import TokenHead
+from kompress.students.engines.engine import Engine
+from kompress.students.engines.registry import make_engine
 from kompress.students.tokenizer import WordTokenizer
 from kompress.types import BoolArray, FloatArray
 from kompress.words import join_kept, word_list
 
+if TYPE_CHECKING:
+    from kompress.students.dual_head import DualHead
+    from kompress.students.token_head import TokenHead
+
 KEEP_THRESHOLD = 0.5  # the client's, on p·(0.5 + 0.5·s)
+OVERRIDE = "headroom-0.42"
 # Texts are tokenised in groups, so that memory does not grow with the corpus.
 GROUP_TEXTS = 256
-# Tokens a forward pass takes: 1,024 to 4,096 scored equally fast, 8,192 slower.
-PACK_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Compressed:
 
 
 class Student:
-    """A model with its tokenizer and its story.
+    """A tokenizer and an engine with their story.
 
     Attributes:
         id: sha256 of the checkpoint, '' before it is saved.
@@ -61,13 +59,14 @@ class Student:
         recipe: how it was trained, as plain data.
         lineage: parent, data and seed, as plain data.
         tokenizer: the student's own.
-        model: the torch module, in eval mode.
+        engine: what scores tokens.
     """
 
     def __init__(
         self,
-        model: DualHead | TokenHead,
         tokenizer: WordTokenizer,
+        config: StudentConfig,
+        engine: Engine,
         *,
         recipe: dict[str, Any],
         lineage: dict[str, Any],
@@ -78,18 +77,61 @@ class Student:
         Raises:
             InvalidCheckpoint: the tokenizer has more tokens than the model.
         """
-        if tokenizer.vocab_size > model.config.vocab_size:
+        if tokenizer.vocab_size > config.vocab_size:
             raise InvalidCheckpoint(
                 f"the tokenizer holds {tokenizer.vocab_size} tokens and the model "
-                f"{model.config.vocab_size}; expected no more; use the tokenizer that "
+                f"{config.vocab_size}; expected no more; use the tokenizer that "
                 "the student was trained with"
             )
         self.id = student_id
-        self.config = model.config
+        self.config = config
         self.recipe = recipe
         self.lineage = lineage
         self.tokenizer = tokenizer
-        self.model = model.eval()
+        self.engine = engine
+
+    @classmethod
+    def from_model(
+        cls,
+        model: "DualHead | TokenHead",
+        tokenizer: WordTokenizer,
+        *,
+        recipe: dict[str, Any],
+        lineage: dict[str, Any],
+        student_id: str = "",
+    ) -> "Student":
+        """Make a student of a torch module, which is put in eval mode.
+
+        Raises:
+            InvalidCheckpoint: the tokenizer has more tokens than the model.
+        """
+        from kompress.students.engines.torch_engine import (  # noqa: PLC0415  # loads torch
+            TorchEngine,
+        )
+
+        return cls(
+            tokenizer,
+            model.config,
+            TorchEngine(model),
+            recipe=recipe,
+            lineage=lineage,
+            student_id=student_id,
+        )
+
+    @property
+    def model(self) -> "DualHead | TokenHead":
+        """The torch module.
+
+        Raises:
+            InvalidConfig: another engine than torch scores.
+        """
+        model: DualHead | TokenHead | None = getattr(self.engine, "model", None)
+        if model is None:
+            raise InvalidConfig(
+                f"the student scores with {self.engine.name}, which has no module; "
+                'expected the torch engine; load it with engine="torch"'
+            )
+        return model
 
     def score(
         self,
@@ -122,7 +164,7 @@ class Student:
         self,
         text: str,
         *,
-        override: str | None = "headroom-0.42",
+        override: str | None = OVERRIDE,
         keep_rate: float | None = None,
     ) -> Compressed:
         """Shorten a text by whole words.
@@ -143,17 +185,53 @@ class Student:
 
         Source: headroom 0.42.0; a rate together with an override: ours.
         """
-        words = word_list(text)
-        forced_N = np.zeros(len(words), dtype=np.bool_)
-        if override is not None:
-            forced_N = classify_words(words, override) != 0
-        score_N = self.score([text])[0]
+        return self.compress_all([text], override=override, keep_rate=keep_rate)[0]
+
+    def compress_all(
+        self,
+        texts: Sequence[str],
+        *,
+        override: str | None = OVERRIDE,
+        keep_rate: float | None = None,
+        per: Literal["text", "corpus"] = "text",
+    ) -> list[Compressed]:
+        """Shorten many texts by whole words.
+
+        Args:
+            texts: any texts.
+            override: as in `compress`.
+            keep_rate: as in `compress`.
+            per: "text" meets keep_rate in every text; "corpus" keeps that share of all
+                words together, the highest scores first wherever they stand, so that
+                dense texts keep more and chatty ones less. Ties go to the earlier.
+
+        Returns:
+            One short text, mask and scores for each text, in order.
+
+        Raises:
+            InvalidConfig: unknown rule set, `per` or a keep_rate outside [0, 1].
+
+        Source: design §1 "Exactly"; the ranking over a corpus: ours.
+        """
+        if per not in {"text", "corpus"}:
+            raise InvalidConfig(f'per is {per!r}; expected "text" or "corpus"')
+        forced = [_forced(text, override) for text in texts]
+        scores = self.score(texts)
         if keep_rate is None:
-            keep_N = score_N > KEEP_THRESHOLD
+            keeps = [score_N > KEEP_THRESHOLD for score_N in scores]
+        elif per == "text":
+            ranks = _rank_first(forced, scores)
+            keeps = [keep_top(rank_N, keep_rate) for rank_N in ranks]
         else:
-            keep_N = keep_top(np.where(forced_N, np.inf, score_N), keep_rate)
-        keep_N = keep_N | forced_N
-        return Compressed(join_kept(text, keep_N), keep_N, score_N)
+            ranks = _rank_first(forced, scores)
+            keeps = _split(keep_top(np.concatenate([[], *ranks]), keep_rate), scores)
+        masks = [
+            keep_N | forced_N for keep_N, forced_N in zip(keeps, forced, strict=True)
+        ]
+        return [
+            Compressed(join_kept(text, keep_N), keep_N, score_N)
+            for text, keep_N, score_N in zip(texts, masks, scores, strict=True)
+        ]
 
     def save(self, folder: Path) -> str:
         """Write the student's folder and take its id.
@@ -162,8 +240,11 @@ class Student:
             The id: sha256 over file names and contents, 64 hex digits.
 
         Raises:
+            InvalidConfig: another engine than torch scores: it holds no weights.
             InvalidCheckpoint: the folder holds foreign files.
         """
+        from safetensors.torch import save as save_tensors  # noqa: PLC0415  # loads torch
+
         tensors = {
             name: tensor.contiguous()
             for name, tensor in self.model.state_dict().items()
@@ -179,29 +260,23 @@ class Student:
         return self.id
 
     def _score_chunks(self, chunks: Chunks) -> list[FloatArray]:
-        token_score_T = np.empty(len(chunks.ids_T))
-        begin = 0
-        with torch.inference_mode(), fast_matmul():
-            for lengths in _group(chunks.num_tokens_C.tolist()):
-                end = begin + sum(lengths)
-                packing = Packing(lengths, self.config)
-                ids_R = packing.spread(chunks.ids_T[begin:end].astype(np.int64))
-                score_R = token_scores(self.model(ids_R, packing))
-                token_score_T[begin:end] = score_R.numpy()[packing.row_T]
-                begin = end
         score = np.zeros(sum(chunks.num_words))
-        scored_T = chunks.word_T >= 0
-        np.maximum.at(score, chunks.word_T[scored_T], token_score_T[scored_T])
+        if len(chunks.ids_T):
+            token_T = self.engine.score_tokens(chunks.ids_T, chunks.num_tokens_C)
+            scored_T = chunks.word_T >= 0
+            np.maximum.at(score, chunks.word_T[scored_T], token_T[scored_T])
         return np.split(score, np.cumsum(chunks.num_words)[:-1])
 
 
-def load(path: Path | str) -> Student:
+def load(path: Path | str, *, engine: str = "torch") -> Student:
     """Load a student's folder, every file verified.
 
     Args:
         path: the folder that `Student.save` or `train` wrote.
+        engine: what will score: a key of `kompress.students.engines.registry.ENGINES`.
 
     Raises:
+        InvalidConfig: no engine is called that.
         InvalidCheckpoint: names missing, altered and foreign files, or what in them
             cannot be read.
     """
@@ -213,34 +288,49 @@ def load(path: Path | str) -> Student:
             for name in (checkpoint.CONFIG, checkpoint.RECIPE, checkpoint.LINEAGE)
         }
         config = parse_config(StudentConfig, plain[checkpoint.CONFIG])
-        tensors = load_tensors(files[checkpoint.WEIGHTS])
-        with torch.random.fork_rng(devices=[]):
-            model = STUDENTS[config.variant](config)
-        model.load_state_dict(tensors)
-    except (ValueError, InvalidConfig, SafetensorError, RuntimeError) as error:
+        weights = load_arrays(files[checkpoint.WEIGHTS])
+        tokenizer = WordTokenizer(files[checkpoint.TOKENIZER])
+    except (ValueError, InvalidConfig, SafetensorError) as error:
         raise InvalidCheckpoint(
             f"{folder} cannot be loaded: {error}; expected a student of this farm"
         ) from error
+    try:
+        scorer = make_engine(engine, config, weights)
+    except InvalidCheckpoint as error:
+        raise InvalidCheckpoint(f"{folder} cannot be loaded: {error}") from error
     return Student(
-        model,
-        WordTokenizer(files[checkpoint.TOKENIZER]),
+        tokenizer,
+        config,
+        scorer,
         recipe=plain[checkpoint.RECIPE],
         lineage=plain[checkpoint.LINEAGE],
         student_id=student_id,
     )
 
 
-def _group(lengths: list[int]) -> list[list[int]]:
-    """Pack chunks in their order into passes of about `PACK_TOKENS`."""
-    groups: list[list[int]] = []
-    room = 0
-    for length in lengths:
-        if not groups or length > room:
-            groups.append([])
-            room = PACK_TOKENS
-        groups[-1].append(length)
-        room -= length
-    return groups
+def _forced(text: str, override: str | None) -> BoolArray:
+    """Say which words the override keeps."""
+    words = word_list(text)
+    if override is None:
+        return np.zeros(len(words), dtype=np.bool_)
+    must_N: BoolArray = classify_words(words, override) != 0
+    return must_N
+
+
+def _rank_first(
+    forced: Sequence[BoolArray], scores: Sequence[FloatArray]
+) -> list[FloatArray]:
+    """Put forced words before all others."""
+    return [
+        np.where(forced_N, np.inf, score_N)
+        for forced_N, score_N in zip(forced, scores, strict=True)
+    ]
+
+
+def _split(keep: BoolArray, scores: Sequence[FloatArray]) -> list[BoolArray]:
+    """Cut a mask over all texts into the texts' masks."""
+    ends = np.cumsum([len(score_N) for score_N in scores], dtype=np.int64)
+    return np.split(keep, ends[:-1])[: len(scores)]
 
 
 def _to_json(content: Any) -> bytes:

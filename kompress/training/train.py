@@ -164,7 +164,7 @@ def train(
                 },
             )
 
-    student = Student(
+    student = Student.from_model(
         model, tokenizer, recipe=recipe.model_dump(mode="json"), lineage=lineage
     )
     student_id = student.save(Path(folder))

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from kompress.config import StudentConfig
-from kompress.students import STUDENTS, Student
+from kompress.students import Student
+from kompress.students.dual_head import STUDENTS
 from kompress.students.tokenizer import WordTokenizer, train_tokenizer
 
 TEXTS = (
@@ -34,7 +35,9 @@ def student(tokenizer):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = STUDENTS["dual_head"](TINY)
-    return Student(model, tokenizer, recipe={"name": "none"}, lineage={"parent": None})
+    return Student.from_model(
+        model, tokenizer, recipe={"name": "none"}, lineage={"parent": None}
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

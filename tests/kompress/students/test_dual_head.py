@@ -4,7 +4,7 @@ from transformers.models.modernbert import ModernBertConfig, ModernBertModel
 
 from kompress.config import StudentConfig
 from kompress.errors import InvalidConfig
-from kompress.students import STUDENTS
+from kompress.students.dual_head import STUDENTS
 
 BASE = StudentConfig(
     num_layers=22,

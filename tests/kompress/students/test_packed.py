@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from transformers.models.modernbert import ModernBertConfig, ModernBertModel
 
 from kompress.config import StudentConfig
-from kompress.students import STUDENTS
+from kompress.students.dual_head import STUDENTS
 from kompress.students.matmul import fast_matmul
 from kompress.students.packed import Packing
 

@@ -1,13 +1,19 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from kompress.errors import InvalidCheckpoint, InvalidConfig
 from kompress.must_keep import classify_words
-from kompress.students import STUDENTS, Student, load
+from kompress.students import Student, load
+from kompress.students.dual_head import STUDENTS
 from kompress.students.packed import Packing
 from kompress.students.tokenizer import WordTokenizer, train_tokenizer
 
+ROOT = Path(__file__).parents[3]
 TEXT = "error[E0308]: mismatched types\n  --> src/main.rs:42:9 expected `u32`\n"
 
 
@@ -128,4 +134,95 @@ def test_a_tokenizer_larger_than_the_model_is_refused(student):
     tokenizer = WordTokenizer(train_tokenizer(["abcdefgh " * 9, TEXT * 3], 320))
 
     with pytest.raises(InvalidCheckpoint, match="tokens and the model 300"):
-        Student(STUDENTS["dual_head"](config), tokenizer, recipe={}, lineage={})
+        Student.from_model(
+            STUDENTS["dual_head"](config), tokenizer, recipe={}, lineage={}
+        )
+
+
+TEXTS = ("a b c d", TEXT, "e f g", "")
+
+
+def test_a_corpus_rate_is_met_exactly_over_all_texts(student):
+    # 4 + 7 + 3 + 0 = 14 words; 0.6 of them are 8.4, so 8.
+    short = student.compress_all(TEXTS, override=None, keep_rate=0.6, per="corpus")
+
+    keep = np.concatenate([one.keep_N for one in short])
+    score = np.concatenate([one.score_N for one in short])
+    assert [len(one.keep_N) for one in short] == [4, 7, 3, 0]
+    assert keep.sum() == 8
+    assert score[keep].min() >= score[~keep].max()
+
+
+def test_equal_scores_go_to_the_earlier_text(student):
+    short = student.compress_all(
+        ["same", "same", "same"], override=None, keep_rate=0.5, per="corpus"
+    )
+
+    assert [one.keep_N.tolist() for one in short] == [[True], [True], [False]]
+
+
+def test_in_a_corpus_the_overrides_words_come_first_and_count(student):
+    must = [classify_words(text.split(), "headroom-0.42") != 0 for text in TEXTS]
+    num_must = sum(int(mask.sum()) for mask in must)
+
+    short = student.compress_all(TEXTS, keep_rate=(num_must + 1) / 14, per="corpus")
+
+    assert sum(int(one.keep_N.sum()) for one in short) == num_must + 1
+    for one, must_N in zip(short, must, strict=True):
+        assert one.keep_N[must_N].all()
+
+
+def test_many_texts_shorten_as_each_alone(student):
+    together = student.compress_all(TEXTS, keep_rate=0.5)
+
+    alone = [student.compress(text, keep_rate=0.5) for text in TEXTS]
+    assert [one.text for one in together] == [one.text for one in alone]
+
+
+def test_no_texts_shorten_to_none(student):
+    assert student.compress_all([]) == []
+    assert student.compress_all([], keep_rate=0.5, per="corpus") == []
+
+
+def test_a_rate_per_something_else_is_refused(student):
+    with pytest.raises(InvalidConfig, match="corpus"):
+        student.compress_all(TEXTS, keep_rate=0.5, per="line")
+
+
+@pytest.mark.parametrize(("engine", "tolerance"), [("onnx", 1e-5), ("onnx-int8", 0.02)])
+def test_another_engine_gives_the_same_scores_without_a_module(
+    student, tmp_path, engine, tolerance
+):
+    student.save(tmp_path)
+
+    other = load(tmp_path, engine=engine)
+
+    assert (other.id, other.engine.name) == (student.id, engine)
+    for score, want in zip(other.score(TEXTS), student.score(TEXTS), strict=True):
+        assert score == pytest.approx(want, abs=tolerance)
+    with pytest.raises(InvalidConfig, match="load it with"):
+        _ = other.model
+
+
+def test_an_unknown_engine_is_refused(student, tmp_path):
+    student.save(tmp_path)
+
+    with pytest.raises(InvalidConfig, match="expected one of torch"):
+        load(tmp_path, engine="steam")
+
+
+@pytest.mark.slow
+def test_scoring_without_torch_does_not_load_it(student, tmp_path):
+    student.save(tmp_path)
+    code = (
+        "import sys\n"
+        "from kompress.students import load\n"
+        "import kompress.students.chunks, kompress.students.tokenizer\n"
+        f"student = load({str(tmp_path)!r}, engine='onnx')\n"
+        f"assert len(student.compress({TEXT!r}).keep_N) == 7\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+
+    assert process.returncode == 0

@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 
 from kompress.config import StudentConfig
 from kompress.errors import InvalidCheckpoint, InvalidConfig
-from kompress.export.onnx_graph import build_graph, quantize_blocks
 from kompress.students.dual_head import STUDENTS
+from kompress.students.engines.onnx_graph import build_graph, quantize_blocks
 from kompress.students.packed import Packing
 
 TINY = StudentConfig(

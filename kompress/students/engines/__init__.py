@@ -1,0 +1,1 @@
+"""Engines: what runs a student's arithmetic. Importing this imports none of them."""

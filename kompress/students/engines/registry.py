@@ -1,0 +1,54 @@
+"""The engines by name; each library is imported when its engine is made."""
+
+from collections.abc import Callable
+
+from kompress.config import StudentConfig
+from kompress.errors import InvalidConfig
+from kompress.students.engines.engine import Engine, Weights
+
+
+def make_engine(name: str, config: StudentConfig, weights: Weights) -> Engine:
+    """Make an engine from a student's weights.
+
+    Args:
+        name: a key of `ENGINES`.
+        config: the architecture.
+        weights: float32 arrays under the deployed client's state-dict keys.
+
+    Raises:
+        InvalidConfig: no engine is called that.
+        InvalidCheckpoint: the weights do not fit the config.
+    """
+    if name not in ENGINES:
+        raise InvalidConfig(
+            f"no engine is called {name!r}; expected one of {', '.join(ENGINES)}"
+        )
+    return ENGINES[name](config, weights)
+
+
+# ruff: noqa: PLC0415 -- a process pays for the one library that it scores with
+
+
+def _torch(config: StudentConfig, weights: Weights) -> Engine:
+    from kompress.students.engines.torch_engine import TorchEngine
+
+    return TorchEngine.from_weights(config, weights)
+
+
+def _onnx(config: StudentConfig, weights: Weights) -> Engine:
+    from kompress.students.engines.onnx_engine import OnnxEngine
+
+    return OnnxEngine.from_weights(config, weights)
+
+
+def _onnx_int8(config: StudentConfig, weights: Weights) -> Engine:
+    from kompress.students.engines.onnx_engine import OnnxEngine
+
+    return OnnxEngine.from_weights(config, weights, bits=8)
+
+
+ENGINES: dict[str, Callable[[StudentConfig, Weights], Engine]] = {
+    "torch": _torch,
+    "onnx": _onnx,
+    "onnx-int8": _onnx_int8,
+}
