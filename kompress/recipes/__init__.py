@@ -1,0 +1,1 @@
+"""The published line of students as files, one a version, and how they are read."""

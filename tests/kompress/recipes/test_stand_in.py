@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kompress.config import LoopConfig, parse_config
+from kompress.errors import InvalidConfig
+from kompress.recipes.load import load_recipe, loop_data
+from kompress.recipes.stand_in import fit_to_corpus
+
+
+def fit(name, origins, stand_in="salience"):
+    data = loop_data(load_recipe(name))
+    return fit_to_corpus(data, origins, stand_in=stand_in, corpus="ops")
+
+
+def names(changes):
+    return [voter["name"] for voter in changes["voters"]]
+
+
+def test_references_that_exist_are_used_and_counted():
+    data, notes = fit("v4", {"qa": 12, "other": 3})
+
+    assert [names(changes) for changes in data["rounds"]] == [["qa"], ["qa"]]
+    assert notes == ["voter qa: references of origin 'qa', 12 documents"]
+
+
+def test_a_stand_in_votes_where_a_corpus_has_none():
+    data, notes = fit("v4", {})
+
+    parse_config(LoopConfig, data)
+    voters = [{"name": "salience", "kind": "salience"}]
+    assert [changes["voters"] for changes in data["rounds"]] == [voters, voters]
+    assert data["base"]["voters"] == voters
+    (note,) = notes
+    assert "salience stands in" in note
+    assert "farm corpus add ops FILE --references qa" in note
+
+
+def test_without_one_of_two_origins_the_other_is_enough():
+    data, notes = fit("v3.1", {"qa": 5})
+
+    assert names(data["rounds"][0]) == ["qa"]
+    assert notes[-1] == "no references of origin 'domain': left out"
+
+
+def test_a_mix_of_one_voter_follows_its_stand_in():
+    data, _ = fit("v3.3", {})
+
+    (part,) = parse_config(LoopConfig, data).resolve(1).recipe.mix
+    assert (part.voter, part.max_documents_per_kind) == ("salience", 500)
+
+
+@pytest.mark.parametrize(
+    ("name", "origins", "stand_in", "expected"),
+    [
+        ("v9", {}, "", "needs references of origin 'c3', corpus 'ops' has none; add"),
+        # Two origins told apart by share: nothing can stand in for one of them.
+        ("v8", {"qa": 5}, "salience", r"origin 'c3', corpus 'ops' has 'qa' \(5\)"),
+        ("v8", {}, "salience", "origin 'c3', 'qa', corpus 'ops' has none"),
+        ("v4", {"gpt": 5}, "", "--origin qa=ORIGIN"),
+    ],
+)
+def test_what_cannot_run_says_what_is_missing(name, origins, stand_in, expected):
+    with pytest.raises(InvalidConfig, match=expected):
+        fit(name, origins, stand_in)
+
+
+@given(st.sampled_from(["v3", "v3.1", "v3.2", "v4", "v11", "v16"]), st.data())
+def test_a_fitted_loop_names_only_origins_that_exist(name, data):
+    origins = dict.fromkeys(data.draw(st.sets(st.sampled_from(["qa", "domain"]))), 1)
+
+    fitted, _ = fit(name, origins)
+
+    parse_config(LoopConfig, fitted)
+    for changes in fitted["rounds"]:
+        used = {v["params"]["origin"] for v in changes["voters"] if "params" in v}
+        assert used <= set(origins)
+        assert used or names(changes) == ["salience"]
