@@ -15,7 +15,7 @@ from kompress.types import Score, SubjectKind
 class ScoreRow:
     """A stored score and the subject it is of."""
 
-    round_id: int
+    round_id: int | None
     subject_kind: str
     subject: str
     student_id: int | None
@@ -61,7 +61,7 @@ _TEXT_IDS = text(
 _LOAD = text("""
     SELECT s.*, coalesce(encode(t.sha256, 'hex'), '') AS digest
     FROM scores s LEFT JOIN texts t ON t.id = s.text_id
-    WHERE s.round_id = :round_id
+    WHERE s.round_id IS NOT DISTINCT FROM CAST(:round_id AS bigint)
       AND (CAST(:subject_kind AS text) IS NULL OR s.subject_kind = :subject_kind)
       AND (CAST(:subject AS text) IS NULL OR s.subject = :subject)
       AND (CAST(:suite AS text) IS NULL OR s.suite = :suite)
@@ -71,10 +71,17 @@ _LOAD = text("""
              s.override, s.target_keep_rate NULLS FIRST, s.step, s.metric, digest
 """)
 
+_DELETE = text("""
+    DELETE FROM scores
+    WHERE round_id IS NOT DISTINCT FROM CAST(:round_id AS bigint)
+      AND subject_kind = :subject_kind AND subject = :subject
+      AND suite = ANY(:suites)
+""")
+
 
 def store_scores(  # a row in the order of its columns
     session: Session,
-    round_id: int,
+    round_id: int | None,
     subject_kind: SubjectKind,
     subject: str,
     student_id: int | None,
@@ -84,7 +91,7 @@ def store_scores(  # a row in the order of its columns
 
     Args:
         session: the session.
-        round_id: the round that measured them.
+        round_id: the round that measured them, None for those of an imported student.
         subject_kind: what the subject is.
         subject: a student's id as text, or the name of a voter, rule or baseline.
         student_id: the student, None for any other subject.
@@ -124,9 +131,45 @@ def store_scores(  # a row in the order of its columns
     )
 
 
+def replace_scores(  # a row in the order of its columns
+    session: Session,
+    round_id: int | None,
+    subject_kind: SubjectKind,
+    subject: str,
+    student_id: int | None,
+    scores: Sequence[Score],
+) -> None:
+    """Store the scores of one subject in place of its earlier ones on these suites.
+
+    For figures whose texts may change from one evaluation to the next: those of a
+    corpus that no loop has pinned.
+
+    Args:
+        session: the session.
+        round_id: the round, None for an imported student's.
+        subject_kind: what the subject is.
+        subject: a student's id as text, or the name of a voter, rule or baseline.
+        student_id: the student, None for any other subject.
+        scores: the values; those about one text name a stored text.
+
+    Raises:
+        NotFound: a score is about a text that is not stored.
+    """
+    session.execute(
+        _DELETE,
+        {
+            "round_id": round_id,
+            "subject_kind": subject_kind,
+            "subject": subject,
+            "suites": sorted({score.suite for score in scores}),
+        },
+    )
+    store_scores(session, round_id, subject_kind, subject, student_id, scores)
+
+
 def load_scores(
     session: Session,
-    round_id: int,
+    round_id: int | None,
     subject_kind: SubjectKind | None = None,
     subject: str | None = None,
     *,
@@ -138,7 +181,7 @@ def load_scores(
 
     Args:
         session: the session.
-        round_id: the round that measured them.
+        round_id: the round that measured them, None for those of no round.
         subject_kind: only such subjects; None for all.
         subject: only this subject; None for all.
         suite: only this suite; None for all.

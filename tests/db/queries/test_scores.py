@@ -63,3 +63,41 @@ def test_a_score_about_a_text_that_is_not_stored_is_refused(session, world):
 
     with pytest.raises(NotFound, match="1 scores are about texts"):
         scores.store_scores(session, world.round_id, "rule", "beta", None, [lost])
+
+
+def test_scores_of_no_round_are_stored_once_and_apart_from_a_round_s(session, world):
+    for _ in range(2):
+        scores.store_scores(session, None, "student", "7", None, [SCORE])
+    scores.store_scores(session, world.round_id, "student", "7", None, [SCORE])
+
+    (found,) = scores.load_scores(session, None)
+
+    assert (found.round_id, found.subject, found.score) == (None, "7", SCORE)
+    assert len(scores.load_scores(session, world.round_id)) == 1
+
+
+@pytest.mark.parametrize("of_round", [True, False])
+def test_scores_are_replaced_suite_by_suite_of_one_subject_alone(
+    session, world, of_round
+):
+    round_id = world.round_id if of_round else None
+    other_suite = replace(SCORE, suite="dense")
+    lost = replace(SCORE, metric="f1")
+    for subject in ("7", "8"):
+        scores.store_scores(
+            session, round_id, "student", subject, None, [SCORE, lost, other_suite]
+        )
+    newer = replace(SCORE, value=0.75)
+
+    scores.replace_scores(session, round_id, "student", "7", None, [newer])
+
+    def values(subject):
+        rows = scores.load_scores(session, round_id, "student", subject)
+        return {(r.score.suite, r.score.metric): r.score.value for r in rows}
+
+    assert values("7") == {("agent", "exact_pct"): 0.75, ("dense", "exact_pct"): 0.5}
+    assert values("8") == {
+        ("agent", "exact_pct"): 0.5,
+        ("agent", "f1"): 0.5,
+        ("dense", "exact_pct"): 0.5,
+    }

@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kompress.config import AggregationConfig
+from kompress.errors import InvalidConfig, VoteFailed
+from kompress.evaluation.baselines.electorate import (
+    ABSTAINED,
+    Electorate,
+    Member,
+    RuleScorer,
+    VoterScorer,
+    rules_of,
+)
+from kompress.types import ABSTAIN, Vote
+
+KEEP, DROP, TIE = 254, 0, 127  # 254.5/255, .5/255, 127.5/255
+TEXTS = ["one two 3", "4 five"]
+
+
+class FixedVoter:
+    """Votes the same codes on each word of any text; fails on a text with `five`."""
+
+    def __init__(self, code, *, fails=False):
+        self.code = code
+        self.fails = fails
+        self.asked = []
+
+    def vote(self, texts, *, replicate=0):
+        self.asked += [(text, replicate) for text in texts]
+        for index, text in reversed(list(enumerate(texts))):
+            if self.fails and "five" in text:
+                yield index, VoteFailed("five is too much")
+            else:
+                yield index, Vote(np.full(len(text.split()), self.code, np.uint8))
+
+
+class Ticks:
+    """A clock that goes on by one second each time it is read."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        self.now += 1.0
+        return self.now
+
+
+def flat(arrays):
+    return np.concatenate(arrays).tolist()
+
+
+def test_a_voter_keeps_at_one_half_and_above_and_never_where_it_abstains():
+    members = [
+        Member("tie", FixedVoter(TIE, fails=True)),
+        Member("mute", FixedVoter(ABSTAIN)),
+    ]
+    electorate = Electorate(members)
+
+    tie, mute = (VoterScorer(electorate, name) for name in ("tie", "mute"))
+
+    assert flat(tie.score(TEXTS)) == [0.5, 0.5, 0.5, ABSTAINED, ABSTAINED]
+    assert flat(tie.keep(TEXTS, tie.score(TEXTS), 0.9)) == [True] * 3 + [False] * 2
+    assert tie.abstained(TEXTS) == pytest.approx(2 / 5)
+    assert flat(mute.keep(TEXTS, mute.score(TEXTS), 0.9)) == [False] * 5
+    assert ABSTAINED < 0.5
+
+
+def test_voters_are_asked_once_for_all_scorers():
+    voter = FixedVoter(KEEP)
+    electorate = Electorate([Member("a", voter, replicates=2)])
+
+    VoterScorer(electorate, "a").score(TEXTS)
+    RuleScorer(electorate, "majority", {}).score(TEXTS)
+
+    assert voter.asked == [(text, r) for r in (0, 1) for text in TEXTS]
+
+
+def test_stored_votes_are_taken_instead_of_asking():
+    voter = FixedVoter(KEEP)
+    stored = {(TEXTS[0], "a"): [Vote(np.array([DROP] * 3, dtype=np.uint8))]}
+    electorate = Electorate([Member("a", voter), Member("gone", None)], stored)
+    scorer = VoterScorer(electorate, "a")
+
+    kept = flat(scorer.keep(TEXTS, scorer.score(TEXTS), 1.0))
+
+    assert kept == [False] * 3 + [True] * 2
+    assert voter.asked == [(TEXTS[1], 0)]
+    assert scorer.seconds(TEXTS) is None  # part of it was not measured
+    assert VoterScorer(electorate, "gone").abstained(TEXTS) == 1.0
+    assert RuleScorer(electorate, "majority", {}).seconds(TEXTS) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "params", "kept"),
+    [
+        ("majority", {}, True),  # two of three
+        ("k_of_n", {"k": 1}, False),  # one drop is enough
+        ("k_of_n", {"k": 2}, True),
+        ("beta", {}, True),
+    ],
+)
+def test_rules_decide_over_all_voters(rule, params, kept):
+    codes = {"a": KEEP, "b": KEEP, "c": DROP}
+    electorate = Electorate([Member(n, FixedVoter(c)) for n, c in codes.items()])
+    scorer = RuleScorer(electorate, rule, params)
+
+    scores = scorer.score(TEXTS)
+
+    assert [len(score_N) for score_N in scores] == [3, 2]
+    assert flat(scorer.keep(TEXTS, scores, 0.1)) == [kept] * 5
+    # A label is stored as float16.
+    assert np.concatenate(scores).astype(np.float16).tolist() == flat(scores)
+
+
+def test_seconds_are_those_of_the_voters_and_of_the_rule():
+    members = [Member("a", FixedVoter(KEEP)), Member("b", FixedVoter(DROP))]
+    electorate = Electorate(members, clock=Ticks())
+    rule = RuleScorer(electorate, "majority", {})
+
+    rule.score(TEXTS)
+
+    assert VoterScorer(electorate, "b").seconds(TEXTS) == 1.0
+    assert rule.seconds(TEXTS) == 3.0
+
+
+def test_texts_without_words_have_empty_scores():
+    electorate = Electorate([Member("a", FixedVoter(KEEP))])
+
+    assert VoterScorer(electorate, "a").score([]) == []
+    assert flat(RuleScorer(electorate, "beta", {}).score(["", "x"])) == [
+        pytest.approx(0.667, abs=0.01)  # Beta(1 + 254.5/255, 1 + .5/255)
+    ]
+
+
+def test_rules_are_named_as_in_the_view_of_the_paradox():
+    config = AggregationConfig(
+        rule="k_of_n", params={"k": 2}, compare=("majority", "k_of_n")
+    )
+
+    assert rules_of(config, 3) == {
+        "k_of_n(1)": ("k_of_n", {"k": 1}),
+        "k_of_n(2)": ("k_of_n", {"k": 2}),
+        "k_of_n(3)": ("k_of_n", {"k": 3}),
+        "k_of_n": ("k_of_n", {"k": 2}),
+        "majority": ("majority", {}),
+    }
+    assert rules_of(AggregationConfig(compare=()), 2) == {"beta": ("beta", {})}
+
+
+def test_an_unknown_rule_or_voter_is_refused():
+    electorate = Electorate([Member("a", FixedVoter(KEEP))])
+    with pytest.raises(InvalidConfig, match="'odd' is unknown"):
+        RuleScorer(electorate, "odd", {})
+    with pytest.raises(ValueError, match="not in list"):
+        VoterScorer(electorate, "b")
+
+
+@given(st.lists(st.sampled_from([KEEP, DROP]), min_size=1, max_size=5))
+def test_a_majority_of_like_minded_voters_is_any_one_of_them(codes):
+    members = [Member(str(i), FixedVoter(codes[0])) for i in range(len(codes))]
+    electorate = Electorate(members)
+    rule = RuleScorer(electorate, "majority", {})
+    voter = VoterScorer(electorate, "0")
+
+    assert flat(rule.keep(TEXTS, rule.score(TEXTS), 0.5)) == flat(
+        voter.keep(TEXTS, voter.score(TEXTS), 0.5)
+    )
