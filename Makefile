@@ -4,10 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CLIENT := .farm/client-venv
+CLIENT_READY := $(CLIENT)/.ready
 # A folder of wheels that pip is told of is uv's too: torch comes from it if it is there.
 FIND_LINKS := $(foreach place,$(PIP_FIND_LINKS),--find-links $(place))
 
-.PHONY: demo test check bench up setup lock chaos coverage test-images clean help
+.PHONY: demo test check bench up setup lock chaos coverage test-client test-images clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -39,11 +41,19 @@ check: $(READY) ## linters, types, import contracts, schema against models
 
 test: check ## all checks and tests, with coverage of kompress, db and worker
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -m "not chaos and not images" $(ARGS)
+	@$(BIN)/coverage run -m pytest -q -m "not chaos and not images and not client" $(ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90
 
 chaos: $(READY) ## the long fault run
 	@$(BIN)/python -m pytest -q -m chaos tests/end_to_end $(ARGS)
+
+test-client: $(READY) $(CLIENT_READY) ## the real client, headroom-ai, on an exported student
+	@$(BIN)/python -m pytest -q -m client tests/client $(ARGS)
+
+$(CLIENT_READY): requirements/client.txt | $(READY)
+	@test -x $(CLIENT)/bin/python || $(PYTHON) -m venv $(CLIENT)
+	@$(BIN)/uv pip install --quiet --no-deps --python $(CLIENT)/bin/python $(FIND_LINKS) -r requirements/client.txt
+	@touch $@
 
 bench: $(READY) ## the figures of docs/log.md
 	@$(BIN)/python -m benchmarks
@@ -60,6 +70,10 @@ lock: $(READY) ## pin every version again
 			--no-header --no-annotate $(FIND_LINKS) \
 			requirements/$$name.in -o requirements/$$name.txt && \
 		sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements/$$name.txt; done
+	@$(BIN)/uv pip compile --quiet --python $(BIN)/python --python-version 3.11 --no-header --no-annotate \
+		$(FIND_LINKS) -c requirements/base.txt requirements/client.in -o requirements/client.txt && \
+		sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements/client.txt && \
+		echo 'headroom-ai==0.42.0' >> requirements/client.txt
 	@$(BIN)/uv pip compile --quiet --python $(BIN)/python --python-version 3.11 --no-header --no-annotate \
 		-c requirements/base.txt requirements/light.in -o requirements/light.txt
 	@$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 \

@@ -1,0 +1,143 @@
+"""A trained student, exported, and headroom-ai 0.42.0 in an environment of its own."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kompress.config import RecipeConfig, StudentConfig
+from kompress.corpora.near_duplicates import group_near_duplicates
+from kompress.corpora.readers import load_sample
+from kompress.corpora.splits import assign_split
+from kompress.evaluation.suites import AGENT_KINDS
+from kompress.export.headroom import export
+from kompress.export.hub_cache import write_hub_cache
+from kompress.must_keep import classify_words
+from kompress.students import load
+from kompress.training import TrainText, train
+from kompress.types import decode_votes
+from kompress.voters import VOTERS, make_voter
+
+ROOT = Path(__file__).parents[2]
+CLIENT_PYTHON = ROOT / ".farm" / "client-venv" / "bin" / "python"
+DRIVER = Path(__file__).with_name("drive_headroom.py")
+REPO_ID = "kompress-farm/under-test"
+MIN_WORDS = 64
+# 96 span channels, so that the client gets a widened head.
+SMALL = StudentConfig(
+    num_layers=4,
+    hidden_size=96,
+    num_heads=4,
+    intermediate_size=192,
+    span_channels=96,
+    vocab_size=4_000,
+)
+EPOCHS = 5
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What the student learns from, and the `agent` suite's texts that it never saw."""
+
+    train: list[str]
+    agent: list[str]
+
+
+@pytest.fixture(scope="session")
+def corpus():
+    documents = load_sample()
+    groups = group_near_duplicates([document.text for document in documents])
+    places = list(zip(documents, map(assign_split, map(str, groups)), strict=True))
+    return Corpus(
+        train=[document.text for document, split in places if split == "train"],
+        agent=[
+            document.text
+            for document, split in places
+            if split == "held_out" and document.kind in AGENT_KINDS
+        ],
+    )
+
+
+@pytest.fixture(scope="session")
+def checkpoint(corpus, tmp_path_factory):
+    """A student's folder, trained until its decisions are neither all nor nothing."""
+    folder = tmp_path_factory.mktemp("student")
+    snapshot = VOTERS["salience"].fit({}, corpus.train)
+    voter = make_voter("salience", "salience", {}, snapshot)
+    votes = dict(voter.vote(corpus.train))
+    texts = [
+        TrainText(text, _target(text, decode_votes(votes[number].codes_N)))
+        for number, text in enumerate(corpus.train)
+    ]
+    train(
+        texts,
+        RecipeConfig(student=SMALL, must_keep_weight=1.0),
+        tokenizer_json=None,
+        init=None,
+        epochs=EPOCHS,
+        seed=0,
+        folder=folder,
+        resume=None,
+        progress=lambda *_: None,
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "student"
+    return export(load(checkpoint), folder, REPO_ID, label_source="silver")
+
+
+@pytest.fixture(scope="session")
+def hf_home(exported, tmp_path_factory):
+    home = tmp_path_factory.mktemp("hf-home")
+    write_hub_cache(exported, home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def drive(hf_home, tmp_path_factory):
+    """Run the real client in its own environment; gives what it answered."""
+    assert CLIENT_PYTHON.exists(), "expected headroom's environment: make test-client"
+
+    def run(job, **environment):
+        folder = tmp_path_factory.mktemp("driver")
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        subprocess.run(
+            [str(CLIENT_PYTHON), str(DRIVER), "job.json", "answer.json"],
+            cwd=folder,
+            check=True,
+            timeout=240,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(folder),
+                "HF_HOME": str(hf_home),
+                "HF_HUB_OFFLINE": "1",
+                "HEADROOM_KOMPRESS_CANARY_SECONDS": "0",
+                # The client gives up on time, silently; a busy machine is no fault.
+                "HEADROOM_KOMPRESS_TIME_BUDGET_SECONDS": "0",
+                "HEADROOM_KOMPRESS_ACQUIRE_TIMEOUT_SECONDS": "0",
+                "HEADROOM_COMPRESSION_DEADLINE_MS": "0",
+                "HEADROOM_KOMPRESS_EXECUTION_TIMEOUT_MS": "200000",
+                **environment,
+            },
+        )
+        return json.loads((folder / "answer.json").read_text(encoding="utf-8"))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def long_texts(corpus):
+    """Those of the `agent` suite that the client compresses at all."""
+    return [text for text in corpus.agent if len(text.split()) >= MIN_WORDS]
+
+
+def _target(text, p_N):
+    must_N = classify_words(text.split(), "farm") != 0
+    return np.where(must_N, 1.0, p_N)
