@@ -5,6 +5,8 @@ ApiError
 ├── Unauthorized      no key came, or none that is known and not revoked
 ├── InvalidRequest    a body is not what the route takes
 ├── InvalidInput      a file or an option of the command line cannot be used
+├── ServerBusy        as many requests wait as a server takes
+├── ServerStopping    a server is about to end
 └── StackRunning      another process runs the farm of this folder
 """
 
@@ -27,6 +29,22 @@ class InvalidRequest(ApiError, ValueError):
 
 class InvalidInput(ApiError, ValueError):
     """A file or an option of the command line cannot be used."""
+
+
+class ServerBusy(ApiError):
+    """As many requests wait as a server takes; try again later.
+
+    Attributes:
+        retry_s: seconds after which it may have room again.
+    """
+
+    def __init__(self, message: str, *, retry_s: int) -> None:
+        super().__init__(message)
+        self.retry_s = retry_s
+
+
+class ServerStopping(ApiError):
+    """A server is about to end and takes nothing more."""
 
 
 class StackRunning(ApiError):

@@ -1,21 +1,20 @@
-"""`farm export`: labels as files for other programs."""
+"""`farm export`: labels and students as files for other programs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.output import say
+from api.cli.output import AsJson, print_json, say, warn
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-app = typer.Typer(help="Labels as files.", no_args_is_help=True)
+    from kompress.types import Score
 
+MERGED = "merged.pt"
 
-@app.callback()
-def group() -> None:
-    """Labels as files for other programs."""
+app = typer.Typer(help="Labels and students as files.", no_args_is_help=True)
 
 
 @app.command("labels")
@@ -51,6 +50,69 @@ def export_labels(
     else:
         frame.write_parquet(out)
     say(f"{out}: {len(rows)} documents with labels {name}")
+
+
+@app.command("student")
+def export_student(
+    student: Annotated[str, typer.Argument(help="An id, `promoted`, or a folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new or an empty folder.")],
+    repo_id: Annotated[
+        str, typer.Option(help="Its name on a hub, org/name; default: made up.")
+    ] = "",
+    hf_cache: Annotated[
+        Path | None,
+        typer.Option(help="Also lay out an offline hub cache here, for HF_HOME."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a student as files that headroom, transformers and a hub take."""
+    from api.cli.student import open_student
+    from kompress.export.headroom import export
+    from kompress.export.hub_cache import write_hub_cache
+
+    row_id, scores, label_source = _look_up(student)
+    with open_student(student) as loaded:
+        exported = export(
+            loaded,
+            out,
+            repo_id or f"kompress-farm/student-{row_id or loaded.id[:12]}",
+            scores=scores,
+            label_source=label_source,
+        )
+    if hf_cache is not None:
+        write_hub_cache(exported, hf_cache)
+    if as_json:
+        print_json(
+            {
+                "folder": exported.folder,
+                "repo_id": exported.repo_id,
+                "checkpoint_id": exported.student_id,
+                "hf_home": hf_cache,
+                "files": exported.digests,
+            }
+        )
+        return
+    say(f"{out}: {exported.repo_id}, {len(exported.digests)} files")
+    if not (out / MERGED).exists():
+        warn("without merged.pt: a student with one head is for the ONNX backend")
+    if hf_cache is not None:
+        say(
+            f"{hf_cache}: set HF_HOME={hf_cache} HF_HUB_OFFLINE=1 and "
+            f"model_id={exported.repo_id} for headroom"
+        )
+
+
+def _look_up(student: str) -> "tuple[int | None, list[Score], str]":
+    """Give a stored student's id, scores and label source; a folder has none."""
+    from api.cli.connection import open_session
+    from api.cli.student import find_student
+    from db.queries import students
+
+    if Path(student).is_dir():
+        return None, [], ""
+    with open_session() as session:
+        row = find_student(session, student)
+        return row.id, students.own_scores(session, row.id), row.label_source
 
 
 def _read_rows(

@@ -15,6 +15,7 @@ from api.cli import (
     key,
     loop,
     quality,
+    serve,
     services,
     status,
     student,
@@ -71,6 +72,7 @@ app.command("relay", hidden=True)(worker.run_relay)
 app.command("status")(status.show_status)
 app.command("quality")(quality.show_quality)
 app.command("sql")(quality.run_sql)
+app.command("serve")(serve.serve_student)
 app.command("compress")(compress.compress_file)
 app.command("eval")(compress.evaluate_student)
 

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.output import AsJson, show
+from api.cli.output import AsJson, print_json, say, show, warn
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from db.queries.students import NewStudent
     from kompress.students import Student
 
 app = typer.Typer(help="Students: the trained compressors.", no_args_is_help=True)
 
 PROMOTED = "promoted"
+IMPORTED = "imported"
+PROBE = "error[E0308]: mismatched types in src/main.rs:42 but do not retry"
 COLUMNS = ("id", "loop", "round", "fold", "promoted", "recipe", "seed",
            "label_source", "num_tokens", "num_steps", "parent_id", "checkpoint_id",
            "created_at")  # fmt: skip
@@ -53,28 +56,71 @@ def list_students(
     show(rows, as_json=as_json, empty=empty, columns=COLUMNS)
 
 
+@app.command("import")
+def import_student(
+    folder: Annotated[
+        str,
+        typer.Argument(
+            help="A checkpoint's folder: an export, a ModernBERT, a kompress "
+            "(merged.pt or model.safetensors); or a hub name, org/name."
+        ),
+    ],
+    name: Annotated[
+        str, typer.Option(help="What to call it; default: its recipe's name.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Take a checkpoint from elsewhere; nothing is stored unless it scores a text."""
+    from api.artifacts import put_artifact
+    from api.cli.connection import open_session
+    from api.settings import load_settings
+    from db.queries import students
+
+    url = load_settings().artifacts_url
+    new, blob = _read_checkpoint(folder, name)
+    with open_session() as session:
+        known = students.find_imported(session, new.artifact_hash)
+        if known is None:
+            put_artifact(url, blob)
+            known = students.import_student(session, new)
+            message = f"student {known} ({new.recipe})"
+        else:
+            message = f"student {known} holds this checkpoint already"
+    if as_json:
+        print_json({"id": known, "checkpoint_id": new.checkpoint_id})
+        return
+    say(f"{message}; for example `farm compress FILE --student {known}`")
+
+
 @contextmanager
-def open_student(which: str) -> "Iterator[Student]":
+def open_student(which: str, *, engine: str = "torch") -> "Iterator[Student]":
     """Load a student by id, by `promoted`, or from a folder.
+
+    Args:
+        which: the id, `promoted`, or the folder, exported or not.
+        engine: what shall score.
 
     Raises:
         NotFound: no such student.
         InvalidInput: its artifact is not where FARM_ARTIFACTS points.
         InvalidCheckpoint: its files are incomplete or altered.
+        InvalidConfig: no engine is called that.
     """
     from kompress.students import load
 
     if Path(which).is_dir():
-        yield load(Path(which))
+        yield load(Path(which), engine=engine)
         return
+    from api.artifacts import fetch_artifact
     from api.cli.connection import open_session
+    from api.settings import load_settings
     from kompress.students.checkpoint import unpack
 
     with open_session() as session:
         digest = find_student(session, which).artifact_hash
     with tempfile.TemporaryDirectory(prefix="farm-student-") as folder:
-        unpack(_fetch(digest), Path(folder))
-        yield load(Path(folder))
+        unpack(fetch_artifact(load_settings().artifacts_url, digest), Path(folder))
+        yield load(Path(folder), engine=engine)
 
 
 def find_student(session: "Session", which: str) -> Any:
@@ -102,21 +148,63 @@ def find_student(session: "Session", which: str) -> Any:
     return students.get_student(session, int(which))
 
 
-def _fetch(digest: str) -> bytes:
-    import fsspec
+def _read_checkpoint(source: str, name: str) -> "tuple[NewStudent, bytes]":
+    """Load a foreign checkpoint, score a text with it and pack it as one of ours."""
+    import hashlib
 
-    from api.errors import InvalidInput
-    from api.settings import load_settings
+    from db.queries.students import NewStudent
+    from kompress.export.headroom import check_export
+    from kompress.students.checkpoint import EXPORT, LINEAGE, pack
+    from kompress.students.pretrained import load_pretrained
 
-    url = load_settings().artifacts_url
-    files, root = fsspec.core.url_to_fs(url)
-    try:
-        return bytes(files.cat_file(f"{root.rstrip('/')}/{digest[:2]}/{digest}"))
-    except FileNotFoundError as error:
-        raise InvalidInput(
-            f"the student's file {digest[:12]}… is not under {url}; expected what the "
-            "workers wrote; set FARM_ARTIFACTS to their folder"
-        ) from error
+    if (Path(source) / EXPORT).is_file():
+        check_export(Path(source))
+    student = load_pretrained(source)
+    _check_scores(student, source)
+    with tempfile.TemporaryDirectory(prefix="farm-student-") as folder:
+        student.save(Path(folder))
+        blob = pack(Path(folder))
+        manifest = hashlib.sha256((Path(folder) / LINEAGE).read_bytes()).hexdigest()
+    lineage = student.lineage
+    if random := lineage.get("random_heads"):
+        warn(
+            f"{source} has no {', '.join(random)}: started at random, so train this "
+            f"student (a recipe with parent = student/ID) before using it"
+        )
+    new = NewStudent(
+        round_id=None,
+        recipe=name or str(student.recipe.get("name") or Path(source).name),
+        seed=int(lineage.get("seed") or 0),
+        label_source=IMPORTED,
+        artifact_hash=hashlib.sha256(blob).hexdigest(),
+        checkpoint_id=student.id,
+        manifest_hash=manifest,
+        trained_text_ids=(),
+        trained_digests=tuple(map(str, lineage.get("texts") or ())),
+        num_steps=int(lineage.get("num_steps") or 0),
+        num_tokens=int(lineage.get("num_tokens") or 0),
+        recipe_config=student.recipe,
+    )
+    return new, blob
+
+
+def _check_scores(student: "Student", source: str) -> None:
+    """Refuse a student whose scores are no scores.
+
+    Raises:
+        InvalidCheckpoint: a score is not a number in [0, 1].
+    """
+    from kompress.errors import InvalidCheckpoint
+
+    (score_N,) = student.score([PROBE])
+    if (
+        len(score_N) != len(PROBE.split())
+        or not ((score_N >= 0) & (score_N <= 1)).all()
+    ):
+        raise InvalidCheckpoint(
+            f"{source} scores {PROBE!r} as {score_N}; expected a number in [0, 1] a "
+            "word; its weights are damaged; get them again"
+        )
 
 
 def _as_row(

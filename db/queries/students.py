@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.errors import Conflict, NotFound
 from db.models import Loop, Round, Student
+from kompress.types import Score
 
 MAIN_FOLD = -1
 
@@ -32,6 +33,8 @@ class NewStudent:
         fold: the fold left out, `MAIN_FOLD` for the main student.
         parent_id: the student its training started from.
         recipe_config: the resolved recipe.
+        trained_digests: SHA-256 in hex of further texts that it saw itself; those not
+            stored here are passed over.
     """
 
     round_id: int | None
@@ -47,6 +50,18 @@ class NewStudent:
     fold: int = MAIN_FOLD
     parent_id: int | None = None
     recipe_config: dict[str, Any] = field(default_factory=dict)
+    trained_digests: Sequence[str] = ()
+
+
+_TEXTS = text("SELECT id FROM texts WHERE sha256 = ANY(:digests)")
+_SCORES = text("""
+    SELECT suite, stratum, metric, value, n, rule_set, definition, override,
+           target_keep_rate, step, ci_low, ci_high
+    FROM scores
+    WHERE student_id = :student_id AND subject_kind = 'student' AND text_id IS NULL
+    ORDER BY suite, stratum, rule_set, definition, override,
+             target_keep_rate NULLS FIRST, step, metric, round_id
+""")
 
 
 def store_student(session: Session, student: NewStudent) -> int:
@@ -55,11 +70,11 @@ def store_student(session: Session, student: NewStudent) -> int:
     Raises:
         Conflict: another checkpoint holds this round, recipe, seed and fold.
     """
-    values = asdict(student) | {
-        "trained_text_ids": sorted(set(student.trained_text_ids))
-    }
     added = session.scalar(
-        insert(Student).values(**values).on_conflict_do_nothing().returning(Student.id)
+        insert(Student)
+        .values(**_values(session, student))
+        .on_conflict_do_nothing()
+        .returning(Student.id)
     )
     if added is not None:
         return int(added)
@@ -78,6 +93,28 @@ def store_student(session: Session, student: NewStudent) -> int:
             f"{student.artifact_hash[:12]}; train another seed or recipe"
         )
     return found.id
+
+
+def import_student(session: Session, student: NewStudent) -> int:
+    """Store a student that no round trained, and give its id."""
+    values = _values(session, student)
+    return int(
+        session.scalars(insert(Student).values(**values).returning(Student.id)).one()
+    )
+
+
+def find_imported(session: Session, artifact_hash: str) -> int | None:
+    """Find the student that no round trained and that holds a checkpoint."""
+    query = select(Student.id).where(
+        Student.round_id.is_(None), Student.artifact_hash == artifact_hash
+    )
+    return session.scalar(query.order_by(Student.id).limit(1))
+
+
+def own_scores(session: Session, student_id: int) -> list[Score]:
+    """Load what a student scored over all texts of its suites, in any round or none."""
+    rows = session.execute(_SCORES, {"student_id": student_id})
+    return [Score(**row) for row in rows.mappings()]
 
 
 def get_student(session: Session, student_id: int) -> Student:
@@ -130,3 +167,13 @@ def main_students(
     if before_round is not None:
         query = query.where(Round.number < before_round)
     return list(session.scalars(query))
+
+
+def _values(session: Session, student: NewStudent) -> dict[str, Any]:
+    """Give a row's values; digests of texts become the ids of those stored here."""
+    values = asdict(student)
+    digests = [bytes.fromhex(digest) for digest in values.pop("trained_digests")]
+    seen = set(student.trained_text_ids)
+    if digests:
+        seen |= set(session.scalars(_TEXTS, {"digests": digests}))
+    return values | {"trained_text_ids": sorted(seen)}

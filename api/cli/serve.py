@@ -1,0 +1,68 @@
+"""`farm serve`: one student as a service, in a process of its own, without torch."""
+
+import signal
+import socket
+from typing import Annotated
+
+import typer
+
+from api.cli.output import say
+from api.errors import InvalidInput
+
+GRACE_S = 30
+
+
+def serve_student(
+    student: Annotated[str, typer.Argument(help="An id, `promoted`, or a folder.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any.")
+    ] = 8010,
+    engine: Annotated[str, typer.Option(help="onnx, onnx-int8 or openvino.")] = "onnx",
+    max_queue: Annotated[
+        int, typer.Option(min=1, help="Requests that may wait; others get 503.")
+    ] = 64,
+    max_batch: Annotated[
+        int, typer.Option(min=1, help="Tokens scored together, about.")
+    ] = 8_192,
+    override: Annotated[
+        str,
+        typer.Option(help="Rule set whose words stay whatever their score, or none."),
+    ] = "headroom-0.42",
+) -> None:
+    """Serve a student: POST /compress, the deployed client's remote contract."""
+    import uvicorn
+
+    from api.cli.student import open_student
+    from api.serving import create_app
+    from kompress.types import RULE_SETS
+
+    rules = None if override in ("none", "") else override
+    if rules is not None and rules not in RULE_SETS:
+        raise InvalidInput(
+            f"--override is {override!r}; expected one of {', '.join(RULE_SETS)}, or "
+            "none"
+        )
+    with _listen(host, port) as door, open_student(student, engine=engine) as loaded:
+        app = create_app(
+            loaded, override=rules, max_queue=max_queue, max_batch=max_batch
+        )
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
+        )
+        # uvicorn raises the signal that stopped it once more; having stopped as asked
+        # is no failure.
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(stop, lambda *_: None)
+        say(f"student {loaded.id[:12]} at http://{host}:{door.getsockname()[1]}")
+        server.run(sockets=[door])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot listen on {host}:{port} ({error.strerror}); expected a free port "
+            "of this machine; choose another with --port"
+        ) from error
