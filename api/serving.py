@@ -115,6 +115,11 @@ class BatchScorer:
         """Whether requests are taken."""
         return self._thread.is_alive() and not self._is_stopping
 
+    @property
+    def num_waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._waiting)
+
     def submit(self, text: str) -> "Future[FloatArray]":
         """Queue a text; its future gives the words' scores.
 
@@ -224,9 +229,13 @@ def create_app(
         return {"status": "ok"}
 
     @app.get("/readyz", response_model=None)
-    def check_readiness() -> dict[str, str] | Response:
+    def check_readiness() -> dict[str, str | int] | Response:
         if scorer.is_ready:
-            return {"status": "ready", "student": student.id}
+            return {
+                "status": "ready",
+                "student": student.id,
+                "waiting": scorer.num_waiting,
+            }
         return problem(503, "the server is stopping", instance="/readyz")
 
     @app.post("/compress", openapi_extra=_openapi())
@@ -234,26 +243,27 @@ def create_app(
         asked = await _read_request(request)
         if isinstance(asked, Response):
             return asked
-        short = asked.content
-        if not passes_through(short):
-            try:
-                score_N = await _wait(request, scorer.submit(short))
-            except (ServerBusy, ServerStopping) as error:
-                return _refuse(error)
-            if score_N is None:
-                return Response(status_code=CLIENT_GONE)
-            done = await run_in_threadpool(
-                shorten,
-                short,
-                score_N,
-                student.tokenizer,
-                override=override,
-                keep_rate=asked.target_ratio,
-            )
-            short = done.text
-        return _answer(asked.content, short, student.id)
+        if passes_through(asked.content):
+            return _answer(asked.content, asked.content, student.id)
+        try:
+            score_N = await _wait(request, scorer.submit(asked.content))
+        except (ServerBusy, ServerStopping) as error:
+            return _refuse(error)
+        if score_N is None:
+            return Response(status_code=CLIENT_GONE)
+        return await run_in_threadpool(_shorten, asked, score_N, student, override)
 
     return app
+
+
+def _shorten(
+    asked: CompressRequest, score_N: FloatArray, student: Scorer, override: str | None
+) -> Response:
+    rate = asked.target_ratio
+    short = shorten(
+        asked.content, score_N, student.tokenizer, override=override, keep_rate=rate
+    )
+    return _answer(asked.content, short.text, student.id)
 
 
 def _openapi() -> dict[str, Any]:
@@ -330,12 +340,11 @@ async def _wait(request: Request, scored: "Future[FloatArray]") -> FloatArray | 
     either: set[asyncio.Future[Any]] = {result, gone}
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if result.done():
-            return result.result()
-        result.cancel()
-        return None
+        return result.result() if result.done() else None
     finally:
         gone.cancel()
+        # Of no effect on what is done. Not `result`: that reaches the queue later.
+        scored.cancel()
 
 
 def _answer(text: str, short: str, student_id: str) -> Response:

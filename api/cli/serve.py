@@ -35,6 +35,7 @@ def serve_student(
 
     from api.cli.student import open_student
     from api.serving import create_app
+    from kompress.students.engines.registry import ENGINES
     from kompress.types import RULE_SETS
 
     rules = None if override in ("none", "") else override
@@ -42,6 +43,12 @@ def serve_student(
         raise InvalidInput(
             f"--override is {override!r}; expected one of {', '.join(RULE_SETS)}, or "
             "none"
+        )
+    light = [name for name in ENGINES if name != "torch"]
+    if engine not in light:
+        raise InvalidInput(
+            f"--engine is {engine!r}; expected one of {', '.join(light)}: a server "
+            "does not load torch"
         )
     with _listen(host, port) as door, open_student(student, engine=engine) as loaded:
         app = create_app(

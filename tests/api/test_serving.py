@@ -1,0 +1,291 @@
+import asyncio
+import json
+import threading
+import time
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from api.errors import ServerBusy, ServerStopping
+from api.serving import MAX_BODY_BYTES, BatchScorer, create_app
+from kompress.students.tokenizer import WordTokenizer, train_tokenizer
+
+PROSE = " ".join(f"word{n % 7}x" for n in range(80))  # nothing of it must be kept
+
+
+class Half:
+    """Scores every second word high; can be held and can fail."""
+
+    def __init__(self):
+        self.id = "ab" * 32
+        self.tokenizer = WordTokenizer(train_tokenizer(["a b c"] * 9, 300))
+        self.batches = []
+        self.go = threading.Event()
+        self.go.set()
+        self.entered = threading.Event()
+
+    def score(self, texts):
+        self.entered.set()
+        assert self.go.wait(10)
+        self.batches.append(list(texts))
+        if any("poison" in text for text in texts):
+            raise ValueError("poison")
+        return [np.arange(len(text.split())) % 2 * 0.9 for text in texts]
+
+
+@pytest.fixture
+def student():
+    return Half()
+
+
+@pytest.fixture
+def client(student):
+    app = create_app(student, max_queue=2)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+    student.go.set()
+
+
+def ask(client, content, ratio=None):
+    return client.post("/compress", json={"content": content, "target_ratio": ratio})
+
+
+def problem_of(response):
+    assert response.headers["content-type"] == "application/problem+json"
+    return response.json()["detail"]
+
+
+def test_a_text_comes_back_with_what_the_remote_contract_asks_for(client, student):
+    answer = ask(client, PROSE)
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "compressed": " ".join(PROSE.split()[1::2]),
+        "original_tokens": 80,
+        "compressed_tokens": 40,
+        "compression_ratio": 0.5,
+        "model_used": student.id,
+        "json_valid": None,
+    }
+
+
+def test_target_ratio_is_the_share_of_words_kept(client):
+    assert ask(client, PROSE, 0.25).json()["compressed_tokens"] == 20
+    assert ask(client, PROSE, 1).json()["compressed"] == PROSE
+
+
+def test_the_override_of_the_deployed_client_is_the_default(client, student):
+    with TestClient(create_app(student, override=None)) as bare:
+        text = f"404 {PROSE}"
+
+        assert ask(client, text).json()["compressed"].startswith("404 ")
+        assert not ask(bare, text).json()["compressed"].startswith("404")
+
+
+def test_short_texts_come_back_as_they_are_without_the_model(client, student):
+    text = " two \n\n words\t"
+
+    answer = ask(client, text).json()
+
+    assert (answer["compressed"], answer["compression_ratio"]) == (text, 1.0)
+    assert ask(client, "").json()["compression_ratio"] == 1.0
+    assert student.batches == []
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        (json.dumps([{"key": f"value {n}"} for n in range(40)]), False),
+        (json.dumps({"short": 1}), True),  # passes through
+        ("[ not JSON " + PROSE, None),
+    ],
+)
+def test_json_that_no_longer_parses_is_marked(client, text, valid):
+    assert ask(client, text).json()["json_valid"] is valid
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"not json", 400, "not JSON"),
+        (b"", 400, "not JSON"),
+        (b'{"content": "\xff"}', 400, "not JSON"),
+        (b"[" * 100_000, 400, "not JSON"),
+        (b"{}", 422, "content: Field required"),
+        (b"[]", 422, "body: "),
+        (b'{"content": 7}', 422, "content: "),
+        (b'{"content": null}', 422, "content: "),
+        (b'{"content": "a\\u0000b"}', 422, "NUL"),
+        (b'{"content": "a\\ud800"}', 422, "surrogate"),
+        (b'{"content": "a", "target_ratio": 0}', 422, "target_ratio"),
+        (b'{"content": "a", "target_ratio": 1.5}', 422, "target_ratio"),
+        (b'{"content": "a", "target_ratio": NaN}', 422, "target_ratio"),
+        (b'{"content": "a", "target_ratio": "0.5"}', 422, "target_ratio"),
+        (b'{"content": "a", "target_ratio": true}', 422, "target_ratio"),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_a_problem(client, body, status, words):
+    answer = client.post("/compress", content=body)
+
+    assert answer.status_code == status
+    assert words in problem_of(answer)
+
+
+def test_a_body_may_not_be_endless(client):
+    stated = client.post("/compress", content=b"x" * (MAX_BODY_BYTES + 1))
+    unstated = client.post("/compress", content=iter([b"x" * MAX_BODY_BYTES, b"x"]))
+
+    assert (stated.status_code, unstated.status_code) == (413, 413)
+    assert "over 4,194,304 bytes" in problem_of(stated)
+
+
+def test_other_paths_and_methods_are_problems(client):
+    assert client.get("/compress").status_code == 405
+    assert "/openapi.json" in problem_of(client.get("/else"))
+
+
+def test_a_fault_of_the_model_hurts_only_its_own_request(client, student):
+    assert ask(client, f"poison {PROSE}").status_code == 500
+    assert ask(client, PROSE).status_code == 200
+
+
+def test_a_full_queue_answers_503_and_says_when_to_come_back(client, student):
+    student.go.clear()
+    texts = [f"{PROSE} {n}x" for n in range(4)]
+    answers = {}
+
+    def send(number):
+        answers[number] = ask(client, texts[number])
+
+    threads = [threading.Thread(target=send, args=(n,)) for n in range(3)]
+    threads[0].start()
+    assert student.entered.wait(10)  # the first is being scored, two may wait
+    for thread in threads[1:]:
+        thread.start()
+    refused = ask_until_refused(client, texts[3])
+    student.go.set()
+    for thread in threads:
+        thread.join()
+
+    assert int(refused.headers["retry-after"]) >= 1
+    assert "2 requests wait already" in problem_of(refused)
+    assert [answers[n].status_code for n in range(3)] == [200, 200, 200]
+    # Those that waited were scored together, in their order of arrival.
+    assert [len(batch) for batch in student.batches] == [1, 2]
+
+
+def ask_until_refused(client, text):
+    """Ask once the two other requests have reached the queue."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if client.get("/readyz").json()["waiting"] == 2:
+            return ask(client, text)
+        time.sleep(0.01)
+    raise AssertionError("the queue did not fill")
+
+
+def test_health_and_readiness_need_no_model(client, student):
+    student.go.clear()
+
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {
+        "status": "ready", "student": student.id, "waiting": 0,
+    }  # fmt: skip
+
+
+def test_a_request_whose_client_has_gone_is_not_scored(student):
+    app = create_app(student)
+
+    async def story():
+        async with app.router.lifespan_context(app):
+            student.go.clear()
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://t"
+            ) as client:
+                first = asyncio.ensure_future(
+                    client.post("/compress", json={"content": PROSE})
+                )
+                assert await asyncio.to_thread(student.entered.wait, 10)
+                await leave_at_once(app, f"gone {PROSE}")
+                student.go.set()
+                assert (await first).status_code == 200
+
+    asyncio.run(story())
+    assert [text for batch in student.batches for text in batch] == [PROSE]
+
+
+async def leave_at_once(app, content):
+    """Speak ASGI as a server whose client sends a request and hangs up."""
+    body = json.dumps({"content": content}).encode()
+    messages = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        pass
+
+    scope = {"type": "http", "method": "POST", "path": "/compress", "headers": [],
+             "query_string": b"", "http_version": "1.1", "scheme": "http",
+             "server": ("t", 80), "client": None, "root_path": ""}  # fmt: skip
+    await app(scope, receive, send)
+
+
+def make_scorer(student, **changes):
+    scorer = BatchScorer(student.score, **{"max_queue": 8, "max_batch": 100} | changes)
+    scorer.start()
+    return scorer
+
+
+def test_what_waits_is_scored_together_up_to_the_budget(student):
+    student.go.clear()
+    scorer = make_scorer(student)
+    held = scorer.submit("held")
+    assert student.entered.wait(10)
+    # 3 characters a token: 41 + 41 fit into 100, with 41 more they do not.
+    futures = [scorer.submit("x" * 120) for _ in range(3)]
+    long = scorer.submit("y" * 3_000)
+    student.go.set()
+    scorer.stop()
+
+    assert all(future.done() for future in (held, *futures, long))
+    assert [len(batch) for batch in student.batches] == [1, 2, 1, 1]
+
+
+def test_a_cancelled_request_makes_room_in_a_full_queue(student):
+    student.go.clear()
+    scorer = make_scorer(student, max_queue=1)
+    scorer.submit("held")
+    assert student.entered.wait(10)
+    waiting = scorer.submit("a")
+    with pytest.raises(ServerBusy):
+        scorer.submit("b")
+
+    waiting.cancel()
+    late = scorer.submit("c")
+    student.go.set()
+    scorer.stop()
+
+    assert late.result().shape == (1,)
+    assert student.batches == [["held"], ["c"]]
+
+
+def test_a_stopping_scorer_finishes_what_waits_and_takes_no_more(student):
+    student.go.clear()
+    scorer = make_scorer(student)
+    futures = [scorer.submit("a b"), scorer.submit("c")]
+    assert student.entered.wait(10)
+
+    stopper = threading.Thread(target=scorer.stop)
+    stopper.start()
+    while scorer.is_ready:
+        time.sleep(0.001)
+    with pytest.raises(ServerStopping):
+        scorer.submit("late")
+    student.go.set()
+    stopper.join()
+
+    assert [future.result().shape for future in futures] == [(2,), (1,)]
