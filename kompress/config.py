@@ -133,7 +133,7 @@ class MixPart(_Frozen):
         source: the label source; `gold` is calibration gold of the train split.
         kinds: the documents' kinds, empty for every kind.
         voter: only documents whose `silver` or `corrected` label is this voter's; ''
-            for any. A document counts for the first part that has a label for it.
+            for any. A document that several parts could take counts for one alone.
         share: of all documents trained on; None takes every document there is. Parts
             with a share are thinned until the shares hold exactly, to a document.
         max_documents_per_kind: at most so many of each kind, None for all.

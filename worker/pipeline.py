@@ -139,7 +139,7 @@ def _jobs(stage: str, wave: int, state: RoundState) -> list[JobSpec]:
     shards = {
         "aggregate": state.shards.get(1, ()),
         "self_label": state.shards.get(1, ())
-        if config.label_source == "self_label"
+        if config.label_sources() & {"self_label", "self_label+teacher"}
         else (),
         # Shard 0 is the main student; shard f leaves out fold f - 1.
         "train": range(config.folds + 1),

@@ -31,13 +31,14 @@ class MixDocument:
 def thin(
     documents: Sequence[Sequence[MixDocument]], parts: Sequence[MixPart], seed: int
 ) -> list[list[int]]:
-    """Choose each part's documents.
+    """Choose each part's documents, none of them for two parts.
 
-    First the cap by kind, then the shares. Who stays is decided by a hash of the text
-    and the seed, so that it does not depend on rows, workers or what else there is.
+    First the cap by kind. Then a document that several parts could take goes to the one
+    that is furthest from its share, or without shares to the first. Then the shares.
+    Who stays is decided by a hash of the text and the seed, never by rows or workers.
 
     Args:
-        documents: what each part could take; no document in two parts.
+        documents: what each part could take.
         parts: the mix.
         seed: another seed, another choice.
 
@@ -53,8 +54,10 @@ def thin(
         _cap(sorted(rows, key=lambda row: _rank(row, seed)), part)
         for rows, part in zip(documents, parts, strict=True)
     ]
-    counts = mix_counts([len(ids) for ids in ranked], [part.share for part in parts])
-    return [ids[:count] for ids, count in zip(ranked, counts, strict=True)]
+    shares = [part.share for part in parts]
+    own = _deal(ranked, shares, seed)
+    counts = mix_counts([len(ids) for ids in own], shares)
+    return [ids[:count] for ids, count in zip(own, counts, strict=True)]
 
 
 def mix_counts(
@@ -78,13 +81,9 @@ def mix_counts(
 
     Source: Hamilton's method of largest remainders; the whole: ours.
     """
-    given = [share for share in share_P if share is not None]
-    if not given:
+    if all(share is None for share in share_P):
         return list(available_P)
-    # As they are written: .33 is 33 / 100, and 0.1 + 0.2 is 3 / 10.
-    exact = [None if s is None else Fraction(str(s)) for s in share_P]
-    rest = max(Fraction(0), 1 - sum((s for s in exact if s is not None), Fraction(0)))
-    wanted = [rest if s is None else s for s in exact]
+    wanted = _exact(share_P)
     if empty := [n for n, s in enumerate(wanted) if s and not available_P[n]]:
         raise InvalidSelection(
             f"part {empty[0] + 1} of the mix has no document, its share is "
@@ -101,16 +100,54 @@ def mix_counts(
     return counts
 
 
-def _cap(rows: Sequence[MixDocument], part: MixPart) -> list[int]:
+def _exact(share_P: Sequence[float | None]) -> list[Fraction]:
+    """Read shares as they are written: .33 is 33 / 100, and 0.1 + 0.2 is 3 / 10."""
+    given = [Fraction(str(share)) for share in share_P if share is not None]
+    rest = max(Fraction(0), 1 - sum(given, Fraction(0)))
+    return [rest if share is None else Fraction(str(share)) for share in share_P]
+
+
+def _deal(
+    ranked: Sequence[Sequence[MixDocument]],
+    share_P: Sequence[float | None],
+    seed: int,
+) -> list[list[int]]:
+    """Give each document to one part."""
+    takers: dict[int, list[int]] = {}
+    rows: dict[int, MixDocument] = {}
+    for part, documents in enumerate(ranked):
+        for row in documents:
+            takers.setdefault(row.id, []).append(part)
+            rows[row.id] = row
+    shared = any(share is not None for share in share_P)
+    wanted = _exact(share_P)
+    owner = {n: parts[0] for n, parts in takers.items() if len(parts) == 1}
+    filled = [list(owner.values()).count(part) for part in range(len(ranked))]
+    for row in sorted(rows.values(), key=lambda row: _rank(row, seed)):
+        if row.id in owner:
+            continue
+        part = takers[row.id][0]
+        if shared:
+            open_parts = [p for p in takers[row.id] if wanted[p]] or [part]
+            part = min(open_parts, key=lambda p: (filled[p] / (wanted[p] or 1), p))
+        owner[row.id] = part
+        filled[part] += 1
+    return [
+        [row.id for row in documents if owner[row.id] == part]
+        for part, documents in enumerate(ranked)
+    ]
+
+
+def _cap(rows: Sequence[MixDocument], part: MixPart) -> list[MixDocument]:
     """Keep the first of each kind."""
     if part.max_documents_per_kind is None:
-        return [row.id for row in rows]
+        return list(rows)
     seen: dict[str, int] = {}
     kept = []
     for row in rows:
         seen[row.kind] = seen.get(row.kind, 0) + 1
         if seen[row.kind] <= part.max_documents_per_kind:
-            kept.append(row.id)
+            kept.append(row)
     return kept
 
 

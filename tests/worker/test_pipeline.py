@@ -19,7 +19,7 @@ TWO_SHARDS = {1: (0, 1), 2: (0,), 3: (0, 1)}
 TAIL = ["evaluate", "conclude"]
 
 
-def config(*waves, folds=0, suites=("planted",), label_source="consensus"):
+def config(*waves, folds=0, suites=("planted",), label_source="consensus", mix=()):
     return parse_config(
         RoundConfig,
         {
@@ -30,6 +30,7 @@ def config(*waves, folds=0, suites=("planted",), label_source="consensus"):
             "folds": folds,
             "evaluation": {"suites": suites},
             "label_source": label_source,
+            "recipe": {"mix": mix},
         },
     )
 
@@ -77,8 +78,13 @@ def test_a_wave_without_documents_is_passed_over():
     ]  # fmt: skip
 
 
-def test_a_student_labels_itself_only_where_the_round_says_so():
-    found = names(walk(config(1, label_source="self_label")))
+@pytest.mark.parametrize("source", ["self_label", "self_label+teacher"])
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_a_student_labels_itself_only_where_the_round_says_so(source, is_mixed):
+    mix = [{"source": source}, {"source": "gold"}] if is_mixed else []
+    own = "consensus" if is_mixed else source
+
+    found = names(walk(config(1, label_source=own, mix=mix)))
 
     assert found == [("teach", 1), "aggregate", "judge", "self_label", "train", *TAIL]
 

@@ -28,6 +28,7 @@ from kompress.types import (
     ABSTAIN,
     RULE_SETS,
     STRATA,
+    BoolArray,
     CodeArray,
     Label,
     encode_votes,
@@ -94,9 +95,10 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     panel, config = inputs.panel, inputs.config
     consensus = make_labels(panel, aggregate_panel(panel, config))
     made = {"consensus": consensus}
-    if config.label_source in ("silver", "corrected"):
+    wanted = config.label_sources()
+    if wanted & {"silver", "corrected"}:
         made["silver"] = _silver(panel)
-    if config.label_source == "corrected":
+    if "corrected" in wanted:
         made["corrected"] = {
             text_id: correct(label, inputs.codes["farm"][text_id])
             for text_id, label in made["silver"].items()
@@ -129,12 +131,12 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
 STAGE = Stage(load=load, compute=compute, store=store)
 
 
-def correct(label: Label, codes_N: CodeArray) -> Label:
-    """Force must-keep words to be kept, with certainty.
+def correct(label: Label, codes_N: CodeArray | BoolArray) -> Label:
+    """Force must-keep words, those whose code is not 0, to be kept, with certainty.
 
     Source: the label correction of the kompress line (facts on the deployed client).
     """
-    caught_N = codes_N > 0
+    caught_N = codes_N != 0
     return Label(
         mean_N=np.where(caught_N, np.float16(1), label.mean_N).astype(np.float16),
         sd_N=np.where(caught_N, np.float16(0), label.sd_N).astype(np.float16),
@@ -142,20 +144,27 @@ def correct(label: Label, codes_N: CodeArray) -> Label:
 
 
 def _silver(panel: Panel) -> dict[int, Label]:
-    """Take the first voter at its word: the labels of a single summariser."""
-    first = Panel(
-        voters=panel.voters[:1],
-        text_ids=panel.text_ids,
-        end_T=panel.end_T,
-        p_WM=panel.p_WM[:, :1],
-        strength_WM=panel.strength_WM[:, :1],
-        stratum_W=panel.stratum_W,
-    )
+    """Take one voter at its word: of each text, the first that said anything about it.
+
+    With one summariser these are its labels; with more, such as references of several
+    origins, the order of the voters decides whose count.
+    """
+    silent_WM = np.isnan(panel.p_WM)
+    num_words = len(panel.p_WM)
+    p_W1 = np.full((num_words, 1), np.nan)
+    strength_W1 = np.zeros((num_words, 1))
+    heard = []
+    for text_id, rows in panel.split(np.arange(num_words)).items():
+        spoke = ~silent_WM[rows].all(axis=0)
+        if spoke.any():
+            first = int(spoke.argmax())
+            p_W1[rows, 0] = panel.p_WM[rows, first]
+            strength_W1[rows, 0] = panel.strength_WM[rows, first]
+            heard.append(text_id)
     rule = make_aggregator("majority", {})
-    posterior = rule.aggregate(first.p_WM, first.strength_WM, first.stratum_W)
-    made = make_labels(first, posterior)
-    heard = first.split(~np.isnan(first.p_WM[:, 0]))
-    return {text_id: made[text_id] for text_id in made if heard[text_id].any()}
+    posterior = rule.aggregate(p_W1, strength_W1, panel.stratum_W)
+    made = make_labels(panel, posterior)
+    return {text_id: made[text_id] for text_id in heard}
 
 
 def _count(inputs: Inputs, made: dict[str, dict[int, Label]]) -> dict[CountKey, Counts]:

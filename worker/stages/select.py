@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
-from db.queries import corpora, loops, quality, selections, texts, voters
+from db.queries import (
+    candidates,
+    corpora,
+    loops,
+    quality,
+    selections,
+    texts,
+    voters,
+)
 from db.queries.corpora import DocumentRow
 from db.queries.jobs import JobRow
 from kompress.config import LoopConfig, RoundConfig, VoterConfig, parse_config
@@ -23,7 +31,7 @@ from kompress.selection.probabilities import (
     with_random_slice,
 )
 from kompress.selection.sampling import systematic_sample
-from kompress.types import Fingerprint, FloatArray
+from kompress.types import Candidate, Fingerprint, FloatArray
 from kompress.voters import VOTERS, make_voter
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
@@ -31,6 +39,14 @@ from worker.stage import Stage
 
 # Statistics of a corpus settle long before this many documents; memory stays bounded.
 MAX_FIT_DOCUMENTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class OriginReferences:
+    """One origin's references: the hash of all, and (text, reference) to fit to."""
+
+    digest: str
+    pairs: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +60,7 @@ class Inputs:
     audit: list[DocumentRow]
     residuals: dict[int, float]
     fit_texts: list[str]
+    references: dict[str, OriginReferences]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,15 @@ def load(session: Session, job: JobRow) -> Inputs:
         },
         # By content, so that the order of uploads does not change a fit.
         fit_texts=sorted(content.values()),
+        references={
+            origin: OriginReferences(
+                candidates.summarize_origin(
+                    session, held.corpus_id, held.corpus_seq, origin
+                ).digest,
+                _pair(content, candidates.load_candidates(session, to_fit, origin)),
+            )
+            for origin in sorted(filter(None, map(_origin_of, config.voters)))
+        },
     )
 
 
@@ -102,7 +128,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     fitted = []
     for done, voter in enumerate(inputs.config.voters):
         heartbeat.progress(done, num_steps)
-        fitted.append(_fit(runtime, voter, inputs.fit_texts))
+        fitted.append(_fit(runtime, voter, inputs))
     heartbeat.progress(num_steps - 1, num_steps)
     rows, decisions = _draw(inputs)
     rows += [(document.id, "audit", False, 1.0) for document in inputs.audit]
@@ -143,13 +169,31 @@ def cut_shards(document_ids: Sequence[int], size: int) -> list[list[int]]:
     return [ids[start:end] for start, end in itertools.pairwise(bounds)]
 
 
-def _fit(runtime: Runtime, voter: VoterConfig, fit_texts: list[str]) -> FittedVoter:
+def _origin_of(voter: VoterConfig) -> str:
+    """Name the origin whose references a voter reads, '' for none."""
+    kind = VOTERS.get(voter.kind)
+    return kind.origin_of(voter.params) if kind and kind.origin_of else ""
+
+
+def _pair(
+    content: dict[int, str], found: dict[tuple[int, int], Candidate]
+) -> list[tuple[str, str]]:
+    """Put texts and references together."""
+    return [(content[text_id], item.reference) for (text_id, _), item in found.items()]
+
+
+def _fit(runtime: Runtime, voter: VoterConfig, inputs: Inputs) -> FittedVoter:
     """Fit a voter to the pinned corpus; equal fits share their stored votes."""
     if voter.kind not in VOTERS:
         make_voter(voter.name, voter.kind, voter.params, None)  # says what is known
     kind = VOTERS[voter.kind]
     kind.check(voter.params)
-    snapshot = kind.fit(voter.params, fit_texts) if kind.fit else None
+    snapshot = None
+    if kind.fit_references:
+        known = inputs.references[_origin_of(voter)]
+        snapshot = kind.fit_references(voter.params, known.digest, known.pairs)
+    elif kind.fit:
+        snapshot = kind.fit(voter.params, inputs.fit_texts)
     made = make_voter(voter.name, voter.kind, voter.params, snapshot)
     return FittedVoter(
         config=voter,

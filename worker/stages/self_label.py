@@ -1,8 +1,10 @@
 """Let the last round's student label a shard, under the hard must-keep override.
 
 Accepted per document only if the compression is sound: it shortens, it leaves enough,
-its lines are lines of the text. `self_label_raw` is the mask before the override, over
-the same documents, so that both figures speak of the same words.
+its lines are lines of the text. In `self_label+teacher` the consensus of this round
+decides the words that it is sure of, the student the others. `self_label_raw` is the
+mask before the override of the round's own source, over the same documents, so that
+both figures speak of the same words.
 
 N = words of one text
 """
@@ -26,11 +28,18 @@ from worker.counting import LabelCounter
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage
+from worker.stages.aggregate import correct
 
 BATCH_TEXTS = 32
 # The least float16 above, and the greatest below, the threshold of a stored label.
 KEEP_MEAN = np.float16(0.5)
 DROP_MEAN = np.nextafter(np.float16(0.5), np.float16(0))
+OWN = "self_label"
+WITH_TEACHER = "self_label+teacher"
+RAW = "self_label_raw"
+SOURCES = (OWN, WITH_TEACHER)
+# Half the width of a normal's 90 % interval: the teacher is sure where 1/2 is outside.
+SURE_SDS = 1.64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +47,14 @@ class Inputs:
     """A shard's train documents and the student that labels them."""
 
     config: SelfLabelConfig
+    # Which of `SOURCES` to make; the first one is what `self_label_raw` speaks of.
+    sources: tuple[str, ...]
     student_hash: str
     documents: list[DocumentRow]
     texts: dict[int, str]
     codes: dict[str, dict[int, CodeArray]]
+    # The round's consensus, where a source needs it.
+    teacher: dict[int, Label]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +84,16 @@ def load(session: Session, job: JobRow) -> Inputs:
             "trained a student; start with silver, corrected or consensus"
         )
     text_ids = sorted(document.text_id for document in documents)
+    config = parse_config(RoundConfig, held.config)
+    sources = wanted_sources(config)
+    teacher = (
+        labels.load_labels(session, job.round_id, "consensus", text_ids)
+        if WITH_TEACHER in sources
+        else {}
+    )
     return Inputs(
-        config=parse_config(RoundConfig, held.config).self_label,
+        config=config.self_label,
+        sources=sources,
         student_hash=earlier[-1].artifact_hash,
         documents=documents,
         texts=texts.load_texts(session, text_ids),
@@ -80,14 +101,14 @@ def load(session: Session, job: JobRow) -> Inputs:
             rule_set: texts.load_strata(session, text_ids, rule_set)
             for rule_set in RULE_SETS
         },
+        teacher=teacher,
     )
 
 
 def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
-    """Score, override, accept."""
+    """Score, ask the teacher, override, accept."""
     student = load_student(runtime, inputs.student_hash)
-    raw: dict[int, Label] = {}
-    overridden: dict[int, Label] = {}
+    made: dict[str, dict[int, Label]] = {name: {} for name in (*inputs.sources, RAW)}
     counter = LabelCounter()
     total = len(inputs.documents)
     for start in range(0, total, BATCH_TEXTS):
@@ -96,25 +117,11 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         scores = student.score([inputs.texts[d.text_id] for d in batch])
         for document, score_N in zip(batch, scores, strict=True):
             text_id = document.text_id
-            text = inputs.texts[text_id]
-            caught_N = classify_words(word_list(text), inputs.config.override) > 0
-            own_N = score_N > 0.5
-            if not is_sound(text, own_N | caught_N, inputs.config):
-                continue
-            raw[text_id] = as_label(score_N, own_N)
-            overridden[text_id] = as_label(
-                np.where(caught_N, 1.0, score_N), own_N | caught_N
-            )
             codes = {name: inputs.codes[name][text_id] for name in RULE_SETS}
-            for source, label in (
-                ("self_label_raw", raw[text_id]),
-                ("self_label", overridden[text_id]),
-            ):
+            for source, label in _label(inputs, text_id, score_N).items():
+                made[source][text_id] = label
                 counter.add(source, document.kind, label.keep_N, codes)
-    return Outputs(
-        labels={"self_label": overridden, "self_label_raw": raw},
-        counts=counter.rows(),
-    )
+    return Outputs(labels=made, counts=counter.rows())
 
 
 def store(session: Session, job: JobRow, out: Outputs) -> None:
@@ -125,6 +132,33 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
+
+
+def wanted_sources(config: RoundConfig) -> tuple[str, ...]:
+    """Name the self-labels that a round needs, the one that it speaks of first."""
+    wanted = [source for source in SOURCES if source in config.label_sources()]
+    return tuple(sorted(wanted, key=lambda source: source != config.label_source))
+
+
+def ask_teacher(own: Label, teacher: Label) -> Label:
+    """Let the consensus decide the words that it is sure of, with its deviation.
+
+    It is sure where 1/2 lies outside the middle 90 % of its posterior, taken as normal:
+    |mean − 1/2| > 1.64 · sd.
+
+    Args:
+        own: the student's label of a text.
+        teacher: the round's consensus on the same text.
+
+    Source: the published line's mechanism C, self-labels corrected by a teacher; when
+    it corrects: ours.
+    """
+    mean_N = teacher.mean_N.astype(np.float64)
+    sure_N = np.abs(mean_N - 0.5) > SURE_SDS * teacher.sd_N.astype(np.float64)
+    return Label(
+        mean_N=np.where(sure_N, teacher.mean_N, own.mean_N).astype(np.float16),
+        sd_N=np.where(sure_N, teacher.sd_N, own.sd_N).astype(np.float16),
+    )
 
 
 def is_sound(text: str, keep_N: BoolArray, config: SelfLabelConfig) -> bool:
@@ -148,6 +182,23 @@ def is_sound(text: str, keep_N: BoolArray, config: SelfLabelConfig) -> bool:
     num_lines = len(set(line_numbers(text)[keep_N].tolist()))
     intact = len(compressed.split("\n")) == num_lines
     return intact and word_list(compressed) == kept
+
+
+def _label(inputs: Inputs, text_id: int, score_N: FloatArray) -> dict[str, Label]:
+    """Label one text: a label for each source that accepts it, and the raw one."""
+    text = inputs.texts[text_id]
+    caught_N = classify_words(word_list(text), inputs.config.override) > 0
+    own = as_label(score_N, score_N > 0.5)
+    made = {}
+    for source in inputs.sources:
+        raw = own
+        if source == WITH_TEACHER and text_id in inputs.teacher:
+            raw = ask_teacher(own, inputs.teacher[text_id])
+        if is_sound(text, raw.keep_N | caught_N, inputs.config):
+            made[source] = correct(raw, caught_N)
+            if source == inputs.sources[0]:
+                made[RAW] = raw
+    return made
 
 
 def as_label(score_N: FloatArray, keep_N: BoolArray) -> Label:

@@ -10,13 +10,21 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from db.queries import loops, records, selections, texts, voters, votes
+from db.queries import (
+    candidates,
+    loops,
+    records,
+    selections,
+    texts,
+    voters,
+    votes,
+)
 from db.queries.jobs import JobRow
 from kompress.config import RoundConfig, VoterConfig, parse_config
 from kompress.errors import VoteFailed
 from kompress.types import Vote
-from kompress.voters import make_voter
-from kompress.voters.voter import Voter
+from kompress.voters import VOTERS, make_voter
+from kompress.voters.voter import ReferenceReader, Voter
 from kompress.words import word_list
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
@@ -40,6 +48,8 @@ class Inputs:
     known: set[tuple[int, int]]
     # Texts that this voter failed on in an earlier round: not tried again.
     poison: dict[int, str]
+    # By (text, replicate), for a voter that votes by them.
+    references: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +71,18 @@ def load(session: Session, job: JobRow) -> Inputs:
     row = voters.get_voter(session, voter_id)
     documents = selections.shard_documents(session, job.round_id, job.wave, job.shard)
     text_ids = sorted(document.text_id for document in documents)
+    voter = next(v for v in config.voters if v.name == job.voter)
     return Inputs(
         round_id=job.round_id,
         voter_id=voter_id,
-        voter=next(v for v in config.voters if v.name == job.voter),
+        voter=voter,
         snapshot_hash=row.snapshot_hash,
         texts=texts.load_texts(session, text_ids),
         known=votes.known_votes(session, voter_id, text_ids),
         poison=records.failed_texts(
             session, voter_id, "teach", text_ids, before_round=job.round_id
         ),
+        references=_load_references(session, voter, text_ids),
     )
 
 
@@ -127,6 +139,17 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
 STAGE = Stage(load=load, compute=compute, store=store)
 
 
+def _load_references(
+    session: Session, voter: VoterConfig, text_ids: list[int]
+) -> dict[tuple[int, int], str]:
+    """Read the references that a voter votes by, if it does."""
+    kind = VOTERS[voter.kind]
+    if kind.origin_of is None:
+        return {}
+    found = candidates.load_candidates(session, text_ids, kind.origin_of(voter.params))
+    return {key: candidate.reference for key, candidate in found.items()}
+
+
 def _vote(
     runtime: Runtime, inputs: Inputs
 ) -> Iterator[tuple[int, int, Vote | VoteFailed]]:
@@ -139,7 +162,16 @@ def _vote(
             if (text_id, replicate) not in inputs.known and text_id not in inputs.poison
         ]
         contents = [inputs.texts[text_id] for text_id in asked]
-        for index, result in voter.vote(contents, replicate=replicate):
+        asker = voter
+        if isinstance(voter, ReferenceReader):
+            asker = voter.with_references(
+                {
+                    inputs.texts[text_id]: inputs.references[text_id, replicate]
+                    for text_id in asked
+                    if (text_id, replicate) in inputs.references
+                }
+            )
+        for index, result in asker.vote(contents, replicate=replicate):
             yield asked[index], replicate, _checked(result, contents[index])
 
 

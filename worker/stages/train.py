@@ -6,14 +6,15 @@ fold they leave out. A killed training resumes from its last saved step.
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sqlalchemy.orm import Session
 
-from db.queries import labels, loops, selections, students, texts
+from db.queries import loops, students, texts
 from db.queries.jobs import JobRow
 from db.queries.students import NewStudent
 from kompress.config import RecipeConfig, RoundConfig, parse_config
@@ -23,10 +24,21 @@ from kompress.training.texts import TrainText
 from kompress.training.train import TrainResult, train
 from worker.checkpoints import save_student
 from worker.heartbeat import Heartbeat
+from worker.mixing import (
+    Lesson,
+    choose_lessons,
+    describe_sources,
+    first_lessons,
+    is_held_out,
+    load_lessons,
+)
 from worker.runtime import Runtime
 from worker.stage import Stage
 
 MAIN = -1
+SCRATCH = "scratch"
+PREVIOUS = "previous"
+STUDENT = "student/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,8 @@ class Inputs:
     max_tokens: int | None
     text_ids: list[int]
     train_texts: list[TrainText]
+    # Of groups that no student sees: for the held-out loss.
+    held_out: list[TrainText]
     parent_id: int | None
     parent_hash: str
 
@@ -54,56 +68,47 @@ class Outputs:
 
 
 def load(session: Session, job: JobRow) -> Inputs:
-    """Read the labels that this student may see."""
+    """Read what this student may learn from."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
     recipe = config.recipe
     fold = job.shard - 1
-    found = labels.load_labels(session, job.round_id, config.label_source)
-    rows = [
-        row
-        for row in selections.load_selections(session, job.round_id)
-        if row.role == "train"
-        and row.text_id in found
-        and (fold == MAIN or fold_of(row.group_id, config.folds) != fold)
-    ]
-    rows.sort(key=lambda row: row.document_id)
-    if not rows:
-        raise TrainingFailed(
-            f"no label of source {config.label_source!r} to train on; see `farm "
-            "quality` for what was labelled and `farm job list` for what failed"
-        )
-    parent = None
-    if fold == MAIN and recipe.parent == "previous":
-        earlier = students.main_students(session, job.loop_id, before_round=job.round)
-        parent = earlier[-1] if earlier else None
-    content = texts.load_texts(session, [row.text_id for row in rows])
-    decided = held.decisions["selection"]
-    weights = training_weights(
-        np.array([row.probability for row in rows]),
-        decided["num_expected"],
-        recipe.max_document_weight,
-        num_population=decided["num_population"],
+    found = load_lessons(session, held, config)
+    lessons = choose_lessons(
+        session,
+        [
+            [
+                lesson
+                for lesson in part
+                if not is_held_out(lesson.group_id, recipe.held_out_share)
+                and (fold == MAIN or fold_of(lesson.group_id, config.folds) != fold)
+            ]
+            for part in found
+        ],
+        config,
     )
+    held_out = [
+        lesson
+        for lesson in first_lessons(found)
+        if is_held_out(lesson.group_id, recipe.held_out_share)
+    ]
+    if not lessons or (recipe.early_stop_patience is not None and not held_out):
+        raise TrainingFailed(_too_few(len(lessons), len(held_out), recipe))
+    parent_id, parent_hash = _find_parent(session, job, recipe, fold)
+    decided = held.decisions["selection"]
     return Inputs(
         job_id=job.id,
         round_id=job.round_id,
         recipe=recipe,
-        label_source=config.label_source,
+        label_source=describe_sources(config),
         fold=fold,
         epochs=recipe.epochs if fold == MAIN else recipe.fold_epochs,
         max_tokens=share_of_budget(recipe, config.folds, is_main=fold == MAIN),
-        text_ids=sorted(row.text_id for row in rows),
-        train_texts=[
-            TrainText(
-                text=content[row.text_id],
-                target_N=found[row.text_id].keep_N.astype(np.float64),
-                document_weight=float(weight),
-            )
-            for row, weight in zip(rows, weights, strict=True)
-        ],
-        parent_id=parent.id if parent else None,
-        parent_hash=parent.artifact_hash if parent else "",
+        text_ids=sorted(lesson.text_id for lesson in lessons),
+        train_texts=_train_texts(session, lessons, recipe, decided),
+        held_out=_train_texts(session, held_out, recipe, decided),
+        parent_id=parent_id,
+        parent_hash=parent_hash,
     )
 
 
@@ -159,6 +164,60 @@ def share_of_budget(recipe: RecipeConfig, folds: int, *, is_main: bool) -> int |
     whole = recipe.epochs + folds * one_fold
     own = recipe.epochs if is_main else one_fold
     return int(recipe.max_train_tokens * own / whole)
+
+
+def _find_parent(
+    session: Session, job: JobRow, recipe: RecipeConfig, fold: int
+) -> tuple[int | None, str]:
+    """Find the stored student to go on from: its id and its artifact, or neither."""
+    if fold != MAIN:
+        return None, ""
+    if recipe.parent == PREVIOUS:
+        earlier = students.main_students(session, job.loop_id, before_round=job.round)
+        return (earlier[-1].id, earlier[-1].artifact_hash) if earlier else (None, "")
+    if recipe.parent.startswith(STUDENT):
+        number = recipe.parent.removeprefix(STUDENT)
+        if not number.isdecimal():
+            raise TrainingFailed(
+                f"recipe.parent is {recipe.parent!r}; expected {STUDENT}ID with an id "
+                "of `farm student list`"
+            )
+        row = students.get_student(session, int(number))
+        return row.id, row.artifact_hash
+    return None, ""
+
+
+def _train_texts(
+    session: Session,
+    lessons: Sequence[Lesson],
+    recipe: RecipeConfig,
+    decided: Mapping[str, Any],
+) -> list[TrainText]:
+    """Weigh documents by n/(N·π); gold weighs 1, for no sampling decided on it."""
+    content = texts.load_texts(session, sorted(lesson.text_id for lesson in lessons))
+    weights = training_weights(
+        np.array([1.0 if x.probability is None else x.probability for x in lessons]),
+        decided["num_expected"],
+        recipe.max_document_weight,
+        num_population=decided["num_population"],
+    )
+    return [
+        TrainText(
+            text=content[lesson.text_id],
+            target_N=lesson.target_N,
+            weight_N=lesson.weight_N,
+            document_weight=1.0 if lesson.probability is None else float(weight),
+        )
+        for lesson, weight in zip(lessons, weights, strict=True)
+    ]
+
+
+def _too_few(num_lessons: int, num_held_out: int, recipe: RecipeConfig) -> str:
+    return (
+        f"{num_lessons} documents to train on and {num_held_out} to hold out "
+        f"(held_out_share {recipe.held_out_share:g}, by document group); expected at "
+        "least one of each; add documents or change the share"
+    )
 
 
 def _row(inputs: Inputs, result: TrainResult, artifact_hash: str) -> NewStudent:

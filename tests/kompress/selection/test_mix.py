@@ -104,3 +104,33 @@ def test_the_cap_comes_before_the_share():
     assert (len(gold), len(rest)) == (3, 3)
     assert set(gold) <= set(range(20))
     assert set(rest) <= set(range(20, 40))
+
+
+def test_a_document_of_two_parts_goes_where_it_is_wanted():
+    parts = [MixPart(source="gold", share=0.25), MixPart(source="consensus")]
+    rows = documents(40)
+
+    gold, rest = thin([rows, rows], parts, 0)
+
+    assert (len(gold), len(rest)) == (10, 30)
+    assert set(gold).isdisjoint(rest)
+
+
+def test_without_shares_a_document_goes_to_the_first_part_that_has_it():
+    parts = [MixPart(source="gold"), MixPart(source="consensus")]
+    rows = documents(10)
+
+    gold, rest = thin([rows[:4], rows], parts, 0)
+
+    assert sorted(gold) == [0, 1, 2, 3]
+    assert sorted(rest) == [4, 5, 6, 7, 8, 9]
+
+
+def test_documents_of_one_part_alone_leave_it_those_of_both():
+    parts = [MixPart(source="gold", share=0.5), MixPart(source="consensus", share=0.5)]
+    rows = documents(30)
+
+    gold, rest = thin([rows[:10], rows], parts, 0)
+
+    # The second has 20 of its own, so all 10 of both are the first's.
+    assert (len(gold), len(rest)) == (10, 10)

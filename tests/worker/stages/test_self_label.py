@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kompress.config import SelfLabelConfig
+from kompress.config import RoundConfig, SelfLabelConfig, parse_config
+from kompress.types import Label
 from kompress.words import word_list
-from worker.stages.self_label import as_label, is_sound
+from worker.stages.self_label import as_label, ask_teacher, is_sound, wanted_sources
 
 CONFIG = SelfLabelConfig(min_ratio=1.2, min_chars=10)
 TEXT = "alpha bravo charlie\ndelta echo foxtrot"
@@ -90,3 +91,60 @@ def test_the_stored_mask_is_the_decided_one(words):
 
     assert label.keep_N.tolist() == keep_N.tolist()
     assert np.isfinite(label.sd_N).all()
+
+
+def label(means, sds):
+    return Label(np.array(means, dtype=np.float16), np.array(sds, dtype=np.float16))
+
+
+def test_the_teacher_decides_the_words_that_it_is_sure_of():
+    own = label([0.75, 0.75, 0.25, 0.25, 0.75], [0.25] * 5)
+    # Half the 90 % interval is 1.64 sd: .205 for .125, .1025 for .0625, 0 for 0.
+    teacher = label(
+        [0.25, 0.3125, 0.625, 0.5, 0.5625],  # off by .25, .1875, .125, 0, .0625
+        [0.125, 0.125, 0.0625, 0.0, 0.0625],
+    )
+
+    asked = ask_teacher(own, teacher)
+
+    # Sure: .25 > .205, not .1875 > .205, .125 > .1025, not 0 > 0, not .0625 > .1025.
+    assert asked.mean_N.tolist() == [0.25, 0.75, 0.625, 0.25, 0.75]
+    assert asked.sd_N.tolist() == [0.125, 0.25, 0.0625, 0.25, 0.25]
+    assert asked.keep_N.tolist() == [False, True, True, False, True]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.5))))
+def test_a_word_is_the_teachers_or_the_students(words):
+    own = label([w[0] for w in words], [0.1] * len(words))
+    teacher = label([w[1] for w in words], [w[2] for w in words])
+
+    asked = ask_teacher(own, teacher)
+
+    both = zip(own.mean_N, teacher.mean_N, asked.mean_N, strict=True)
+    assert all(found in (mine, theirs) for mine, theirs, found in both)
+
+
+@pytest.mark.parametrize(
+    ("label_source", "mix", "expected"),
+    [
+        ("consensus", [], ()),
+        ("self_label", [], ("self_label",)),
+        ("self_label+teacher", [], ("self_label+teacher",)),
+        ("consensus", ["gold", "self_label"], ("self_label",)),
+        # The first one is what the raw labels speak of.
+        ("self_label+teacher", ["self_label"], ("self_label+teacher", "self_label")),
+        ("consensus", ["self_label+teacher", "self_label"],
+         ("self_label", "self_label+teacher")),
+    ],
+)  # fmt: skip
+def test_only_the_self_labels_that_a_round_needs_are_made(label_source, mix, expected):
+    config = parse_config(
+        RoundConfig,
+        {
+            "voters": [{"name": "grammar", "kind": "syntax"}],
+            "label_source": label_source,
+            "recipe": {"mix": [{"source": source} for source in mix]},
+        },
+    )
+
+    assert wanted_sources(config) == expected
