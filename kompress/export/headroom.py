@@ -172,7 +172,7 @@ def merge_weights(weights: Weights, config: StudentConfig) -> dict[str, Any]:
         "token_head": {},
         "span_conv": {},
     }
-    for key, value in weights.items():
+    for key, value in sorted(weights.items()):  # safetensors has no order
         head, _, name = key.partition(".")
         if head in heads:
             heads[head][name] = torch.from_numpy(np.array(value))

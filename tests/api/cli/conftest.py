@@ -55,3 +55,32 @@ def ndjson(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def student_folder(tmp_path_factory):
+    """A tiny student of the client's chunk length, trained on nothing."""
+    import torch
+
+    from kompress.config import StudentConfig
+    from kompress.students import Student
+    from kompress.students.dual_head import STUDENTS
+    from kompress.students.tokenizer import WordTokenizer, train_tokenizer
+
+    texts = ["disk is full at 0x1F", "all is well with the disk"] * 20
+    config = StudentConfig(
+        num_layers=1, hidden_size=32, num_heads=2, intermediate_size=32,
+        span_channels=4, vocab_size=300,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = STUDENTS[config.variant](config)
+    student = Student.from_model(
+        model,
+        WordTokenizer(train_tokenizer(texts, vocab_size=300)),
+        recipe={"name": "v4"},
+        lineage={"parent": None, "seed": 3, "num_steps": 7, "num_tokens": 99},
+    )
+    folder = tmp_path_factory.mktemp("student") / "tiny"
+    student.save(folder)
+    return folder

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from db.queries import loops, students
+from db.queries import loops, students, texts
 from db.queries.students import NewStudent
 
 
@@ -131,3 +131,139 @@ def test_no_student_yet_is_no_riddle(farm, tmp_path):
 
     assert "no student was promoted yet" in farm.mistake("compress", path)
     assert "no students yet" in farm("student", "list").stdout
+
+
+@pytest.fixture
+def elsewhere(student_folder, tmp_path):
+    """An exported student that this farm does not know."""
+    from kompress.export.headroom import export
+    from kompress.students import load
+
+    folder = tmp_path / "elsewhere"
+    export(load(student_folder), folder, "org/name")
+    return folder
+
+
+def stored(sessions, home):
+    """Count students and artifacts."""
+    with sessions.begin() as session:
+        rows = len(students.list_students(session))
+    artifacts = [p for p in (home / "artifacts").rglob("*") if p.is_file()]
+    return rows, len(artifacts)
+
+
+def test_an_exported_student_is_imported_with_the_same_scores(
+    farm, elsewhere, sessions, tmp_path
+):
+    path = tmp_path / "text"
+    path.write_text("disk is full at 0x1F but not for long")
+
+    found = farm.json("student", "import", elsewhere)
+
+    ours = farm.json("compress", path, "--student", found["id"])
+    theirs = farm.json("compress", path, "--student", elsewhere)
+    assert ours == theirs
+    with sessions.begin() as session:
+        row = students.get_student(session, found["id"])
+        assert (row.round_id, row.label_source, row.fold) == (None, "imported", -1)
+        assert (row.recipe, row.seed, row.num_steps, row.num_tokens) == ("v4", 3, 7, 99)
+        assert row.checkpoint_id == found["checkpoint_id"]
+    (listed,) = farm.json("student", "list")
+    assert (listed["id"], listed["loop"], listed["round"]) == (found["id"], None, None)
+
+
+def test_an_imported_student_can_have_a_name(farm, elsewhere):
+    farm("student", "import", elsewhere, "--name", "base")
+
+    (row,) = farm.json("student", "list")
+    assert row["recipe"] == "base"
+
+
+def test_a_checkpoint_is_imported_once(farm, elsewhere, sessions, home):
+    first = farm.json("student", "import", elsewhere)
+    again = farm("student", "import", elsewhere)
+
+    assert "holds this checkpoint already" in again.stdout
+    assert farm.json("student", "import", elsewhere) == first
+    assert stored(sessions, home) == (1, 1)
+
+
+def test_texts_that_an_imported_student_saw_are_known_here(
+    farm, ndjson, sessions, student_folder, tmp_path
+):
+    from hashlib import sha256
+
+    from kompress.students import load
+
+    farm("corpus", "add", "ops", ndjson({"text": "disk full"}, {"text": "unseen"}))
+    student = load(student_folder)
+    digests = [sha256(text).hexdigest() for text in (b"disk full", b"elsewhere")]
+    student.lineage = {"texts": digests}
+    student.save(tmp_path / "student")
+
+    found = farm.json("student", "import", tmp_path / "student")
+
+    with sessions.begin() as session:
+        row = students.get_student(session, found["id"])
+        (text_id,) = row.trained_text_ids
+        assert texts.load_texts(session, [text_id]) == {text_id: "disk full"}
+
+
+def test_a_kompress_of_another_make_is_imported(farm, elsewhere, tmp_path):
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    for name in ("merged.pt", "tokenizer.json", "config.json"):
+        (folder / name).write_bytes((elsewhere / name).read_bytes())
+    path = tmp_path / "text"
+    path.write_text("disk is full at 0x1F but not for long")
+
+    found = farm.json("student", "import", folder, "--name", "theirs")
+
+    ours = farm.json("compress", path, "--student", found["id"], "--keep-rate", "0.5")
+    theirs = farm.json("compress", path, "--student", elsewhere, "--keep-rate", "0.5")
+    assert ours["text"] == theirs["text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("model.safetensors", lambda content: content[: len(content) // 2]),
+        ("model.safetensors", lambda content: content[:-1] + b"\x01"),
+        ("tokenizer.json", lambda content: content.replace(b"disk", b"dusk")),
+        ("merged.pt", lambda content: content + b"x"),
+        ("onnx/kompress-fp32.onnx", lambda content: content + b"x"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_and_nothing_stored(
+    farm, elsewhere, sessions, home, name, damage
+):
+    content = (elsewhere / name).read_bytes()
+    (elsewhere / name).write_bytes(damage(content))
+
+    assert name in farm.mistake("student", "import", elsewhere)
+    assert stored(sessions, home) == (0, 0)
+
+
+def test_a_foreign_checkpoint_that_is_wrong_is_refused_and_nothing_stored(
+    farm, elsewhere, sessions, home, tmp_path
+):
+    import torch
+
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    for name in ("tokenizer.json", "config.json"):
+        (folder / name).write_bytes((elsewhere / name).read_bytes())
+    whole = torch.load(elsewhere / "merged.pt", weights_only=True)
+
+    def mistake(content):
+        torch.save(content, folder / "merged.pt")
+        return farm.mistake("student", "import", folder)
+
+    encoder = dict(whole["encoder_state_dict"])
+    encoder.pop("final_norm.weight")
+    assert "final_norm.weight" in mistake(whole | {"encoder_state_dict": encoder})
+    head = {"weight": torch.full((2, 32), torch.nan), "bias": torch.zeros(2)}
+    assert "finite" in mistake(whole | {"token_head_state_dict": head})
+    assert "merged.pt" in mistake({"code": farm})  # a pickle that asks for a class
+    assert "does not exist" in farm.mistake("student", "import", tmp_path / "none")
+    assert stored(sessions, home) == (0, 0)
