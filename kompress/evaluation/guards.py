@@ -1,0 +1,242 @@
+"""Whether a compression still means what the text means: negations, lines, JSON.
+
+W = words of the suite, T = texts
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kompress.config import EvaluationConfig
+from kompress.evaluation.figures import Figure, share
+from kompress.evaluation.rows import RowMaker
+from kompress.evaluation.sheet import Sheet
+from kompress.evaluation.subject import Arrays, Subject, take
+from kompress.evaluation.suites import Suite
+from kompress.types import BoolArray, Score
+from kompress.words import join_kept, word_list
+
+# Words whose loss turns a sentence round. Negations: Huddleston & Pullum 2002, ch. 9.
+_NEGATIONS = (
+    "not|no|none|nor|neither|never|nothing|nobody|nowhere|cannot|without|"
+    "[a-z]+n['\u2019]t"
+)
+_CONDITIONS = "unless|except|only"
+_MODALS = "must|shall|should|may"  # RFC 2119's, section 1 to 5
+# A whole word but for the marks around it: `not,` and `(MUST` count, `--no-verify` and
+# `not_found` are names.
+_GUARDED = re.compile(
+    rf"[^\w-]*(?:{_NEGATIONS}|{_CONDITIONS}|{_MODALS})[^\w-]*", re.IGNORECASE
+)
+
+
+def evaluate_guards(
+    scores: Arrays,
+    suite: Suite,
+    config: EvaluationConfig | None = None,
+    *,
+    seed: int = 0,
+    own_keep: Sequence[BoolArray] | None = None,
+) -> list[Score]:
+    """Measure the meaning guards of a subject's compression of a suite.
+
+    At the own threshold, without and with the config's override: `negation_pct`
+    (negations, conditions and modals kept / all of them; by kind too),
+    `lines_intact_pct` (texts that pass `check_lines` / texts), and, where texts are
+    JSON, `json_valid_pct` (those that still parse), `json_faithful_pct` (those that
+    pass `check_json`) and `json_broken` (how many do not pass; no interval). At each
+    keep_rate: `negation_pct`. Of single texts, without override: `negation_pct` and
+    `json_faithful_pct` where they have any.
+
+    Args:
+        scores: one (N,) array a text.
+        suite: the texts, at least one.
+        config: rule sets, keep_rates and number of bootstraps; the defaults if None.
+        seed: decides the resamples of the intervals.
+        own_keep: one (N,) mask a text to use instead of score > 0.5.
+
+    Returns:
+        Rows for `scores`; n counts guarded words, texts, or JSON texts.
+
+    Raises:
+        InvalidSuite: the suite is empty or its gold does not fit.
+        InvalidVotes: scores or masks do not fit the texts.
+
+    Source: ours.
+    """
+    return guard_rows(take(scores, suite, config, seed=seed, own_keep=own_keep))
+
+
+def guard_rows(subject: Subject) -> list[Score]:
+    """Make the rows of `evaluate_guards` of a subject."""
+    sheet, own_W = subject.sheet, subject.own_W
+    guarded_W = find_guarded(sheet)
+    own = subject.rows()
+    found = _figures(sheet, guarded_W, own_W)
+    rows = _condition(own, found)
+    for figure in found:
+        if figure.metric in {"negation_pct", "json_faithful_pct"}:
+            rows += own.each_text(figure, empty=False)
+    for rate in subject.config.keep_rates:
+        figure = negations(sheet, guarded_W, subject.keep_top(rate))
+        rows.append(subject.rows(rate=rate).figure(figure))
+    overridden = subject.rows(override=subject.config.override)
+    with_override_W = own_W | sheet.override_W
+    rows += _condition(overridden, _figures(sheet, guarded_W, with_override_W))
+    return rows
+
+
+def is_guarded(word: str) -> bool:
+    """Say whether a word is a negation, a condition or a modal, marks aside.
+
+    Source: ours, see the lists above.
+    """
+    return _GUARDED.fullmatch(word) is not None
+
+
+def find_guarded(sheet: Sheet) -> BoolArray:
+    """Give the (W,) mask of a suite's negations, conditions and modals."""
+    words = [word for text in sheet.suite.texts for word in word_list(text.text)]
+    known = {word: is_guarded(word) for word in set(words)}
+    return np.fromiter((known[word] for word in words), np.bool_, len(words))
+
+
+def negations(sheet: Sheet, guarded_W: BoolArray, keep_W: BoolArray) -> Figure:
+    """Count negation_pct: guarded words kept / guarded words."""
+    kept_T, whole_T = sheet.by_text(guarded_W & keep_W), sheet.by_text(guarded_W)
+    return share("negation_pct", kept_T, whole_T)
+
+
+def check_lines(text: str, compressed: str) -> bool:
+    r"""Say whether each line of a compression is what is left of one line of the text.
+
+    A line's words must be words of one source line, in order; source lines are used
+    once each, in order. Merged, reordered and invented lines fail. Lines end at "\n"
+    only, white space within a line is free, empty lines are passed over.
+
+    Args:
+        text: the whole text.
+        compressed: its shortened form, by whatever method.
+
+    Source: ours; lines as in the deployed client.
+    """
+    lines = iter([line.split() for line in text.split("\n")])
+    return all(
+        # The earliest line that fits leaves the most for the lines that follow.
+        any(_is_subsequence(kept, line) for line in lines)
+        for kept in (line.split() for line in compressed.split("\n"))
+        if kept
+    )
+
+
+def check_json(text: str, compressed: str) -> bool | None:
+    """Say whether the compression of a JSON text can still be trusted as JSON.
+
+    Parsing is not enough: `{"a": 1, "b": 2}` without `1, "b":` parses and lies. So
+    whatever the compression holds must be in the text at the same place: an object's
+    keys with their values and a list's items in order, some left out; a string's words
+    in order, some left out; other values unchanged.
+
+    Args:
+        text: the whole text.
+        compressed: its shortened form.
+
+    Returns:
+        None if the text is no JSON object or list; else whether the compression still
+        parses and says nothing that the text does not. False is to be marked.
+
+    Source: ours.
+    """
+    whole = _parse(text)
+    if whole is None:
+        return None
+    rest = _parse(compressed)
+    if rest is None:
+        return False
+    try:
+        return _is_within(rest, whole)
+    except RecursionError:
+        return False
+
+
+def _figures(sheet: Sheet, guarded_W: BoolArray, keep_W: BoolArray) -> list[Figure]:
+    """Count the guarded words, and the texts whose lines and whose JSON are intact."""
+    lines_T, json_T, valid_T, faithful_T = np.zeros((4, sheet.num_texts))
+    for index, (text, keep_N) in enumerate(
+        zip(sheet.suite.texts, sheet.split(keep_W), strict=True)
+    ):
+        compressed = join_kept(text.text, keep_N)
+        lines_T[index] = check_lines(text.text, compressed)
+        faithful = check_json(text.text, compressed)
+        if faithful is not None:
+            json_T[index] = 1
+            faithful_T[index] = faithful
+            valid_T[index] = _parse(compressed) is not None
+    found = [
+        negations(sheet, guarded_W, keep_W),
+        share("lines_intact_pct", lines_T, np.ones_like(lines_T)),
+    ]
+    if json_T.any():
+        found.append(share("json_valid_pct", valid_T, json_T))
+        found.append(share("json_faithful_pct", faithful_T, json_T))
+    return found
+
+
+def _condition(maker: RowMaker, found: list[Figure]) -> list[Score]:
+    rows = [maker.figure(figure) for figure in found]
+    for figure in found:
+        if figure.metric == "negation_pct":
+            rows += maker.by_kind([figure])
+        if figure.metric == "json_faithful_pct":
+            passed, n = map(int, figure.counts_TK.sum(axis=0))
+            rows.append(maker.row("json_broken", "all", float(n - passed), n))
+    return rows
+
+
+class _Object(list[Any]):
+    """A JSON object as its (key, value) pairs: a repeated key is not lost."""
+
+
+def _parse(text: str) -> Any:
+    """Read a JSON object or list; None for anything else, or too deep to read."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        # Numbers stay as they are written: 1.0 is not 1, and none is too long.
+        return json.loads(
+            text, object_pairs_hook=_Object, parse_int=_Number, parse_float=_Number
+        )
+    except (ValueError, RecursionError):
+        return None
+
+
+class _Number(str):
+    """A JSON number as it is written."""
+
+    __slots__ = ()
+
+
+def _is_within(part: Any, whole: Any) -> bool:
+    """Say whether a JSON value is another with things left out."""
+    if type(part) is not type(whole):
+        return False
+    if isinstance(part, _Object):
+        rest = iter(whole)
+        return all(
+            any(key == k and _is_within(value, v) for k, v in rest)
+            for key, value in part
+        )
+    if isinstance(part, list):
+        rest = iter(whole)
+        return all(any(_is_within(item, each) for each in rest) for item in part)
+    if isinstance(part, str) and not isinstance(part, _Number):
+        return _is_subsequence(part.split(), whole.split())
+    return bool(part == whole)
+
+
+def _is_subsequence(part: list[str], whole: list[str]) -> bool:
+    rest = iter(whole)
+    return all(word in rest for word in part)
