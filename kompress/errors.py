@@ -6,6 +6,7 @@ KompressError
 ├── InvalidConfig       a loop's, voter's or recipe's config is wrong
 ├── InvalidCheckpoint   a student's folder is incomplete, altered or foreign
 ├── InvalidSuite        an evaluation suite cannot be read
+├── InvalidReferences   a file of references cannot be read
 ├── InvalidSelection    documents cannot be drawn or weighed as asked
 ├── VoteFailed          one voter could not vote on one text
 └── TrainingFailed      training cannot go on (a loss that is not a number)
@@ -34,6 +35,10 @@ class InvalidCheckpoint(KompressError, ValueError):
 
 class InvalidSuite(KompressError, ValueError):
     """An evaluation suite cannot be read or has nothing to score."""
+
+
+class InvalidReferences(KompressError, ValueError):
+    """A file or folder of references cannot be read at all."""
 
 
 class InvalidSelection(KompressError, ValueError):

@@ -189,6 +189,23 @@ class Gold:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A reference that could stand for a text.
+
+    Attributes:
+        origin: who wrote it, for example `c3`.
+        reference: the shortened text; may be any string without NUL.
+        keep_N: (N,) which of the text's words it keeps, None where it rewrites.
+        replicate: which of an origin's references of one text this is, from 0.
+    """
+
+    origin: str
+    reference: str
+    keep_N: BoolArray | None
+    replicate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A text and its place in a corpus, before it has rows.
 
@@ -200,6 +217,7 @@ class Document:
             decide by near-duplicates.
         split: '' lets intake decide by group.
         gold: known truth, if any.
+        candidates: references that came with it.
     """
 
     text: str
@@ -208,6 +226,7 @@ class Document:
     group_id: str = ""
     split: str = ""
     gold: Gold | None = None
+    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,8 @@ class BadLine:
     reason: str
 
 
-class _Refused(Exception):
-    """Why a line is no document; becomes a `BadLine` and never leaves this module."""
+class Refused(Exception):
+    """Why a row is no document; becomes a `BadLine` and never leaves this package."""
 
 
 def iter_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes | BadLine]]:
@@ -99,8 +99,8 @@ def read_documents(stream: Iterable[bytes]) -> Iterator[Document | BadLine]:
         if not body.strip():
             continue
         try:
-            yield _parse_document(body)
-        except _Refused as refused:
+            yield parse_document(parse_object(body))
+        except Refused as refused:
             yield BadLine(number, str(refused))
 
 
@@ -117,34 +117,50 @@ def load_sample() -> list[Document]:
     return [line for line in documents if isinstance(line, Document)]
 
 
-def _too_long(number: int, size: int) -> BadLine:
-    return BadLine(
-        number,
-        f"the line has {size:,} bytes; expected at most {MAX_LINE_BYTES:,}; "
-        "split the text into several documents",
-    )
+def parse_object(line: bytes) -> dict[str, Any]:
+    """Read one line as a JSON object.
 
+    Args:
+        line: its bytes, UTF-8 if all is well.
 
-def _parse_document(line: bytes) -> Document:
+    Raises:
+        Refused: it is something else; says what was found and expected.
+
+    Source: ours.
+    """
     try:
         decoded = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _Refused(
+        raise Refused(
             f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8; "
             "expected UTF-8; convert the file, for example with iconv -t utf-8"
         ) from error
     try:
         row = json.loads(decoded)
     except (ValueError, RecursionError) as error:
-        raise _Refused(
+        raise Refused(
             f"not JSON ({error}); expected one JSON object a line; write each document "
             "with a JSON library, without line breaks inside"
         ) from error
     if not isinstance(row, dict):
-        raise _Refused(
-            f"found {_json_type(row)}; expected a JSON object such as "
+        raise Refused(
+            f"found {json_type(row)}; expected a JSON object such as "
             '{"id": "a1", "text": "..."}; wrap the value'
         )
+    return row
+
+
+def parse_document(row: dict[str, Any]) -> Document:
+    """Read a row's keys as a document.
+
+    Args:
+        row: see `read_documents`.
+
+    Raises:
+        Refused: a key is missing or its value cannot be stored.
+
+    Source: ours.
+    """
     text = _check_text(row)
     external_id = _name(row, "id") or _name(row, "external_id")
     return Document(
@@ -156,25 +172,75 @@ def _parse_document(line: bytes) -> Document:
     )
 
 
+def encode_storable(value: str, key: str) -> bytes:
+    """Check that Postgres can store a string.
+
+    Args:
+        value: the string.
+        key: where it stood, for the message.
+
+    Returns:
+        Its UTF-8.
+
+    Raises:
+        Refused: it holds NUL or half a surrogate pair.
+
+    Source: ours.
+    """
+    if (at := value.find("\0")) >= 0:
+        raise Refused(
+            f"{key} has a NUL at character {at + 1}; expected none, for Postgres "
+            "cannot store it; remove it or replace it by U+FFFD"
+        )
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise Refused(
+            f"{key} has the lone surrogate U+{ord(value[error.start]):04X} at "
+            f"character {error.start + 1}; expected Unicode text; escape the whole "
+            "pair, or replace it by U+FFFD"
+        ) from error
+
+
+def json_type(value: Any) -> str:
+    """Name the JSON type of a value, for a message.
+
+    Source: ours.
+    """
+    names = {
+        bool: "a boolean", int: "a number", float: "a number", str: "a string",
+        list: "an array", dict: "an object",
+    }  # fmt: skip
+    return names.get(type(value), "null")
+
+
+def _too_long(number: int, size: int) -> BadLine:
+    return BadLine(
+        number,
+        f"the line has {size:,} bytes; expected at most {MAX_LINE_BYTES:,}; "
+        "split the text into several documents",
+    )
+
+
 def _check_text(row: dict[str, Any]) -> str:
     text = row.get("text")
     if text is None:
         found = ", ".join(sorted(map(str, row))[:8])[:200] or "no keys at all"
-        raise _Refused(
+        raise Refused(
             f"no text (keys found: {found!a}); expected a key 'text' with a string; "
             "rename the key that holds it"
         )
     if not isinstance(text, str):
-        raise _Refused(
-            f"text is {_json_type(text)}; expected a string; join or dump the value "
+        raise Refused(
+            f"text is {json_type(text)}; expected a string; join or dump the value "
             "into one string"
         )
     if not text.strip():
         found = "only white space" if text else "an empty string"
-        raise _Refused(f"text is {found}; expected words to label; leave the line out")
-    size = len(_encode(text, "text"))
+        raise Refused(f"text is {found}; expected words to label; leave the line out")
+    size = len(encode_storable(text, "text"))
     if size > MAX_TEXT_BYTES:
-        raise _Refused(
+        raise Refused(
             f"text has {size:,} bytes; expected at most {MAX_TEXT_BYTES:,}; split it "
             "into several documents, at line ends"
         )
@@ -189,12 +255,12 @@ def _name(row: dict[str, Any], key: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and key.endswith("id"):
         value = str(value)
     if not isinstance(value, str):
-        raise _Refused(
-            f"{key} is {_json_type(value)}; expected a string; quote it or leave it out"
+        raise Refused(
+            f"{key} is {json_type(value)}; expected a string; quote it or leave it out"
         )
-    _encode(value, key)
+    encode_storable(value, key)
     if len(value) > MAX_NAME_CHARS:
-        raise _Refused(
+        raise Refused(
             f"{key} has {len(value):,} characters; expected at most {MAX_NAME_CHARS}; "
             "shorten it, or leave it out"
         )
@@ -204,33 +270,8 @@ def _name(row: dict[str, Any], key: str) -> str:
 def _check_split(row: dict[str, Any]) -> str:
     split = _name(row, "split")
     if split and split not in SPLITS:
-        raise _Refused(
+        raise Refused(
             f"split is {split[:40]!a}; expected one of {', '.join(SPLITS)}; correct "
             "it, or leave it out and it is chosen by group"
         )
     return split
-
-
-def _encode(value: str, key: str) -> bytes:
-    """Check that Postgres can store a string; return its UTF-8."""
-    if (at := value.find("\0")) >= 0:
-        raise _Refused(
-            f"{key} has a NUL at character {at + 1}; expected none, for Postgres "
-            "cannot store it; remove it or replace it by U+FFFD"
-        )
-    try:
-        return value.encode()
-    except UnicodeEncodeError as error:
-        raise _Refused(
-            f"{key} has the lone surrogate U+{ord(value[error.start]):04X} at "
-            f"character {error.start + 1}; expected Unicode text; escape the whole "
-            "pair, or replace it by U+FFFD"
-        ) from error
-
-
-def _json_type(value: Any) -> str:
-    names = {
-        bool: "a boolean", int: "a number", float: "a number", str: "a string",
-        list: "an array", dict: "an object",
-    }  # fmt: skip
-    return names.get(type(value), "null")

@@ -1,0 +1,160 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kompress.corpora.readers import BadLine
+from kompress.corpora.references import (
+    FORMATS,
+    Reference,
+    read_jsonl,
+    read_references,
+    to_documents,
+)
+from kompress.errors import InvalidReferences
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "references"
+TEXT = "disk sda1 failed with code 1 after 12 ms"
+
+
+def read_rows(*rows):
+    body = "".join(json.dumps(row) + "\n" for row in rows)
+    return list(read_jsonl([body.encode()]))
+
+
+@pytest.mark.parametrize(
+    ("text_key", "reference_key"),
+    [
+        ("text", "reference"),
+        ("original", "compressed"),
+        ("prompt", "compressed_prompt"),
+        ("original_content", "compressed_content"),
+    ],
+)
+def test_both_strings_go_by_several_names(text_key, reference_key):
+    (found,) = read_rows({text_key: TEXT, reference_key: "disk failed", "id": 7})
+
+    assert (found.text, found.reference) == (TEXT, "disk failed")
+    assert found.external_id == "7"
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"text": TEXT}, "no reference .*rename the key"),
+        ({"reference": "disk"}, "no text .*expected one of text, original"),
+        ({"text": TEXT, "reference": ["disk"]}, "reference is an array"),
+        ({"text": 7, "reference": "disk"}, "text is a number"),
+        ({"text": TEXT, "reference": " \n"}, "no words.*drop everything"),
+        ({"text": "disk", "reference": "disk sda1"}, "2 words, its text 1.*swapped"),
+        ({"text": TEXT, "reference": "disk\0"}, "reference has a NUL at character 5"),
+        ({"text": TEXT, "reference": "disk \ud800"}, "lone surrogate"),
+        (
+            {"text": TEXT, "reference": "ошибка диска номер один"},
+            "100% of reference's words .*written in Cyrillic, not Latin",
+        ),
+        ({"text": TEXT, "reference": "Platte defekt"}, "100% .*another language"),
+        ({"text": TEXT, "reference": "disk", "kind": 3}, "kind is a number"),
+    ],
+)
+def test_a_bad_row_says_what_was_found_and_expected(row, says):
+    good = {"text": TEXT, "reference": "disk"}
+
+    first, bad, last = read_rows(good, row, good)
+
+    assert isinstance(bad, BadLine)
+    assert bad.number == 2
+    assert_matches(says, bad.reason)
+    assert isinstance(first, Reference)
+    assert first == last
+
+
+def assert_matches(pattern, found):
+    with pytest.raises(ValueError, match=pattern):
+        raise ValueError(found)
+
+
+@pytest.mark.parametrize("folder", ["dataset", "rows.parquet"])
+def test_folders_of_datasets_and_parquet_are_read(folder):
+    # Both written by datasets 5.2.0: five rows in two files, the fourth without words.
+    found = list(read_references(GOLDEN / folder))
+
+    assert [type(row).__name__ for row in found] == [
+        "Reference", "Reference", "Reference", "BadLine", "Reference"
+    ]  # fmt: skip
+    assert found[3].number == 4
+    assert found[4].reference == "disk sda4 failed code 4\n4 s"
+
+
+def test_every_split_of_a_dataset_is_read_in_order():
+    found = list(read_references(GOLDEN / "dataset_dict"))
+
+    assert [row.text[:6] for row in found] == ["line 4", "line 0", "line 2", "line 1"]
+
+
+def test_headrooms_folder_is_read_whole():
+    found = list(read_references(GOLDEN / "headroom"))
+
+    pairs = [row for row in found if isinstance(row, Reference)]
+    assert [row.kind for row in pairs] == ["Bash", "read_log", "read_log", "Bash", "c3"]
+    assert len(found) - len(pairs) == 2
+
+
+def test_a_stream_is_read_row_by_row():
+    def chunks():
+        yield json.dumps({"text": TEXT, "reference": "disk"}).encode() + b"\n"
+        raise AssertionError("read on before the first row was taken")
+
+    assert next(read_jsonl(chunks())).reference == "disk"
+
+
+def test_a_reference_that_only_deletes_comes_with_its_mask():
+    deletes, rewrites, bad = to_documents(
+        [
+            Reference(TEXT, "disk failed", "bash_output", "a"),
+            Reference(TEXT, "disk fails", "bash_output", "b"),
+            BadLine(3, "odd"),
+        ],
+        "c3",
+        kind="tool",
+    )
+
+    assert deletes.candidates[0].keep_N.tolist() == [True, False, True] + [False] * 6
+    assert rewrites.candidates[0].keep_N is None
+    assert rewrites.candidates[0].reference == "disk fails"
+    assert (deletes.kind, deletes.candidates[0].origin) == ("tool", "c3")
+    assert bad == BadLine(3, "odd")
+
+
+def test_a_damaged_folder_or_file_is_named(tmp_path):
+    (tmp_path / "state.json").write_text('{"_data_files": [{"filename": "../../x"}]}')
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes((GOLDEN / "rows.parquet").read_bytes()[:-9])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+
+    for path, says in (
+        (tmp_path, "lacks x; .*copy the folder whole"),
+        (broken, "broken.parquet cannot be read as parquet"),
+        (empty, "no logs of headroom"),
+    ):
+        with pytest.raises(InvalidReferences, match=says):
+            list(read_references(path))
+    for state in ("[]", "{}", '{"_data_files": [3]}', "{"):
+        (tmp_path / "state.json").write_text(state)
+        with pytest.raises(InvalidReferences, match=r"state\.json"):
+            list(read_references(tmp_path))
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_reader(body):
+    for found in read_jsonl([body]):
+        assert isinstance(found, Reference | BadLine)
+
+
+def test_formats_are_those_there_is_a_reader_for():
+    assert FORMATS == ("auto", "jsonl", "parquet", "datasets", "headroom")
+    with pytest.raises(InvalidReferences, match="cannot be read as parquet"):
+        list(read_references(GOLDEN / "headroom" / "requests.jsonl", "parquet"))
