@@ -234,6 +234,8 @@ class SelfLabelConfig(_Frozen):
     """When a student's own compression is accepted as a label."""
 
     override: RuleSet = "headroom-0.42"
+    # Keep this share of each text, must-keep words first; None: scores above 0.5.
+    keep_rate: Share | None = None
     min_ratio: Annotated[float, Field(ge=1.0)] = 1.2
     min_chars: Annotated[int, Field(ge=0)] = 30
 
