@@ -1,6 +1,7 @@
-"""Loop configs from TOML files, and the one that comes with the farm."""
+"""Loop configs from TOML files, from recipes, and the one that comes with the farm."""
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from api.errors import InvalidInput
 from kompress.config import LoopConfig, parse_config
 from kompress.errors import InvalidConfig
+
+NO_STAND_IN = "none"
 
 
 def load_loop_config(path: Path | None) -> LoopConfig:
@@ -28,6 +31,67 @@ def load_loop_config(path: Path | None) -> LoopConfig:
         raise InvalidConfig(f"{path} is no loop config:\n{error}") from error
 
 
+def recipe_config(
+    name: str,
+    *,
+    corpus: str,
+    origins: Mapping[str, int],
+    kinds: Mapping[str, int],
+    renamed: Sequence[str] = (),
+    silver_voter: str = "",
+) -> tuple[LoopConfig, list[str]]:
+    """Make the loop of a recipe, fitted to what a corpus holds.
+
+    Args:
+        name: a shipped recipe or the path of one.
+        corpus: the corpus' name.
+        origins: how many references it has, by origin.
+        kinds: how many train documents it has, by kind.
+        renamed: `RECIPE_ORIGIN=CORPUS_ORIGIN` each.
+        silver_voter: the kind of voter that stands in where the corpus has no
+            references; '' for the recipe's own, `none` for none.
+
+    Returns:
+        The config, and a line for people about each thing that was fitted.
+
+    Raises:
+        InvalidInput: `renamed` is not of that form.
+        InvalidConfig: the recipe is unknown or wrong, or the corpus lacks what it
+            trains on; says how to add it.
+    """
+    from kompress.recipes.load import load_recipe, loop_data, recipe_chain
+    from kompress.recipes.stand_in import fit_to_corpus, rename_origins
+
+    recipe = load_recipe(name)
+    data = rename_origins(loop_data(recipe), _pairs(renamed))
+    own = recipe_chain(recipe)[-1].stand_in
+    stand_in = "" if silver_voter == NO_STAND_IN else silver_voter or own
+    data, notes = fit_to_corpus(data, origins, stand_in=stand_in, corpus=corpus)
+    config = parse_config(LoopConfig, data)
+    for number in range(1, config.stop.max_rounds + 1):
+        for part in config.resolve(number).recipe.mix:
+            if part.kinds and not set(part.kinds) & set(kinds):
+                raise InvalidConfig(
+                    f"recipe {name} trains on documents of kinds "
+                    f"{', '.join(part.kinds)}; corpus {corpus!r} has "
+                    f"{', '.join(kinds) or 'no train document'}; add such documents, "
+                    "or change `kinds` in a copy of the recipe"
+                )
+    return config, notes
+
+
+def recipe_config_text(name: str) -> str:
+    """Give the loop of a recipe as TOML, before it is fitted to any corpus.
+
+    Raises:
+        InvalidConfig: the recipe is unknown or wrong.
+    """
+    from api.cli.toml import to_toml
+    from kompress.recipes.load import load_recipe, loop_data
+
+    return to_toml(loop_data(load_recipe(name)))
+
+
 def demo_config_text() -> str:
     """Give the text of the demo's config, to read or to start one's own from."""
     return (files("api.cli") / "demo.toml").read_text(encoding="utf-8")
@@ -46,3 +110,16 @@ def read_toml(path: Path) -> dict[str, Any]:
             f"{path} is not TOML: {error}; expected a config such as "
             "`farm loop config` prints; correct the line"
         ) from error
+
+
+def _pairs(renamed: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for pair in renamed:
+        ours, equals, theirs = pair.partition("=")
+        if not (ours and equals and theirs):
+            raise InvalidInput(
+                f"--origin is {pair!r}; expected RECIPE_ORIGIN=CORPUS_ORIGIN, for "
+                "example qa=my-references"
+            )
+        pairs[ours] = theirs
+    return pairs

@@ -11,6 +11,9 @@ app = typer.Typer(help="Loops: rounds of labelling and training.", no_args_is_he
 rounds = typer.Typer(help="Rounds of a loop.", no_args_is_help=True)
 
 LoopName = Annotated[str, typer.Argument(help="The loop's name or id.")]
+RecipeName = Annotated[
+    str, typer.Option(help="A recipe, see `farm loop recipes`, or the path of one.")
+]
 SUMMARY_COLUMNS = ("round", "status", "num_documents", "num_failures", "mk_in_ref",
                    "label_keep_rate", "f1_gold", "f1_keep_rate", "exact_pct",
                    "exact_keep_rate", "override_delta", "student", "seconds",
@@ -18,11 +21,36 @@ SUMMARY_COLUMNS = ("round", "status", "num_documents", "num_failures", "mk_in_re
 
 
 @app.command("config")
-def print_config() -> None:
-    """Print the demo's loop config, to start your own from."""
-    from api.cli.config_files import demo_config_text
+def print_config(recipe: RecipeName = "") -> None:
+    """Print the demo's loop config, or a recipe's, to start your own from."""
+    from api.cli.config_files import demo_config_text, recipe_config_text
 
-    say(demo_config_text().rstrip())
+    say((recipe_config_text(recipe) if recipe else demo_config_text()).rstrip())
+
+
+@app.command("recipes")
+def list_recipes(as_json: AsJson = False) -> None:
+    """List the recipes of the published line, in the order of their versions."""
+    from kompress.recipes.load import load_recipe, recipe_chain, shipped_recipes
+
+    rows = []
+    for name in shipped_recipes():
+        chain = recipe_chain(load_recipe(name))
+        recipe = chain[-1]
+        rows.append(
+            {
+                "recipe": name,
+                "change": recipe.change,
+                "label_source": recipe.round["label_source"],
+                "rounds": [link.name for link in chain],
+                "published_exact_pct": recipe.published.exact_pct,
+                "published_keep_rate": recipe.published.keep_rate,
+                "published_note": recipe.published.note,
+            }
+        )
+    columns = ("recipe", "change", "label_source", "rounds", "published_exact_pct",
+               "published_keep_rate")  # fmt: skip
+    show(rows, as_json=as_json, empty="no recipes", columns=columns)
 
 
 @app.command("start")
@@ -32,6 +60,18 @@ def start_loop(
         Path | None,
         typer.Option(help="A TOML file, see `farm loop config`; default: the demo's."),
     ] = None,
+    recipe: RecipeName = "",
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="RECIPE=CORPUS: the corpus' own name of references."),
+    ] = None,
+    silver_voter: Annotated[
+        str,
+        typer.Option(
+            help="What votes where a recipe's references are missing: a kind of voter, "
+            "or `none`; default: the recipe's stand-in."
+        ),
+    ] = "",
     name: Annotated[str, typer.Option(help="Its name; default CORPUS-NUMBER.")] = "",
     priority: Annotated[int, typer.Option(help="Greater goes first.")] = 0,
     as_json: AsJson = False,
@@ -40,12 +80,28 @@ def start_loop(
     from api import queue
     from api.cli.config_files import load_loop_config
     from api.cli.connection import actor, open_session
+    from api.errors import InvalidInput
 
-    loop_config = load_loop_config(config)
+    if not recipe and (origin or silver_voter):
+        raise InvalidInput("--origin and --silver-voter fit a recipe; add --recipe")
+    if recipe and config:
+        raise InvalidInput(
+            "--config and --recipe were both given; expected one of them; "
+            "`farm loop config --recipe NAME` prints a config to change"
+        )
+    stem = f"{corpus}-{Path(recipe).name.removesuffix('.toml')}" if recipe else corpus
+    loop_config = None if recipe else load_loop_config(config)
     with open_session() as session:
+        if loop_config is None:
+            loop_config, notes = _fit(
+                session, recipe, corpus, origin or [], silver_voter
+            )
+            for note in notes:
+                # With --json, standard output is the loop alone.
+                typer.echo(note, err=as_json)
         loop = queue.start_loop(
             session,
-            name or free_name(session, corpus),
+            name or free_name(session, stem),
             corpus,
             loop_config,
             priority=priority,
@@ -143,6 +199,24 @@ def enqueue_round(
         print_json(found)
     else:
         say(f"round {found['round']} of {found['loop']} waits for workers")
+
+
+def _fit(
+    session: Any, recipe: str, corpus: str, renamed: list[str], silver_voter: str
+) -> tuple[Any, list[str]]:
+    """Make a recipe's loop for what the corpus holds."""
+    from api.cli.config_files import recipe_config
+    from db.queries import candidates, corpora
+
+    held = corpora.get_corpus(session, corpus)
+    return recipe_config(
+        recipe,
+        corpus=corpus,
+        origins=candidates.list_origins(session, held.id),
+        kinds=corpora.count_kinds(session, held.id, "train"),
+        renamed=renamed,
+        silver_voter=silver_voter,
+    )
 
 
 def free_name(session: Any, stem: str) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "WitnessRow",
     "add_bands",
     "append_documents",
+    "count_kinds",
     "create_corpus",
     "documents",
     "forget_text",
@@ -109,6 +110,11 @@ _SPLITS = text("""
     SELECT DISTINCT ON (group_id) group_id, split FROM documents
     WHERE corpus_id = :corpus_id AND group_id = ANY(:group_ids)
     ORDER BY group_id, seq
+""")
+_KINDS = text("""
+    SELECT kind, count(*) AS num_documents FROM documents
+    WHERE corpus_id = :corpus_id AND split = :split
+    GROUP BY kind ORDER BY kind
 """)
 _DOCUMENT_IDS = text("""
     SELECT text_id, id FROM documents
@@ -248,6 +254,12 @@ def documents(
         },
     )
     return [DocumentRow(*row) for row in rows]
+
+
+def count_kinds(session: Session, corpus_id: int, split: str) -> dict[str, int]:
+    """Count the documents of one split of a corpus by kind, in order of their names."""
+    rows = session.execute(_KINDS, {"corpus_id": corpus_id, "split": split})
+    return {row.kind: row.num_documents for row in rows}
 
 
 def splits_of_groups(

@@ -111,8 +111,8 @@ def load_recipe(name: str, *, folder: Path | None = None) -> Recipe:
 def recipe_chain(recipe: Recipe) -> list[Recipe]:
     """Give a recipe with those that it follows, the first one first.
 
-    One without voters takes those of the recipe that it follows; the first of all, the
-    local ones that need no model.
+    One without voters or stand-in takes those of the recipe that it follows; the first
+    of all takes the local voters that need no model, and no stand-in.
 
     Raises:
         InvalidConfig: a followed recipe is missing or broken, or they go in a circle.
@@ -128,11 +128,13 @@ def recipe_chain(recipe: Recipe) -> list[Recipe]:
                 f"recipes follow each other in a circle: {' -> '.join(names)}; "
                 "expected one that follows none; leave its `follows` out"
             )
-    voters = LOCAL_VOTERS
+    voters, stand_in = LOCAL_VOTERS, ""
     filled = []
     for link in chain:
         voters = link.round.get("voters", voters)
-        filled.append(replace(link, round={"voters": voters, **link.round}))
+        stand_in = link.stand_in or stand_in
+        changes = {"voters": voters, **link.round}
+        filled.append(replace(link, round=changes, stand_in=stand_in))
     return filled
 
 

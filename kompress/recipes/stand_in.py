@@ -9,6 +9,40 @@ from kompress.errors import InvalidConfig
 REFERENCES = "references"
 
 
+def rename_origins(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Let a recipe's voters read references under the names that a corpus has.
+
+    Args:
+        data: a loop, as `kompress.recipes.load.loop_data` lays it out.
+        names: the corpus' name of an origin, by the recipe's.
+
+    Raises:
+        InvalidConfig: the recipe has no such origin; lists those it has.
+
+    Source: ours.
+    """
+    renamed = copy.deepcopy(dict(data))
+    voters = [
+        voter
+        for changes in [renamed["base"], *renamed["rounds"]]
+        for voter in changes["voters"]
+        if voter["kind"] == REFERENCES
+    ]
+    known = sorted({_origin(voter) for voter in voters})
+    if unknown := sorted(set(names) - set(known)):
+        raise InvalidConfig(
+            f"the recipe reads no references of origin {unknown[0]!r}; expected one of "
+            f"{', '.join(known) or 'none'}"
+        )
+    for voter in voters:
+        origin = _origin(voter)
+        voter["params"] = {
+            **voter.get("params", {}),
+            "origin": names.get(origin, origin),
+        }
+    return renamed
+
+
 def fit_to_corpus(
     data: Mapping[str, Any],
     origins: Mapping[str, int],
@@ -101,4 +135,4 @@ def _mix(changes: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _origin(voter: Mapping[str, Any]) -> str:
-    return str(voter.get("params", {}).get("origin", voter["name"]))
+    return str(voter.get("params", {}).get("origin", REFERENCES))

@@ -153,3 +153,61 @@ def test_a_table_shows_the_same_loop(farm, corpus, simple):
         in farm("loop", "start", corpus, "--config", simple).stdout
     )
     assert json.loads(farm("loop", "list", "--json").stdout)[1]["name"] == "mine"
+
+
+def test_a_recipe_runs_its_chain_with_a_stand_in_that_is_named(farm, corpus):
+    said = farm("loop", "start", corpus, "--recipe", "v4", "--name", "mine").stdout
+    shown = farm.json("loop", "show", "mine")
+
+    assert "the voter salience stands in" in said
+    assert "farm corpus add ops FILE --references qa" in said
+    config = shown["config"]
+    assert [r["recipe"]["name"] for r in config["rounds"]] == ["v3", "v4"]
+    assert config["stop"]["max_rounds"] == 2
+    row = farm.json("loop", "start", corpus, "--recipe", "v3.1")
+    assert row["name"] == "ops-v3.1-1"
+
+
+def test_a_recipe_of_ones_own_is_a_file(farm, corpus, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('follows = "v3"\nlabel_source = "self_label"\n'
+                    '[recipe]\nname = "mine"\nparent = "previous"\n')  # fmt: skip
+
+    row = farm.json("loop", "start", corpus, "--recipe", path)
+
+    config = farm.json("loop", "show", row["name"])["config"]
+    assert [r["recipe"]["name"] for r in config["rounds"]] == ["v3", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--recipe", "v7"], "expected one of v3, v3.1, v3.2"),
+        (["--recipe", "v8"], "needs references of origin 'c3', 'qa'"),
+        (["--recipe", "v4", "--silver-voter", "oracle"], "'oracle'; expected one of"),
+        (["--recipe", "v4", "--config", "x.toml"], "were both given"),
+        (["--silver-voter", "syntax"], "add --recipe"),
+    ],
+)
+def test_a_recipe_that_cannot_run_says_why(farm, corpus, options, expected):
+    assert expected in farm.mistake("loop", "start", corpus, *options)
+    assert farm.json("loop", "list") == []
+
+
+def test_recipes_are_listed_with_their_change(farm):
+    rows = {row["recipe"]: row for row in farm.json("loop", "recipes")}
+
+    assert rows["v4"]["rounds"] == ["v3", "v4"]
+    assert rows["v4"]["change"] == "self-labels of v3's student"
+    assert (rows["v11"]["published_exact_pct"], len(rows)) == (0.906, 12)
+    assert "LoRA on Wqkv and Wo" in farm("loop", "recipes").stdout
+
+
+def test_a_printed_recipe_can_be_started(farm, corpus, tmp_path):
+    path = tmp_path / "v3.toml"
+    text = farm("loop", "config", "--recipe", "v3").stdout
+    path.write_text(text.replace('"references"', '"salience"').replace("origin", "# "))
+
+    assert 'name = "v3"' in text
+    row = farm.json("loop", "start", corpus, "--config", path)
+    assert row["status"] == "running"

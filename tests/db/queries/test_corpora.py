@@ -113,3 +113,14 @@ def test_numbers_have_no_gap_when_two_uploads_run_at_once(sessions, make_text):
     assert sum(added) == 60
     assert [row.seq for row in rows] == list(range(1, 61))
     assert len({row.text_id for row in rows}) == 60
+
+
+def test_kinds_are_counted_in_one_split(session, make_text):
+    ids = texts.store_texts(session, [make_text(f"{n} x") for n in range(3)])
+    a, b, c = ids.values()
+    corpus = corpora.create_corpus(session, "logs")
+    rows = [place(a), place(b), place(c, "h", "audit")]
+    corpora.append_documents(session, corpus.id, rows)
+
+    assert corpora.count_kinds(session, corpus.id, "train") == {"note": 2}
+    assert corpora.count_kinds(session, corpus.id, "held_out") == {}
