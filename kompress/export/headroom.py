@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load as load_arrays
+from safetensors.numpy import load_file
 
 from kompress.config import StudentConfig
 from kompress.errors import InvalidCheckpoint, InvalidConfig
@@ -98,10 +97,10 @@ def export(
     """
     folder = Path(folder)
     _check(student, folder, repo_id)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # A sibling, so that the last step is one rename on one file system.
-    part = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.part"
-    part.mkdir()
+    # On the folder's own file system, so that the last step is a rename.
+    place = folder if folder.exists() else folder.parent
+    part = place / f".export.{uuid.uuid4().hex[:8]}.part"
+    part.mkdir(parents=True)
     try:
         student_id = _write_files(student, part)
         card = write_card(
@@ -112,9 +111,7 @@ def export(
         listing = {"format": FORMAT, "repo_id": repo_id, "files": digests}
         (part / checkpoint.EXPORT).write_bytes(checkpoint.to_json(listing))
         checkpoint.read_folder(part)  # as whoever loads it will: every hash again
-        if folder.exists():
-            folder.rmdir()
-        part.rename(folder)
+        _move(part, folder)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -271,24 +268,26 @@ def _check(student: Student, folder: Path, repo_id: str) -> None:
         )
 
 
+def _move(part: Path, folder: Path) -> None:
+    """Put a finished folder in its place; one that exists may be a mount or the cwd."""
+    if not folder.exists():
+        part.rename(folder)
+        return
+    for path in part.iterdir():
+        path.rename(folder / path.name)
+    part.rmdir()
+
+
 def _write_files(student: Student, part: Path) -> str:
     """Write all files but the card and the listing; give the student's id."""
-    with tempfile.TemporaryDirectory() as own:
-        student_id = student.save(Path(own))
-        _, files = checkpoint.read_folder(Path(own))
-        manifest = (Path(own) / checkpoint.MANIFEST).read_bytes()
-    weights: Weights = load_arrays(files[checkpoint.WEIGHTS])
+    student_id = student.save(part)
     config = modernbert_config(student.config, student.tokenizer)
-    files |= {
-        checkpoint.MANIFEST: manifest,
-        checkpoint.CONFIG: checkpoint.to_json(config),
-        TOKENIZER_CONFIG: checkpoint.to_json(_tokenizer_config()),
-        ONNX: build_graph(student.config, weights),
-        ONNX_INT8: build_graph(student.config, weights, bits=8),
-    }
+    (part / checkpoint.CONFIG).write_bytes(checkpoint.to_json(config))
+    (part / TOKENIZER_CONFIG).write_bytes(checkpoint.to_json(_tokenizer_config()))
+    weights: Weights = load_file(part / checkpoint.WEIGHTS)
     (part / "onnx").mkdir()
-    for name, content in files.items():
-        (part / name).write_bytes(content)
+    (part / ONNX).write_bytes(build_graph(student.config, weights))
+    (part / ONNX_INT8).write_bytes(build_graph(student.config, weights, bits=8))
     if student.config.variant == "dual_head":
         torch.save(merge_weights(weights, student.config), part / MERGED)
     return student_id

@@ -160,10 +160,14 @@ def test_a_folder_that_holds_something_is_left_alone(student, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
 
-def test_an_empty_folder_is_taken(student, tmp_path):
-    (tmp_path / "out").mkdir()
+def test_an_empty_folder_is_taken_even_from_inside(student, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
-    assert export(student, tmp_path / "out", REPO_ID).folder == tmp_path / "out"
+    found = export(student, ".", REPO_ID)
+
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {name.partition("/")[0] for name in found.digests} | {"export.json"}
+    check_export(tmp_path)
 
 
 def test_a_failed_export_leaves_nothing_behind(variant, tmp_path):
