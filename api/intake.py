@@ -1,4 +1,4 @@
-"""Take documents into a corpus: words, strata, near-duplicates, split, gold.
+"""Take documents into a corpus: strata, near-duplicates, split, gold, references.
 
 What one needs to know about a text is computed once, here, before a transaction is
 open. A batch is one transaction, so what was stored before a fault stays stored, and
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.names import check_name
 from db.errors import Conflict
-from db.queries import corpora, gold, intake, texts
+from db.queries import candidates, corpora, gold, intake, texts
 from db.queries.corpora import NewDocument
 from db.queries.intake import StoredDocument
 from db.queries.texts import NewText
@@ -52,6 +52,8 @@ class IngestReport:
         num_bad: lines that are no document.
         num_moved: documents laid into their group's split, not the one they stated.
         bad: the first `MAX_BAD_SHOWN` bad lines.
+        num_references: references that are new; a text has one of each origin and
+            replicate, the first that came.
     """
 
     added: int
@@ -59,6 +61,7 @@ class IngestReport:
     num_bad: int
     num_moved: int
     bad: tuple[BadLine, ...]
+    num_references: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def ingest(
     """
     check_name("corpus", corpus_name)
     hasher = MinHasher()
-    added = duplicates = num_moved = num_bad = 0
+    added = duplicates = num_moved = num_bad = num_references = 0
     bad: list[BadLine] = []
     for lines in _batches(documents, batch):
         found = [line for line in lines if isinstance(line, BadLine)]
@@ -121,11 +124,14 @@ def ingest(
             {d: document for d, document in distinct.items() if d not in stored}, hasher
         )
         with sessions.begin() as session:
-            new, moved = _store(session, corpus_name, distinct, items)
+            new, moved, references = _store(session, corpus_name, distinct, items)
         added += new
+        num_references += references
         num_moved += moved
         duplicates += len(given) - new
-    return IngestReport(added, duplicates, num_bad, num_moved, tuple(bad))
+    return IngestReport(
+        added, duplicates, num_bad, num_moved, tuple(bad), num_references
+    )
 
 
 def _batches(
@@ -149,7 +155,11 @@ def _distinct(documents: Sequence[Document]) -> dict[bytes, Document]:
     distinct: dict[bytes, Document] = {}
     for document in documents:
         _check_gold(document)
-        distinct.setdefault(sha256(document.text.encode()).digest(), document)
+        digest = sha256(document.text.encode()).digest()
+        first = distinct.setdefault(digest, document)
+        if first is not document and document.candidates:
+            merged = first.candidates + document.candidates
+            distinct[digest] = replace(first, candidates=merged)
     return distinct
 
 
@@ -205,8 +215,8 @@ def _store(
     corpus_name: str,
     documents: dict[bytes, Document],
     items: dict[bytes, _Item],
-) -> tuple[int, int]:
-    """Store one batch; gives how many are new, and how many went to another split."""
+) -> tuple[int, int, int]:
+    """Store one batch; how many are new, moved to another split, new references."""
     # Held to the end: two uploads at once must see each other's near-duplicates.
     corpus_id = _lock_corpus(session, corpus_name)
     stored = intake.stored_documents(session, corpus_id, list(documents))
@@ -238,7 +248,15 @@ def _store(
     places |= {d: _Place(old.group_id, old.split) for d, old in stored.items()}
     text_ids |= {d: old.text_id for d, old in stored.items()}
     _store_gold(session, documents, places, text_ids)
-    return added, num_moved
+    num_references = candidates.store_candidates(
+        session,
+        [
+            (text_ids[digest], candidate)
+            for digest, document in documents.items()
+            for candidate in document.candidates
+        ],
+    )
+    return added, num_moved, num_references
 
 
 def _lock_corpus(session: Session, name: str) -> int:

@@ -4,10 +4,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 import typer
 
+from api.cli.losses import show_losses
 from api.cli.output import AsJson, print_json, say, show, warn
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from kompress.types import Document
 
 app = typer.Typer(help="Corpora: named sets of documents.", no_args_is_help=True)
+app.command("losses")(show_losses)
 
 CHUNK_BYTES = 2**20
 MAX_BAD_SHOWN = 20
@@ -29,6 +31,23 @@ def add_documents(
         list[Path],
         typer.Argument(help="NDJSON files, one document a line; - is stdin."),
     ],
+    references: Annotated[
+        str,
+        typer.Option(
+            metavar="ORIGIN",
+            help="The files hold pairs of text and reference; whose references.",
+        ),
+    ] = "",
+    file_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="Of references: auto, jsonl, parquet, datasets (folder), headroom.",
+        ),
+    ] = "auto",
+    kind: Annotated[
+        str, typer.Option(help="With --references: every document's kind.")
+    ] = "",
     external_ok: Annotated[
         bool,
         typer.Option(
@@ -39,14 +58,23 @@ def add_documents(
 ) -> None:
     """Add documents: {"text": …} and, if you like, id, kind, group_id, split.
 
+    With --references also what somebody kept of each text: {"text": …, "reference":
+    …}, or prompt and compressed_prompt, original and compressed …; parquet, folders of
+    `datasets`, headroom's logs. `farm corpus losses` then says what they lost, and a
+    voter of kind `references` makes silver labels of them.
+
     Bad lines are reported by number and good ones kept; the same file again adds
     nothing. Exit code 2 if there were bad lines.
     """
     from api.cli.connection import open_sessions
     from api.intake import ingest
     from db.queries import corpora
-    from kompress.corpora.readers import read_documents
 
+    if not references and (kind or file_format != "auto"):
+        raise typer.BadParameter(
+            "--kind and --format go with --references; expected the references' "
+            "origin, for example --references c3"
+        )
     num_bad = 0
     reports = []
     with open_sessions() as sessions:
@@ -54,8 +82,7 @@ def add_documents(
             with sessions.begin() as session:
                 corpora.create_corpus(session, name, external_ok=True)
         for path in files:
-            with _opened(path) as stream:
-                documents = read_documents(_chunks(stream, path))
+            with _documents(path, references, file_format, kind) as documents:
                 report = ingest(sessions, name, documents)
             num_bad += report.num_bad
             reports.append(_as_row(str(path), report))
@@ -167,6 +194,32 @@ def load_sample_corpus(
 
 
 @contextmanager
+def _documents(
+    path: Path, origin: str, file_format: str, kind: str
+) -> "Iterator[Iterable[Document | BadLine]]":
+    """Read a file's documents, with their references if they have an origin."""
+    from kompress.corpora.readers import read_documents
+
+    if not origin:
+        with _opened(path) as stream:
+            yield read_documents(_chunks(stream, path))
+        return
+    from kompress.corpora import references
+
+    if file_format not in references.FORMATS:
+        raise typer.BadParameter(
+            f"found format {file_format!r}; expected one of "
+            f"{', '.join(references.FORMATS)}"
+        )
+    if str(path) == "-":
+        found = references.read_jsonl(_chunks(sys.stdin.buffer, path))
+    else:
+        path.stat()  # a missing file is named now, not as a bad format
+        found = references.read_references(path, cast("Any", file_format))
+    yield references.to_documents(found, origin, kind=kind)
+
+
+@contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     if str(path) == "-":
         yield sys.stdin.buffer
@@ -192,6 +245,7 @@ def _as_row(source: str, report: "IngestReport") -> dict[str, object]:
         "file": source,
         "added": report.added,
         "duplicates": report.duplicates,
+        "references": report.num_references,
         "num_bad": report.num_bad,
         "bad": [{"line": line.number, "reason": line.reason} for line in report.bad],
     }
@@ -205,6 +259,8 @@ def _print_report(name: str, source: str, report: "IngestReport") -> None:
             f"… and {report.num_bad - MAX_BAD_SHOWN} more bad lines (--json lists them)"
         )
     parts = [f"{report.added} added", f"{report.duplicates} there already"]
+    if report.num_references:
+        parts.append(f"{report.num_references} references added")
     if report.num_bad:
         parts.append(f"{report.num_bad} bad lines left out")
     if report.num_moved:

@@ -39,7 +39,7 @@ def add_voter(
     )
     _check_kind(kind)
     VOTERS[kind].check(params)
-    if VOTERS[kind].fit is None:
+    if VOTERS[kind].fit is None and VOTERS[kind].fit_references is None:
         voter = VOTERS[kind].load(name, params, None)
         with open_session() as session:
             voters.register_voter(session, voter.fingerprint, kind, params, "")

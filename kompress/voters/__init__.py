@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kompress.errors import InvalidConfig
+from kompress.voters.references import REFERENCES
 from kompress.voters.salience import SALIENCE
 from kompress.voters.self_information import SELF_INFORMATION
 from kompress.voters.simulated import SIMULATED
@@ -11,6 +12,7 @@ from kompress.voters.syntax import SYNTAX
 from kompress.voters.voter import Voter, VoterKind
 
 VOTERS: dict[str, VoterKind] = {
+    "references": REFERENCES,
     "salience": SALIENCE,
     "self_information": SELF_INFORMATION,
     "syntax": SYNTAX,

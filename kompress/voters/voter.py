@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -37,6 +37,15 @@ class Voter(Protocol):
         ...
 
 
+@runtime_checkable
+class ReferenceReader(Protocol):
+    """A voter that votes by stored references and must be given them first."""
+
+    def with_references(self, references: Mapping[str, str]) -> Voter:
+        """Give a copy of the voter that knows references, by their text."""
+        ...
+
+
 class VoterParams(BaseModel):
     """The base of a kind's parameters: unknown keys and wrong types are errors."""
 
@@ -53,11 +62,20 @@ class VoterKind:
         load: the voter's name, params and snapshot (None without `fit`) -> the voter.
             Raises InvalidConfig on wrong params or a snapshot it cannot read.
         check: raises InvalidConfig on wrong params, naming what was found and expected.
+        origin_of: params -> the origin whose references the voter reads; None for a
+            kind that reads none. Its voters are `ReferenceReader`s.
+        fit_references: params, the hash of all references of that origin in the pinned
+            corpus, (text, reference) of its train split -> the snapshot's bytes; takes
+            the place of `fit` where `origin_of` is given.
     """
 
     fit: Callable[[Mapping[str, Any], Iterable[str]], bytes] | None
     load: Callable[[str, Mapping[str, Any], bytes | None], Voter]
     check: Callable[[Mapping[str, Any]], None]
+    origin_of: Callable[[Mapping[str, Any]], str] | None = None
+    fit_references: (
+        Callable[[Mapping[str, Any], str, Sequence[tuple[str, str]]], bytes] | None
+    ) = None
 
 
 def parse_params(model: type[P], kind: str, params: Mapping[str, Any]) -> P:

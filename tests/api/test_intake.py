@@ -10,7 +10,7 @@ from db.queries import corpora, gold
 from kompress.corpora.readers import BadLine
 from kompress.errors import InvalidText
 from kompress.must_keep import classify_words
-from kompress.types import Document, Gold
+from kompress.types import Candidate, Document, Gold
 
 # 40 words; one changed in the middle changes 3 of 38 shingles on either side, so that
 # 35 of 41 are shared: 0.85.
@@ -161,3 +161,34 @@ def test_what_was_stored_before_a_fault_stays_stored(sessions):
 def test_a_corpus_name_that_no_url_takes_is_refused(sessions):
     with pytest.raises(InvalidRequest, match="corpus name"):
         ingest(sessions, "../x", [make("one two")])
+
+
+def with_reference(content, reference, origin="c3", name="a"):
+    candidate = Candidate(origin, reference, None)
+    return make(content, name, candidates=(candidate,))
+
+
+def test_references_are_stored_whether_or_not_their_document_is_new(sessions):
+    ingest(sessions, "c", [make("one two")])
+
+    first = ingest(
+        sessions,
+        "c",
+        [
+            with_reference("one two", "one"),
+            with_reference("three four", "four"),
+            with_reference("three four", "three", "qa"),
+            with_reference("three four", "came second"),
+            make("plain"),
+        ],
+    )
+    again = ingest(sessions, "c", [with_reference("one two", "another")])
+
+    # The three four of another origin is one reference more, the last one is not.
+    assert (first.added, first.duplicates, first.num_references) == (2, 3, 3)
+    assert (again.added, again.num_references) == (0, 0)
+    with sessions() as session:
+        stored = session.execute(
+            text("SELECT origin, reference FROM candidates ORDER BY reference")
+        ).all()
+    assert stored == [("c3", "four"), ("c3", "one"), ("qa", "three")]

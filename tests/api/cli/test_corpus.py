@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +79,66 @@ def test_a_forgotten_text_is_gone(farm, ndjson):
 def test_an_empty_farm_says_how_to_begin(farm):
     assert "farm corpus add" in farm("corpus", "list").stdout
     assert farm.json("corpus", "list") == []
+
+
+PAIR = {"text": "disk 7 failed with 12 errors", "reference": "disk failed 12"}
+
+
+def test_references_are_added_with_their_documents(farm, ndjson):
+    file = ndjson(PAIR, {"text": "one two", "reference": ""}, {"text": "x"})
+
+    said = farm("corpus", "add", "ops", file, "--references", "c3", exit_code=2)
+    report = farm(
+        "corpus", "add", "ops", file, "--references", "qa", "--json", exit_code=2
+    )
+
+    assert "ops: 1 added, 0 there already, 1 references added, 2 bad" in said.stdout
+    assert "line 2: reference has no words" in said.stderr
+    assert "line 3: no reference" in said.stderr
+    (row,) = json.loads(report.stdout)
+    assert (row["added"], row["references"], row["num_bad"]) == (0, 1, 2)
+
+
+def test_references_come_from_a_pipe_too(farm):
+    said = farm(
+        "corpus", "add", "ops", "-", "--references", "c3", stdin=json.dumps(PAIR) + "\n"
+    )
+
+    assert "1 references added" in said.stdout
+
+
+def test_folders_and_kinds_of_references_are_named_on_the_command_line(farm):
+    golden = Path(__file__).parents[2] / "golden" / "references"
+
+    farm(
+        "corpus", "add", "ops", golden / "dataset", "--references", "qa",
+        "--format", "datasets", "--kind", "dense", exit_code=2,
+    )  # fmt: skip
+    farm("corpus", "add", "ops", golden / "headroom", "--references", "c3", exit_code=2)
+
+    rows = farm.json("corpus", "losses", "ops")
+    assert {(row["origin"], row["kind"]) for row in rows} == {
+        ("qa", "all"), ("qa", "dense"),
+        ("c3", "all"), ("c3", "Bash"), ("c3", "read_log"), ("c3", "c3"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--kind", "x"], "go with --references"),
+        (["--references", "c3", "--format", "csv"], "found format 'csv'"),
+        (["--references", "c3", "--format", "parquet"], "cannot be read as parquet"),
+        (["--references", "c3", "--format", "datasets"], "state.json cannot be read"),
+    ],
+)
+def test_a_mistake_about_references_is_named(farm, ndjson, options, says):
+    said = farm.mistake("corpus", "add", "ops", ndjson(PAIR), *options)
+
+    assert says in " ".join(said.replace("│", " ").split())
+
+
+def test_a_missing_file_of_references_is_named(farm):
+    assert "nowhere.jsonl: no such file" in farm.mistake(
+        "corpus", "add", "ops", "nowhere.jsonl", "--references", "c3"
+    )

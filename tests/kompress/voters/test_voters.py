@@ -107,7 +107,7 @@ def test_a_missing_or_foreign_snapshot_is_refused_in_words(kind):
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones():
-    known = "salience, self_information, simulated, syntax"
+    known = "references, salience, self_information, simulated, syntax"
 
     with pytest.raises(InvalidConfig, match=known):
         make_voter("v", "oracle", {}, None)
@@ -125,6 +125,9 @@ def test_an_unknown_kind_is_refused_with_the_known_ones():
         ("simulated", {"sensitivity": {"plain": 0.5}}, "`all` for the rest"),
         ("simulated", {"samples": 0}, "found 0"),
         ("simulated", {"truth": "gold"}, "must_keep"),
+        ("references", {"origin": ""}, "found ''"),
+        ("references", {"method": "guess"}, "bag_of_words"),
+        ("references", {"worst_gap": 1.0}, "found 1.0"),
     ],
 )
 def test_wrong_parameters_are_refused_with_found_and_expected(kind, params, says):

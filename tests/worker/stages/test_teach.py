@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
 
+from api.intake import ingest
+from kompress.corpora.references import Reference, to_documents
 from kompress.errors import VoteFailed
+from kompress.must_keep import classify_words
 from kompress.types import Vote
+from kompress.words import join_kept, word_list
 from tests.end_to_end.farm import loop_config
 from worker.stages import teach
 
@@ -109,3 +113,88 @@ def test_a_failure_stays_what_it_is():
     failure = VoteFailed("no answer")
 
     assert teach._checked(failure, "two words") is failure
+
+
+SILVER = """
+    SELECT t.content, b.mean FROM labels b JOIN texts t ON t.id = b.text_id
+    JOIN rounds r ON r.id = b.round_id JOIN loops l ON l.id = r.loop_id
+    WHERE l.name = :loop AND b.source = :source
+"""
+
+
+def say(number):
+    return f"disk {number} failed\nretry in {number + 1} s\nsaid unit{number}.log once"
+
+
+def third_words(text):
+    return np.arange(len(word_list(text))) % 3 == 0
+
+
+def add_references(farm, texts):
+    pairs = [Reference(t, join_kept(t, third_words(t)), "bash", t[:9]) for t in texts]
+    ingest(farm.sessions, "corpus", to_documents(pairs, "c3"))
+
+
+def labels(farm, loop, source="silver"):
+    return {
+        content: (np.frombuffer(mean, dtype="<f2") >= 0.5).tolist()
+        for content, mean in farm.query(SILVER, loop=loop, source=source)
+    }
+
+
+def by_references(**changes):
+    voter = {"name": "c3", "kind": "references", "params": {"origin": "c3"}}
+    return {
+        "voters": [voter],
+        "label_source": "corrected",
+        "shard_documents": 7,
+        **changes,
+    }
+
+
+@pytest.mark.slow  # runs a loop
+def test_references_become_silver_labels_and_what_has_none_stays_unlabelled(farm):
+    farm.add_documents(20)
+    texts = [say(number) for number in range(24)]
+    add_references(farm, texts[:20])
+
+    farm.start("one", **by_references())
+    farm.run(until="train")
+    first = labels(farm, "one")
+    add_references(farm, texts[20:])
+    # References of texts that are there already are news all the same.
+    generated = [text for (text,) in farm.query("SELECT content FROM texts")]
+    add_references(farm, generated)
+    farm.start("two", **by_references())
+    farm.run(until="train")
+    second = labels(farm, "two")
+
+    assert farm.parked() == []
+    assert first
+    assert set(first) <= set(texts[:20])
+    assert len(second) > len(first)
+    for text, keep in (first | second).items():
+        # Where words repeat, another embedding may keep the same reference.
+        reference = join_kept(text, third_words(text))
+        assert word_list(join_kept(text, keep)) == word_list(reference)
+    corrected = labels(farm, "one", "corrected")
+    for text, keep in first.items():
+        caught = classify_words(word_list(text)) != 0
+        assert corrected[text] == (np.array(keep) | caught).tolist()
+        assert caught.sum() > 2
+    voted = farm.query(
+        """SELECT count(DISTINCT v.id), count(DISTINCT w.voter_id) FROM voters v
+           JOIN votes w ON w.voter_id = v.id WHERE v.name = 'c3'"""
+    )
+    assert voted == [(2, 2)]
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_corpus_without_such_references_says_the_command_that_adds_them(farm):
+    farm.add_documents(10)
+    farm.start("one", **by_references())
+
+    farm.run(until="train")
+
+    ((error,),) = farm.query("SELECT last_error FROM jobs WHERE stage = 'select'")
+    assert "farm corpus add NAME FILE --references c3" in error
