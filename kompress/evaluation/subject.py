@@ -106,10 +106,10 @@ def take(
         override=config.override,
         count_tokens=count_tokens,
     )
-    score_W = _flatten(sheet, scores)
+    score_W = flatten(sheet, scores)
     own_W = score_W > OWN_THRESHOLD
     if own_keep is not None:
-        own_W = _flatten(sheet, own_keep).astype(np.bool_)
+        own_W = flatten(sheet, own_keep).astype(np.bool_)
     return Subject(sheet, score_W, own_W, draw_weights(sheet, config, seed), config)
 
 
@@ -145,7 +145,12 @@ def tokens_of(scorer: object) -> CountTokens | None:
     return count
 
 
-def _flatten(sheet: Sheet, arrays: Arrays | Sequence[BoolArray]) -> FloatArray:
+def flatten(sheet: Sheet, arrays: Arrays | Sequence[BoolArray]) -> FloatArray:
+    """Check one array a text and join them: (W,).
+
+    Raises:
+        InvalidVotes: an array does not fit its text, or leaves [0, 1].
+    """
     starts_T = np.concatenate([[0], sheet.end_T[:-1]])
     expected = [int(n) for n in sheet.end_T - starts_T]
     found = [np.asarray(array).shape for array in arrays]
