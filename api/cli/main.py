@@ -13,7 +13,9 @@ from api.cli import (
     gold,
     job,
     key,
+    ladder,
     loop,
+    pareto,
     quality,
     serve,
     services,
@@ -23,6 +25,7 @@ from api.cli import (
     voter,
     worker,
 )
+from api.cli import eval as eval_command
 from api.cli.mistakes import exit_with
 
 
@@ -58,6 +61,7 @@ for module, name in (
     (voter, "voter"),
     (student, "student"),
     (loop, "loop"),
+    (ladder, "ladder"),
     (job, "job"),
     (worker, "worker"),
     (export, "export"),
@@ -71,10 +75,11 @@ app.command("migrate")(services.migrate)
 app.command("relay", hidden=True)(worker.run_relay)
 app.command("status")(status.show_status)
 app.command("quality")(quality.show_quality)
+app.command("pareto")(pareto.show_pareto)
 app.command("sql")(quality.run_sql)
 app.command("serve")(serve.serve_student)
 app.command("compress")(compress.compress_file)
-app.command("eval")(compress.evaluate_student)
+app.command("eval")(eval_command.evaluate_student)
 
 
 def run() -> None:
