@@ -1,13 +1,20 @@
 """Diagnose silver labels: the must-keep words that references lost, by category."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from kompress.labels import count_must_keep
-from kompress.must_keep import RULE_VERSIONS
+import numpy as np
+
+from kompress.must_keep import RULE_VERSIONS, classify_texts
+from kompress.types import STRATA, CodeArray
+from kompress.words import word_list
+
+# N = words of a text
 
 ALL = "all"
+BATCH_PAIRS = 200  # classified at once; bounds memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,6 @@ def tabulate_losses(
     pairs: Iterable[tuple[str, str, str]],
     *,
     rule_sets: Sequence[str] = tuple(RULE_VERSIONS),
-    definition: str = "multiset",
 ) -> list[LossRow]:
     """Count the must-keep words that references lost.
 
@@ -50,36 +56,48 @@ def tabulate_losses(
     Args:
         pairs: (kind, text, reference); read once, as a stream.
         rule_sets: whose must-keep words to count.
-        definition: see `kompress.labels.count_must_keep`.
 
     Returns:
         Rows in order of the rule sets, kinds (`all` first) and categories (`all`
         first); categories without a word are left out.
 
     Raises:
-        InvalidConfig: unknown rule set or definition.
+        InvalidConfig: unknown rule set.
 
     Source: the two counts ours; `share_of_all` the kompress line's diagnosis.
     """
     totals: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(
         lambda: defaultdict(lambda: [0, 0])
     )
-    for kind, text, reference in pairs:
+    stream = iter(pairs)
+    while batch := list(islice(stream, BATCH_PAIRS)):
+        texts = [text for _, text, _ in batch]
         for rule_set in rule_sets:
-            counts = count_must_keep(text, reference, rule_set, definition)
-            for name in {ALL, kind}:
-                for category, (total, kept) in counts.items():
-                    cell = totals[rule_set, name][category]
-                    cell[0] += total
-                    cell[1] += kept
+            codes = classify_texts(texts, rule_set)
+            for (kind, text, reference), codes_N in zip(batch, codes, strict=True):
+                for category, is_kept in _match(text, reference, codes_N):
+                    for group in {ALL, kind}:
+                        for name in (ALL, category):
+                            cell = totals[rule_set, group][name]
+                            cell[0] += 1
+                            cell[1] += is_kept
     return [
         _make_row(rule_set, kind, category, cells)
         for rule_set in rule_sets
         for kind in _all_first(kind for name, kind in totals if name == rule_set)
         if (cells := totals[rule_set, kind])
-        for category in (ALL, *(c for c in cells if c != ALL))
-        if cells[category][0]
+        for category in (ALL, *STRATA)
+        if category in cells
     ]
+
+
+def _match(text: str, reference: str, codes_N: CodeArray) -> Iterator[tuple[str, bool]]:
+    """Give each must-keep word's category, and whether the reference has it."""
+    words, left = word_list(text), Counter(word_list(reference))
+    for place in np.flatnonzero(codes_N).tolist():
+        is_kept = left[words[place]] > 0
+        left[words[place]] -= is_kept
+        yield STRATA[codes_N[place]], is_kept
 
 
 def _make_row(

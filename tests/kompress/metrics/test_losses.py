@@ -71,3 +71,17 @@ def test_kinds_and_categories_add_up(pairs):
         lambda row: row.kind == "all" and row.category != "all",
     ):
         assert sum(row.num_lost for row in rows if wanted(row)) == expected
+
+
+@given(st.sampled_from(["farm", "headroom-0.42", "kompress-r0"]), WORDS, WORDS)
+def test_a_text_counts_as_it_does_by_itself(rule_set, words, kept):
+    text, reference = " ".join(words), " ".join(kept)
+
+    rows = tabulate_losses([("a", text, reference)], rule_sets=(rule_set,))
+
+    counts = count_must_keep(text, reference, rule_set)
+    assert {
+        row.category: (row.num_must_keep, row.num_kept)
+        for row in rows
+        if row.kind == "a"
+    } == {category: count for category, count in counts.items() if count[0]}
