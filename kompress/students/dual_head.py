@@ -22,7 +22,7 @@ from kompress.students.heads import (
     make_quality_head,
     quality,
 )
-from kompress.students.packed import Packing, convolve_rows, encode_packed
+from kompress.students.packed import Packing, Trunk, convolve_rows, encode_packed
 from kompress.students.token_head import TokenHead
 
 
@@ -53,14 +53,15 @@ class DualHead(nn.Module):
         )
         self.quality_head = make_quality_head(config)
 
-    def forward(self, ids_R: Tensor, packing: Packing) -> HeadLogits:
+    def forward(self, inputs: Tensor | Trunk, packing: Packing) -> HeadLogits:
         """Give both heads' log-odds of keep for packed chunks.
 
         Each chunk gets what it would get alone: attention and convolution stop at its
         borders.
 
         Args:
-            ids_R: (R,) token ids as `packing.spread` lays them.
+            inputs: (R,) token ids as `packing.spread` lays them, or what a frozen
+                trunk made of them.
             packing: where the chunks lie.
 
         Returns:
@@ -68,7 +69,7 @@ class DualHead(nn.Module):
 
         Source: headroom 0.42.0's model; packing: ours.
         """
-        hidden_RE = encode_packed(self.encoder, self.config, ids_R, packing)
+        hidden_RE = encode_packed(self.encoder, self.config, inputs, packing)
         first, second = self.span_conv[0], self.span_conv[2]
         inner_RE = functional.gelu(convolve_rows(hidden_RE, first, packing))
         span_R = convolve_rows(inner_RE, second, packing).squeeze(1)

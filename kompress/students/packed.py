@@ -1,16 +1,17 @@
 """Run the encoder over chunks laid end to end; no chunk sees another.
 
 The same arithmetic as transformers' ModernBERT on each chunk alone (a test compares
-them). Chunks start at multiples of BLOCK rows, so that sliding attention is a few
-equal products of neighbouring blocks and matrix shapes repeat.
+them). Chunks start at multiples of the window, so that sliding attention is a few
+equal products of neighbouring blocks and matrix shapes repeat. On a GPU one kernel
+with a document mask (`document_mask`) takes the place of these products.
 
 R = rows (tokens and filling), K = blocks of rows, W = rows of one block,
 L = rows of one chunk, H = heads, D = head size, E = hidden size
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kompress.config import StudentConfig
+from kompress.students.document_mask import attend_masked, make_mask
 from kompress.students.encoder import Encoder
 
 FULL_THETA = 160_000.0  # ModernBERT's rotary bases
@@ -36,10 +38,29 @@ class Packing:
         num_chunks: chunks, a last one of filling not counted.
         lengths: (tokens, rows) of each chunk; the last may be all filling.
         window: tokens that sliding attention sees to either side.
+        device: where its tensors are.
+        attention: "blocks" multiplies blocks of rows, "masked" asks one kernel.
     """
 
-    def __init__(self, num_tokens: Sequence[int], config: StudentConfig) -> None:
-        """Lay chunks of these many tokens end to end."""
+    def __init__(
+        self,
+        num_tokens: Sequence[int],
+        config: StudentConfig,
+        *,
+        device: torch.device | str = "cpu",
+        attention: Literal["blocks", "masked"] | None = None,
+    ) -> None:
+        """Lay chunks of these many tokens end to end.
+
+        Args:
+            num_tokens: of each chunk, at least 1.
+            config: the model's sizes.
+            device: the model's.
+            attention: None takes what is fast on the device.
+        """
+        self.device = torch.device(device)
+        on_cpu = self.device.type == "cpu"
+        self.attention = attention or ("blocks" if on_cpu else "masked")
         self.window = max(1, config.local_attention // 2)
         self.lengths = [(num, _round_up(num, self.window)) for num in num_tokens]
         used = sum(rows for _, rows in self.lengths)
@@ -61,16 +82,27 @@ class Packing:
         )
         place_R = np.arange(self.num_rows) - np.repeat(start_C, rows_C)
         real_R = place_R < np.repeat(tokens_C, rows_C)
-        self._place_R = torch.from_numpy(place_R)
+        self._place_R = self.send(place_R)
         # Filling rows of a chunk have its number too: they may look, not be seen.
-        self._chunk_R = torch.from_numpy(np.repeat(np.arange(len(rows_C)), rows_C))
-        self._real_R = torch.from_numpy(real_R)
+        self._chunk_R = self.send(np.repeat(np.arange(len(rows_C)), rows_C))
+        self._real_R = self.send(real_R)
 
     def spread(self, values_T: NDArray[Any]) -> Tensor:
-        """Put (T,) values on their rows, zeros on the filling: (R,)."""
-        values_R = np.zeros(self.num_rows, dtype=values_T.dtype)
+        """Put (T, ...) values on their rows, zeros on the filling: (R, ...).
+
+        Ids of two bytes travel as they are and become int64 on the device.
+        """
+        values_R = np.zeros((self.num_rows, *values_T.shape[1:]), dtype=values_T.dtype)
         values_R[self.row_T] = values_T
-        return torch.from_numpy(values_R)
+        sent = self.send(values_R)
+        return sent.long() if values_T.dtype == np.uint16 else sent
+
+    def send(self, values: NDArray[Any]) -> Tensor:
+        """Copy an array to the device; a GPU goes on computing meanwhile."""
+        tensor = torch.from_numpy(values)
+        if self.device.type != "cuda":
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def average(self, values_RE: Tensor) -> Tensor:
         """Average each chunk's tokens, filling left out: (C, E) float32."""
@@ -86,7 +118,8 @@ class Packing:
         Queries and keys both carry it, so their products come scaled by 1/sqrt(D).
         """
         longest = max(rows for _, rows in self.lengths)
-        cos, sin = _rotation_table(_round_up(longest, 512), head_size, theta)
+        length = _round_up(longest, 512)
+        cos, sin = _rotation_table(length, head_size, theta, self.device)
         return cos[self._place_R][:, None, None], sin[self._place_R][:, None, None]
 
     def band(self) -> Tensor:
@@ -96,7 +129,12 @@ class Packing:
         real_K3W = _neighbours(self._real_R.view(-1, width), fill=False)
         own_KW = self._chunk_R.view(-1, width)
         allowed = (own_KW[:, :, None] == chunk_K3W[:, None]) & real_K3W[:, None]
-        return torch.where(allowed & _near(width), 0.0, -torch.inf)[:, None]
+        near = _near(width).to(self.device)
+        return torch.where(allowed & near, 0.0, -torch.inf)[:, None]
+
+    def mask(self, window: int | None) -> Any:
+        """Give the kernel's mask: same chunk, real, at most `window` rows away."""
+        return make_mask(self._chunk_R, self._real_R, window)
 
     def taps(self, num_taps: int) -> list[Tensor]:
         """For each tap of a convolution, (R, 1) 1 where its input is of the chunk."""
@@ -110,15 +148,28 @@ class Packing:
         ]
 
 
+class Trunk(NamedTuple):
+    """What layers that never change made of a batch, in place of its token ids.
+
+    Attributes:
+        x_RE: (R, E) the residual stream after them.
+        num_layers: how many of the first layers they are.
+    """
+
+    x_RE: Tensor
+    num_layers: int
+
+
 def encode_packed(
-    encoder: Encoder, config: StudentConfig, ids_R: Tensor, packing: Packing
+    encoder: Encoder, config: StudentConfig, inputs: Tensor | Trunk, packing: Packing
 ) -> Tensor:
     """Give the encoder's last hidden state of every row.
 
     Args:
         encoder: the modules that hold the weights.
         config: its sizes.
-        ids_R: (R,) token ids, anything on filling rows.
+        inputs: (R,) token ids, anything on filling rows; or what the first layers
+            made of them.
         packing: where the chunks lie.
 
     Returns:
@@ -126,43 +177,82 @@ def encode_packed(
 
     Source: ModernBERT, Warner et al. 2024; packing in blocks: ours.
     """
-    heads = config.num_heads
-    size = config.hidden_size // heads
-    full = packing.rotation(size, FULL_THETA)
-    sliding = packing.rotation(size, SLIDING_THETA)
-    band = packing.band()
-    x_RE = encoder.embeddings.norm(encoder.embeddings.tok_embeddings(ids_R))
-    layers: list[Any] = list(encoder.layers)
-    for number, layer in enumerate(layers):
-        is_full = number % config.global_every == 0
-        qkv = layer.attn.Wqkv(layer.attn_norm(x_RE)).view(-1, 3, heads, size)
-        cos, sin = full if is_full else sliding
-        qk_R2HD = _Rotate.apply(qkv[:, :2], cos, sin)  # type: ignore[no-untyped-call]  # torch's
-        q_RHD, k_RHD = qk_R2HD.unbind(1)
-        if is_full:
-            mixed_RE = _attend_chunks(q_RHD, k_RHD, qkv[:, 2], packing.lengths)
-        else:
-            mixed_RE = _attend_blocks(q_RHD, k_RHD, qkv[:, 2], band)
-        x_RE = x_RE + layer.attn.Wo(mixed_RE)
-        value, gate = layer.mlp.Wi(layer.mlp_norm(x_RE)).chunk(2, dim=-1)
-        x_RE = x_RE + layer.mlp.Wo(functional.gelu(value) * gate)
+    if not isinstance(inputs, Trunk):
+        inputs = run_trunk(encoder, config, inputs, packing, num_layers=0)
+    last = config.num_layers
+    x_RE = _run_layers(encoder, config, inputs, packing, last)
     hidden: Tensor = encoder.final_norm(x_RE)
     return hidden
+
+
+def run_trunk(
+    encoder: Encoder,
+    config: StudentConfig,
+    ids_R: Tensor,
+    packing: Packing,
+    *,
+    num_layers: int,
+) -> Trunk:
+    """Give the residual stream after the first layers, 0 for the embeddings alone."""
+    x_RE = encoder.embeddings.norm(encoder.embeddings.tok_embeddings(ids_R))
+    return Trunk(
+        _run_layers(encoder, config, Trunk(x_RE, 0), packing, num_layers), num_layers
+    )
 
 
 def convolve_rows(x_RE: Tensor, conv: Any, packing: Packing) -> Tensor:
     """Apply a Conv1d within each chunk, zeros beyond its ends: (R, channels).
 
-    One matrix product a tap: torch's Conv1d on a CPU is half as fast.
+    One matrix product for all taps: torch's Conv1d on a CPU is half as fast.
     """
-    num_taps = conv.weight.shape[2]
+    channels, width, num_taps = conv.weight.shape
+    weight = conv.weight.permute(2, 0, 1).reshape(num_taps * channels, width)
     side = num_taps // 2
-    padded = functional.pad(x_RE, (0, 0, side, side))
+    product = functional.linear(x_RE, weight)
+    parts = torch.split(functional.pad(product, (0, 0, side, side)), channels, dim=1)
     out: Tensor = conv.bias
     for tap, valid_R1 in enumerate(packing.taps(num_taps)):
-        part = padded[tap : tap + packing.num_rows] * valid_R1
-        out = out + functional.linear(part, conv.weight[:, :, tap])
+        out = out + parts[tap][tap : tap + packing.num_rows] * valid_R1
     return out
+
+
+def _run_layers(
+    encoder: Encoder, config: StudentConfig, trunk: Trunk, packing: Packing, last: int
+) -> Tensor:
+    """Run the layers after the trunk's up to the `last`, not included: (R, E)."""
+    x_RE, first = trunk
+    if first == last:
+        return x_RE
+    heads = config.num_heads
+    size = config.hidden_size // heads
+    kinds = {
+        is_full: (
+            packing.rotation(size, FULL_THETA if is_full else SLIDING_THETA),
+            _attention(packing, is_full=is_full),
+        )
+        for is_full in {number % config.global_every == 0 for number in range(last)}
+    }
+    layers: list[Any] = list(encoder.layers)
+    for number in range(first, last):
+        layer = layers[number]
+        (cos, sin), attend = kinds[number % config.global_every == 0]
+        qkv = layer.attn.Wqkv(layer.attn_norm(x_RE)).view(-1, 3, heads, size)
+        qk_R2HD = _Rotate.apply(qkv[:, :2], cos, sin)  # type: ignore[no-untyped-call]  # torch's
+        q_RHD, k_RHD = qk_R2HD.unbind(1)
+        x_RE = x_RE + layer.attn.Wo(attend(q_RHD, k_RHD, qkv[:, 2]))
+        value, gate = layer.mlp.Wi(layer.mlp_norm(x_RE)).chunk(2, dim=-1)
+        x_RE = x_RE + layer.mlp.Wo(functional.gelu(value) * gate)
+    return x_RE
+
+
+def _attention(packing: Packing, *, is_full: bool) -> Callable[..., Tensor]:
+    """Choose one of the ways to attend; all give (R, E) from q, k and v (R, H, D)."""
+    if packing.attention == "masked":
+        mask = packing.mask(None if is_full else packing.window)
+        return partial(attend_masked, mask=mask)
+    if is_full:
+        return partial(_attend_chunks, lengths=packing.lengths)
+    return partial(_attend_blocks, band=packing.band())
 
 
 def _attend_chunks(
@@ -226,13 +316,16 @@ def _round_up(number: int, unit: int) -> int:
 
 
 @lru_cache(maxsize=16)
-def _rotation_table(length: int, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
+def _rotation_table(
+    length: int, head_size: int, theta: float, device: torch.device
+) -> tuple[Tensor, Tensor]:
     # Tables made while scoring must serve training too.
     with torch.inference_mode(mode=False):
         inverse = 1.0 / theta ** (torch.arange(0, head_size, 2).float() / head_size)
         angle_LD = torch.arange(length).float()[:, None] * inverse
         scale = head_size**-0.25
-        return angle_LD.cos() * scale, angle_LD.sin() * scale
+        cos, sin = angle_LD.cos() * scale, angle_LD.sin() * scale
+        return cos.to(device), sin.to(device)
 
 
 @lru_cache(maxsize=4)

@@ -18,7 +18,7 @@ from kompress.students.heads import (
     make_quality_head,
     quality,
 )
-from kompress.students.packed import Packing, encode_packed
+from kompress.students.packed import Packing, Trunk, encode_packed
 
 
 class TokenHead(nn.Module):
@@ -42,11 +42,12 @@ class TokenHead(nn.Module):
         self.token_head = nn.Linear(config.hidden_size, 2)
         self.quality_head = make_quality_head(config)
 
-    def forward(self, ids_R: Tensor, packing: Packing) -> HeadLogits:
+    def forward(self, inputs: Tensor | Trunk, packing: Packing) -> HeadLogits:
         """Give the heads' log-odds of keep for packed chunks.
 
         Args:
-            ids_R: (R,) token ids as `packing.spread` lays them.
+            inputs: (R,) token ids as `packing.spread` lays them, or what a frozen
+                trunk made of them.
             packing: where the chunks lie.
 
         Returns:
@@ -55,7 +56,7 @@ class TokenHead(nn.Module):
 
         Source: LLMLingua-2 (Pan et al. 2024), section 4.1, on ModernBERT.
         """
-        hidden_RE = encode_packed(self.encoder, self.config, ids_R, packing)
+        hidden_RE = encode_packed(self.encoder, self.config, inputs, packing)
         return HeadLogits(
             keep_R=keep_logits(self.token_dropout(hidden_RE), self.token_head),
             span_R=None,

@@ -8,7 +8,7 @@ from transformers.models.modernbert import ModernBertConfig, ModernBertModel
 from kompress.config import StudentConfig
 from kompress.students.dual_head import STUDENTS
 from kompress.students.matmul import fast_matmul
-from kompress.students.packed import Packing
+from kompress.students.packed import Packing, run_trunk
 
 NUM_IDS = 320
 
@@ -91,6 +91,49 @@ def test_neighbours_in_a_packing_change_nothing(lengths, seed):
 
     for ids, heads in zip(texts, together, strict=True):
         assert np.abs(heads - run(model, [ids])[0]).max() < 1e-5
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_gpu_gets_the_kernel_and_a_cpu_the_blocks(device):
+    packing = Packing([5, 9], StudentConfig(), device=device)
+
+    assert packing.attention == ("blocks" if device == "cpu" else "masked")
+    assert packing.spread(np.ones(14, np.uint16)).device.type == device
+
+
+# Its gradients run on a GPU only: torch has no backward of this kernel for a CPU.
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("local_attention", [8, 64])
+def test_the_gpus_kernel_gives_what_the_cpu_gives(local_attention):
+    model = build(num_layers=3, local_attention=local_attention, global_every=2)
+    texts = draw([1, 5, 17, 130])
+    lengths = [len(ids) for ids in texts]
+
+    both = []
+    for attention in ("blocks", "masked"):
+        packing = Packing(lengths, model.config, attention=attention)
+        with torch.inference_mode():
+            heads = model(packing.spread(np.concatenate(texts)), packing)
+        both.append(torch.stack([heads.keep_R, heads.span_R])[:, packing.row_T])
+
+    assert (both[0] - both[1]).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("num_layers", [0, 1, 2, 3])
+def test_a_trunk_stands_for_the_layers_it_ran(num_layers):
+    model = build(num_layers=3, local_attention=8, global_every=2)
+    texts = draw([5, 17])
+    packing = Packing([len(ids) for ids in texts], model.config)
+    ids_R = packing.spread(np.concatenate(texts))
+
+    with torch.inference_mode():
+        trunk = run_trunk(
+            model.encoder, model.config, ids_R, packing, num_layers=num_layers
+        )
+        whole, rest = model(ids_R, packing), model(trunk, packing)
+
+    assert torch.equal(whole.keep_R, rest.keep_R)
+    assert torch.equal(whole.span_R, rest.span_R)
 
 
 def test_gradients_are_those_of_chunks_alone():
