@@ -1,4 +1,4 @@
-"""What every student's forward gives, and the one rule that turns it into scores.
+"""What every student's forward gives, and the parts that its variants share.
 
 R = rows of a packing, C = chunks, E = hidden size
 """
@@ -28,21 +28,6 @@ class HeadLogits(NamedTuple):
     keep_R: Tensor
     span_R: Tensor | None
     quality_C: Tensor | None
-
-
-def token_scores(heads: HeadLogits) -> Tensor:
-    """Turn log-odds into the score that decides.
-
-    Returns:
-        (R,) p·(0.5 + 0.5·s) in [0, 1], or p for a student without a span head; a word's
-        score is the maximum over its tokens, and above 0.5 it is kept.
-
-    Source: headroom 0.42.0's keep rule; p alone: ours.
-    """
-    p_R = heads.keep_R.sigmoid()
-    if heads.span_R is None:
-        return p_R
-    return p_R * (0.5 + 0.5 * heads.span_R.sigmoid())
 
 
 def check_width(config: StudentConfig) -> None:

@@ -172,10 +172,11 @@ def _config(
         "quality_head": quality_head or _has(tensors, "quality_head."),
         "span_channels": span_channels if first is None else len(first),
     }
-    own = config.get(checkpoint.CONFIG_KEY)
-    if isinstance(own, dict):
-        return modernbert.student_config({**own, **heads}, str(path))
-    for found, where in ((config, str(path)), (inner, f"{path.parent}: config")):
+    within = f"{path.parent}: config"
+    for own, where in ((config.get(checkpoint.CONFIG_KEY), str(path)), (inner, within)):
+        if isinstance(own, Mapping) and {"num_layers", "num_heads"} <= set(own):
+            return modernbert.student_config({**own, **heads}, where)
+    for found, where in ((config, str(path)), (inner, within)):
         if modernbert.is_modernbert(found):
             sizes = modernbert.sizes_from_config(found, where)
             return modernbert.student_config({**sizes, **heads}, where)
