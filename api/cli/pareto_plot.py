@@ -54,7 +54,13 @@ def draw(points: Sequence["Point"], out: Path, *, title: str, metric: str) -> No
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         # Beside the axes, so that it covers no point.
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
+        axes.legend(
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1.0),
+            frameon=False,
+            title="marker: its own threshold\nthin line: fixed keep_rates",
+            alignment="left",
+        )
         metadata = {"Date": None} if out.suffix.lower() == ".svg" else None
         figure.savefig(out, dpi=DPI, metadata=metadata)
 

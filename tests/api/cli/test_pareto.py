@@ -39,7 +39,7 @@ def scored(farm, ndjson, sessions):
             scores.store_scores(
                 session, row.id, "student", str(student), student, stored
             )
-            chance = rows(own, RATES)
+            chance = rows((own[0], own[0]), RATES)
             scores.store_scores(session, row.id, "baseline", "random", None, chance)
     return student
 
