@@ -11,7 +11,6 @@ import numpy as np
 from kompress.evaluation import figures
 from kompress.evaluation.figures import Figure
 from kompress.evaluation.sheet import Sheet
-from kompress.labels import count_must_keep
 from kompress.metrics.bootstrap import (
     Interval,
     Statistic,
@@ -19,8 +18,9 @@ from kompress.metrics.bootstrap import (
     sum_by_group,
 )
 from kompress.metrics.ratios import Confusion, ratio
+from kompress.must_keep import PUBLISHED
 from kompress.types import PLAIN, STRATA, BoolArray, Definition, FloatArray, Score
-from kompress.words import join_kept
+from kompress.words import join_kept, word_list
 
 # Only figures of survival depend on a rule set; their rows name it.
 _OF_RULES = {"exact_pct", "exact_auc", "override_delta", "exact_pct_drop"}
@@ -109,17 +109,30 @@ class RowMaker:
                 yield self.row(figure.metric, "all", value, int(whole), text=sha)
 
     def substring(self, keep_W: BoolArray) -> Score:
-        """Give exact_pct by the published definition, for comparison only."""
-        counts_T2 = np.zeros((self.sheet.num_texts, 2))
-        masks = self.sheet.split(keep_W)
-        for index, text in enumerate(self.sheet.suite.texts):
-            total, kept = count_must_keep(
-                text.text,
-                join_kept(text.text, masks[index]),
-                rule_set=self.rule_set,
-                definition="substring",
-            )["all"]
-            counts_T2[index] = (kept, total)
+        """Give exact_pct by the published definition, for comparison only.
+
+        Equal to `kompress.labels.count_must_keep`, whose words are found here already.
+        """
+        sheet = self.sheet
+        counts_T2 = np.zeros((sheet.num_texts, 2))
+        parts: dict[str, list[str]] = {}
+        for index, (text, keep_N, must_N) in enumerate(
+            zip(
+                sheet.suite.texts,
+                sheet.split(keep_W),
+                sheet.split(sheet.must_W),
+                strict=True,
+            )
+        ):
+            reference = join_kept(text.text, keep_N)
+            for word, must in zip(word_list(text.text), must_N.tolist(), strict=True):
+                if not must:
+                    continue
+                if word not in parts:
+                    parts[word] = occurrences(word, self.rule_set)
+                found = parts[word]
+                kept = sum(part in reference for part in found)
+                counts_T2[index] += (kept, len(found))
         figure = figures.share("exact_pct", counts_T2[:, 0], counts_T2[:, 1])
         return self.figure(figure, definition="substring")
 
@@ -182,3 +195,10 @@ class RowMaker:
         chosen, wanted = counts.tp + counts.fp, counts.tp + counts.fn
         yield self.row("precision", stratum, counts.precision, chosen, text=text)
         yield self.row("recall", stratum, counts.recall, wanted, text=text)
+
+
+def occurrences(word: str, rule_set: str) -> list[str]:
+    """List what a rule set's expression finds in one of its words; `farm` the word."""
+    if rule_set == "farm":
+        return [word]
+    return [match.group() for match in PUBLISHED[rule_set].finditer(word)]

@@ -87,6 +87,19 @@ def test_gold_moves_with_its_line():
     assert find(rows, "planted~lines", "keep_rate", rate=0.5).value == 0.5
 
 
+def test_decisions_are_carried_back_to_the_words_they_are_about():
+    # Lines of unequal lengths: places shift when they are shuffled.
+    texts = tuple(
+        suite_text(f"ran {n}\nnothing to see here\nleft", [0, 1, 0, 0, 0, 0, 0])
+        for n in range(6)
+    )
+    reader = Reader(lambda _, word: word.isdigit())
+
+    rows = evaluate_robustness(reader, Suite("planted", texts), CONFIG)
+
+    assert find(rows, "planted~lines", "f1").value == 1.0
+
+
 def test_another_domain_is_compared_as_other_texts():
     other = Suite("planted", tuple(suite_text(f"go {n} {n}", [0, 1, 1]) for n in "12"))
     reader = Reader(lambda i, word: i < 2 and word.isdigit())

@@ -10,7 +10,9 @@ from kompress.config import EvaluationConfig
 from kompress.evaluation.evaluate import evaluate_scores
 from kompress.evaluation.rules import evaluate_rules, time_override
 from kompress.evaluation.suites import Suite, SuiteText
+from kompress.labels import count_must_keep
 from kompress.types import RULE_SETS, Gold
+from kompress.words import join_kept
 
 CONFIG = EvaluationConfig(num_bootstraps=20)
 # farm: not 0x1f v1.2.3 12ms; headroom-0.42: 0x1f not well-known v1.2.3 (dotted);
@@ -133,3 +135,22 @@ def test_rows_that_are_also_those_of_evaluate_scores_are_equal(scores):
     same = [row for row in rows if key(row) in shared]
     assert len(same) == 3  # farm: multiset, with and without override, and substring
     assert all(shared[key(row)] == row for row in same)
+
+
+@settings(max_examples=30)
+@given(st.data(), st.sampled_from(RULE_SETS))
+def test_substrings_are_counted_as_kompress_labels_counts_them(data, rule_set):
+    text = data.draw(st.text(alphabet="a_1.AB-/ \n"))
+    num_words = len(text.split())
+    score_N = np.array(
+        data.draw(st.lists(st.floats(0, 1), min_size=num_words, max_size=num_words))
+    )
+    config = EvaluationConfig(num_bootstraps=10)
+
+    rows = evaluate_rules([score_N], make_suite(text), config)
+
+    reference = join_kept(text, score_N > 0.5)
+    total, kept = count_must_keep(text, reference, rule_set, "substring")["all"]
+    row = find(rows, "exact_pct", rule_set, "substring")
+    assert row.n == total
+    assert row.value == (kept / total if total else None)
