@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from kompress.errors import InvalidSelection
 from kompress.metrics.bootstrap import (
-    NO_INTERVAL,
-    Interval,
     f1_statistic,
+    paired_difference,
     resample_weights,
     sum_by_group,
 )
@@ -233,27 +232,18 @@ def _compare(
     """Compare the F1 of `top` with each other student's on shared resamples."""
     num_groups = len(grouped[top])
     weights_BG = resample_weights(num_groups, num_bootstraps=num_bootstraps, rng=rng)
-    top_B = f1_statistic(weights_BG @ grouped[top])
-    top_f1 = float(f1_statistic(grouped[top].sum(axis=0, keepdims=True))[0])
     found = []
     for index in others:
-        own_f1 = float(f1_statistic(grouped[index].sum(axis=0, keepdims=True))[0])
-        difference_B = top_B - f1_statistic(weights_BG @ grouped[index])
-        difference_B = difference_B[np.isfinite(difference_B)]
-        interval, p_value = NO_INTERVAL, None
-        if num_groups >= 2 and difference_B.size:
-            interval = Interval(*map(float, np.percentile(difference_B, [2.5, 97.5])))
-            # The data themselves count as one more resample: p is never 0.
-            below = int((difference_B <= 0).sum()) + 1
-            above = int((difference_B >= 0).sum()) + 1
-            p_value = min(1.0, 2 * min(below, above) / (difference_B.size + 1))
+        lead = paired_difference(grouped[top], grouped[index], weights_BG, f1_statistic)
+        # Both have an F1, or they would not be compared.
+        assert lead.value is not None  # noqa: S101
         found.append(
             Comparison(
                 candidates[index].student_id,
-                top_f1 - own_f1,
-                interval.low,
-                interval.high,
-                p_value,
+                lead.value,
+                lead.low,
+                lead.high,
+                lead.p_value,
             )
         )
     return found
