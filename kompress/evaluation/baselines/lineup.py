@@ -1,0 +1,310 @@
+"""Measure what stands beside a student, each at its own keep_rate and at fixed ones.
+
+N = words of one text
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kompress.config import AggregationConfig, EvaluationConfig
+from kompress.evaluation.baselines.electorate import (
+    Clock,
+    Electorate,
+    RuleScorer,
+    VoterScorer,
+    rules_of,
+)
+from kompress.evaluation.baselines.llmlingua2 import LLMLingua2
+from kompress.evaluation.baselines.random_dropping import RandomBaseline
+from kompress.evaluation.baselines.textrank import TextRank
+from kompress.evaluation.evaluate import (
+    OWN_THRESHOLD,
+    Progress,
+    Scorer,
+    evaluate_scores,
+)
+from kompress.evaluation.sheet import CountTokens
+from kompress.evaluation.suites import Suite
+from kompress.metrics.keep_rate import keep_top
+from kompress.types import BoolArray, FloatArray, Score, SubjectKind
+from kompress.words import word_list
+
+CHUNK_WORDS = 350  # what a latency is given for: the client's chunk
+
+
+class Baseline(Protocol):
+    """Scores words, and decides what it keeps of its own accord."""
+
+    def score(
+        self, texts: Sequence[str], *, progress: Progress | None = None
+    ) -> list[FloatArray]:
+        """Give one (N,) array in [0, 1] a text."""
+        ...
+
+    def keep(
+        self, texts: Sequence[str], scores: Sequence[FloatArray], keep_rate: float
+    ) -> list[BoolArray]:
+        """Give what it keeps; keep_rate is for methods without a threshold."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the lineup.
+
+    Attributes:
+        kind: what it is in `scores`.
+        name: its name there.
+        baseline: what scores.
+    """
+
+    kind: SubjectKind
+    name: str
+    baseline: Baseline
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one subject scored on one suite.
+
+    Attributes:
+        kind: what it is in `scores`.
+        name: its name there.
+        rows: its scores, without those of single texts.
+        keep_rate: its own, in [0, 1].
+        ms_per_chunk: milliseconds for 350 words, None if it was not measured.
+    """
+
+    kind: SubjectKind
+    name: str
+    rows: tuple[Score, ...]
+    keep_rate: float
+    ms_per_chunk: float | None
+
+
+class Timed:
+    """A scorer that adds up the time it takes.
+
+    Attributes:
+        tokenizer: the scorer's, None if it has none.
+        first: what it scored when it was first asked.
+    """
+
+    def __init__(self, scorer: Scorer, clock: Clock = time.perf_counter) -> None:
+        self._scorer = scorer
+        self._clock = clock
+        self._seconds = 0.0
+        self._num_words = 0
+        self.tokenizer: object = getattr(scorer, "tokenizer", None)
+        self.first: Sequence[NDArray[np.floating[Any]]] = ()
+
+    def score(
+        self, texts: Sequence[str], *, progress: Progress | None = None
+    ) -> Sequence[NDArray[np.floating[Any]]]:
+        """Score as the scorer does."""
+        started = self._clock()
+        scores = self._scorer.score(texts, progress=progress)
+        self._seconds += self._clock() - started
+        self._num_words += sum(len(score_N) for score_N in scores)
+        self.first = self.first or scores
+        return scores
+
+    @property
+    def ms_per_chunk(self) -> float | None:
+        """Milliseconds for 350 words so far, None before the first word."""
+        if not self._num_words:
+            return None
+        return 1_000 * self._seconds * CHUNK_WORDS / self._num_words
+
+
+class ByThreshold:
+    """A student as a subject: it keeps what it scores above one half.
+
+    Source: the deployed client's rule.
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+
+    def score(
+        self, texts: Sequence[str], *, progress: Progress | None = None
+    ) -> list[FloatArray]:
+        """Score as the student does."""
+        scores = self._scorer.score(texts, progress=progress)
+        return [np.asarray(score_N, dtype=np.float64) for score_N in scores]
+
+    def keep(
+        self, texts: Sequence[str], scores: Sequence[FloatArray], keep_rate: float
+    ) -> list[BoolArray]:
+        """Keep scores above one half; ties drop."""
+        del texts, keep_rate
+        return [score_N > OWN_THRESHOLD for score_N in scores]
+
+
+def voter_entries(electorate: Electorate, rules: AggregationConfig) -> list[Entry]:
+    """Line up a round's voters, then every rule over them.
+
+    Args:
+        electorate: the voters.
+        rules: the round's rule, and those measured beside it.
+
+    Source: design §5, `ensemble_paradox`: the same names.
+    """
+    names = [member.name for member in electorate.members]
+    voters = [Entry("voter", name, VoterScorer(electorate, name)) for name in names]
+    return voters + [
+        Entry("rule", label, RuleScorer(electorate, rule, params))
+        for label, (rule, params) in rules_of(rules, len(names)).items()
+    ]
+
+
+def method_entries(
+    self_information: Electorate | None, llmlingua2: LLMLingua2 | None
+) -> list[Entry]:
+    """Line up the methods of others.
+
+    Args:
+        self_information: that voter alone, None to leave it out.
+        llmlingua2: the method on some encoder, None to leave it out.
+    """
+    found = [Entry("baseline", "textrank", TextRank())]
+    if self_information is not None:
+        name = self_information.members[0].name
+        scorer = VoterScorer(self_information, name)
+        found.append(Entry("baseline", "self_information", scorer))
+    if llmlingua2 is not None:
+        found.append(Entry("baseline", "llmlingua2", llmlingua2))
+    return found
+
+
+def measure(
+    entry: Entry,
+    suite: Suite,
+    config: EvaluationConfig,
+    *,
+    keep_rate: float,
+    seed: int,
+    count_tokens: CountTokens | None = None,
+    clock: Clock = time.perf_counter,
+) -> Result:
+    """Score one subject on a suite.
+
+    Args:
+        entry: the subject.
+        suite: the texts.
+        config: the same as for the student.
+        keep_rate: the student's own on this suite, in [0, 1]: what a method without a
+            threshold is held to.
+        seed: the student's, so that intervals share their resamples.
+        count_tokens: the student's, so that token_savings compare.
+        clock: seconds.
+
+    Returns:
+        Its rows, at its own threshold and at every keep_rate of the config.
+
+    Raises:
+        InvalidSuite: the suite is empty or its gold does not fit.
+        InvalidVotes: the subject did not give one number in [0, 1] a word.
+
+    Source: design §1 "Honest figures".
+    """
+    texts = [text.text for text in suite.texts]
+    baseline = entry.baseline
+    started = clock()
+    scores = baseline.score(texts)
+    seconds: float | None = clock() - started
+    if isinstance(baseline, VoterScorer | RuleScorer):
+        # Votes are shared: who asked first must not pay for all.
+        seconds = baseline.seconds(texts)
+    rows = evaluate_scores(
+        scores,
+        suite,
+        config,
+        seed=seed,
+        own_keep=baseline.keep(texts, scores, keep_rate),
+        count_tokens=count_tokens,
+    )
+    return Result(
+        entry.kind,
+        entry.name,
+        tuple(row for row in rows if not row.text_sha256),
+        own_keep_rate(rows),
+        ms_per_chunk(seconds, texts),
+    )
+
+
+def random_rows(
+    suite: Suite,
+    config: EvaluationConfig,
+    *,
+    keep_rate: float,
+    beside: Iterable[float],
+    seed: int,
+    count_tokens: CountTokens | None = None,
+) -> list[Score]:
+    """Score random dropping at every keep_rate that a figure stands at.
+
+    Args:
+        suite: the texts.
+        config: the same as for the student.
+        keep_rate: the student's own: the rows of the own threshold.
+        beside: the other subjects' own keep_rates, in [0, 1]; each gets rows at that
+            target.
+        seed: the student's.
+        count_tokens: the student's.
+
+    Returns:
+        Rows of all texts together, those of single texts left out.
+
+    Source: design §1 "Honest figures".
+    """
+    rates = sorted({*config.keep_rates, *beside})
+    wider = config.model_copy(update={"keep_rates": tuple(rates)})
+    scores = RandomBaseline(seed).score([text.text for text in suite.texts])
+    own_keep = [keep_top(score_N, keep_rate) for score_N in scores]
+    rows = evaluate_scores(
+        scores,
+        suite,
+        wider,
+        seed=seed,
+        own_keep=own_keep,
+        count_tokens=count_tokens,
+    )
+    return [row for row in rows if not row.text_sha256]
+
+
+def own_keep_rate(rows: Iterable[Score]) -> float:
+    """Find a subject's own keep_rate on a suite among its rows; 0 without words."""
+    found = next(
+        row.value
+        for row in rows
+        if row.metric == "keep_rate"
+        and row.stratum == "all"
+        and row.target_keep_rate is None
+        and not row.override
+        and not row.text_sha256
+    )
+    return found or 0.0
+
+
+def ms_per_chunk(seconds: float | None, texts: Sequence[str]) -> float | None:
+    """Give milliseconds for 350 words.
+
+    Args:
+        seconds: what scoring the texts took, None if unknown.
+        texts: the texts.
+
+    Returns:
+        Milliseconds, None if unknown or if there is no word.
+
+    Source: ours; 350 words are the client's chunk.
+    """
+    num_words = sum(len(word_list(text)) for text in texts)
+    if seconds is None or not num_words:
+        return None
+    return 1_000 * seconds * CHUNK_WORDS / num_words
