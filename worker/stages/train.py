@@ -1,7 +1,8 @@
 """Train the round's main student, or one that leaves out a fold.
 
-Fold students are out-of-fold witnesses: from scratch, so that no parent has seen the
-fold they leave out. A killed training resumes from its last saved step.
+Fold students are out-of-fold witnesses: no student of this farm is their parent, for
+it may have seen the fold that they leave out. A killed training resumes from its last
+saved step.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from db.queries.students import NewStudent
 from kompress.config import RecipeConfig, RoundConfig, parse_config
 from kompress.errors import TrainingFailed
 from kompress.selection.probabilities import training_weights
+from kompress.students.pretrained import load_pretrained
 from kompress.training.texts import TrainText
 from kompress.training.train import TrainResult, train
 from worker.checkpoints import save_student
@@ -58,6 +60,8 @@ class Inputs:
     held_out: list[TrainText]
     parent_id: int | None
     parent_hash: str
+    # A folder or a hub name, where the parent is no student of this farm.
+    pretrained: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ def load(session: Session, job: JobRow) -> Inputs:
         held_out=_train_texts(session, held_out, recipe, decided),
         parent_id=parent_id,
         parent_hash=parent_hash,
+        pretrained="" if is_ours(recipe.parent) else recipe.parent,
     )
 
 
@@ -119,14 +124,13 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         del figures  # the loss is kept in the checkpoint's lineage
         heartbeat.progress(step, num_steps)
 
+    heartbeat.progress(0, 1)
     with tempfile.TemporaryDirectory() as folder:
         result = train(
             inputs.train_texts,
             inputs.recipe,
             tokenizer_json=None,
-            init=runtime.artifacts.get(inputs.parent_hash)
-            if inputs.parent_hash
-            else None,
+            init=_load_parent(runtime, inputs, Path(folder) / "parent"),
             epochs=inputs.epochs,
             seed=inputs.recipe.seed + inputs.fold + 1,
             folder=Path(folder) / "student",
@@ -151,6 +155,11 @@ def fold_of(group_id: str, folds: int) -> int:
     """Give the fold of a document group, 0 .. folds - 1, by hash."""
     digest = hashlib.sha256(f"fold:{group_id}".encode("utf-8", "surrogatepass"))
     return int.from_bytes(digest.digest()[:8], "big") % folds
+
+
+def is_ours(parent: str) -> bool:
+    """Tell a parent of this farm, or none, from weights that come from elsewhere."""
+    return parent in (SCRATCH, PREVIOUS) or parent.startswith(STUDENT)
 
 
 def share_of_budget(recipe: RecipeConfig, folds: int, *, is_main: bool) -> int | None:
@@ -185,6 +194,26 @@ def _find_parent(
         row = students.get_student(session, int(number))
         return row.id, row.artifact_hash
     return None, ""
+
+
+def _load_parent(runtime: Runtime, inputs: Inputs, folder: Path) -> bytes | Path | None:
+    """Fetch what the training starts from; None for scratch.
+
+    Weights from elsewhere have seen no fold, so fold students start from them too.
+    """
+    if inputs.parent_hash:
+        return runtime.artifacts.get(inputs.parent_hash)
+    if not inputs.pretrained:
+        return None
+    size = inputs.recipe.student
+    load_pretrained(
+        inputs.pretrained,
+        variant=size.variant,
+        seed=inputs.recipe.seed,
+        span_channels=size.span_channels,
+        quality_head=size.quality_head,
+    ).save(folder)
+    return folder
 
 
 def _train_texts(
