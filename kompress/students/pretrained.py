@@ -1,7 +1,6 @@
 """Start from weights that others trained: a ModernBERT, or a kompress of any make.
 
-Nothing of the source is written, and nothing in it is run. What the source lacks of
-the heads starts at random from a seed; every other difference is an error.
+Nothing of the source is written, and nothing in it is run.
 """
 
 import hashlib
@@ -10,26 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from kompress.config import StudentConfig
-from kompress.errors import InvalidCheckpoint, InvalidConfig
+from kompress.errors import InvalidCheckpoint
 from kompress.students import checkpoint, hub, modernbert, weight_files
-from kompress.students.dual_head import STUDENTS, DualHead
+from kompress.students.foreign_weights import assemble, has_any, rename
 from kompress.students.student import Student, load
-from kompress.students.token_head import TokenHead
 from kompress.students.tokenizer import WordTokenizer
 
 SPAN_CHANNELS = 256  # of the deployed client's span head
-HEADS = ("token_head.", "span_conv.", "quality_head.")
-# Where a file may keep the encoder; the last is what adapters of peft leave.
-_PREFIXES = ("", "model.", "encoder.", "encoder.model.")
-_ADAPTERS = ("base_model.", "lora_", "base_layer.")
-# The heads that transformers puts on a ModernBERT; a student has no use for them.
-_THEIR_HEADS = ("head.dense.", "head.norm.", "decoder.", "classifier.")
-_SHOWN = 5  # keys that an error lists
 
 
 def load_pretrained(
@@ -70,7 +60,7 @@ def load_pretrained(
     if (folder / checkpoint.MANIFEST).is_file():
         return _load_own(folder, variant)
     path, stored, inner_config = weight_files.read_weights(folder)
-    tensors = _rename(stored, path)
+    tensors = rename(stored, path)
     if variant == "token_head":
         tensors = {
             key: value
@@ -85,7 +75,7 @@ def load_pretrained(
         span_channels=span_channels,
         quality_head=quality_head,
     )
-    model, random_heads = _assemble(config, tensors, path, seed)
+    model, random_heads = assemble(config, tensors, path, seed)
     tokenizer = _tokenizer(folder, model.config.vocab_size)
     _check_special_ids(folder, inner_config, tokenizer)
     lineage = {
@@ -127,34 +117,6 @@ def _load_own(folder: Path, variant: str | None) -> Student:
     return student
 
 
-def _rename(stored: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Put tensors under a student's keys, the encoder's under `encoder.`."""
-    tables = [key for key in stored if key.endswith(modernbert.EMBEDDINGS)]
-    prefixes = [key.removesuffix(modernbert.EMBEDDINGS) for key in tables]
-    adapters = [key for key in stored if any(part in key for part in _ADAPTERS)]
-    if adapters:
-        raise InvalidCheckpoint(
-            f"{path} holds adapters that are not merged ({adapters[0]}); expected "
-            "plain weights; merge them, or add the merged.pt"
-        )
-    if len(prefixes) != 1 or prefixes[0] not in _PREFIXES:
-        raise InvalidCheckpoint(
-            f"{path}: found {', '.join(tables) or 'no token embeddings'}; expected "
-            f"{modernbert.EMBEDDINGS} once, at most after "
-            f"{' or '.join(prefix for prefix in _PREFIXES if prefix)}"
-        )
-    prefix = prefixes[0]
-    renamed = {}
-    for key, tensor in stored.items():
-        if key.startswith(_THEIR_HEADS):
-            continue
-        if key.startswith(prefix) and not key.startswith(HEADS):
-            renamed["encoder." + key.removeprefix(prefix)] = tensor
-        else:
-            renamed[key] = tensor  # a head's, or nobody's: refused as unexpected
-    return renamed
-
-
 def _config(
     path: Path,
     inner: Mapping[str, Any],
@@ -169,7 +131,7 @@ def _config(
     first = tensors.get("span_conv.0.weight")
     heads = {
         "variant": variant,
-        "quality_head": quality_head or _has(tensors, "quality_head."),
+        "quality_head": quality_head or has_any(tensors, "quality_head."),
         "span_channels": span_channels if first is None else len(first),
     }
     within = f"{path.parent}: config"
@@ -187,91 +149,6 @@ def _config(
     where = str(path.parent)
     sizes = modernbert.sizes_from_shapes(shapes, where)
     return modernbert.student_config({**sizes, **heads}, where)
-
-
-def _assemble(
-    config: StudentConfig, tensors: Mapping[str, Tensor], path: Path, seed: int
-) -> tuple[DualHead | TokenHead, list[str]]:
-    """Build the model, and say which heads had to start at random."""
-    try:
-        with torch.device("meta"):
-            model = STUDENTS[config.variant](config)
-    except InvalidConfig as error:
-        raise InvalidCheckpoint(f"{path}: {error}") from error
-    expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    random_heads = [
-        prefix
-        for prefix in HEADS
-        if _has(expected, prefix) and not _has(tensors, prefix)
-    ]
-    _check_tensors(
-        {key: tuple(value.shape) for key, value in tensors.items()},
-        {k: v for k, v in expected.items() if not k.startswith(tuple(random_heads))},
-        path,
-    )
-    weights = {key: _as_float(key, value, path) for key, value in tensors.items()}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for prefix in random_heads:
-            _start(model.get_submodule(prefix.removesuffix(".")))
-    model.load_state_dict(weights, strict=False, assign=True)
-    return model, [prefix.removesuffix(".") for prefix in random_heads]
-
-
-def _check_tensors(
-    found: Mapping[str, tuple[int, ...]],
-    expected: Mapping[str, tuple[int, ...]],
-    path: Path,
-) -> None:
-    """Refuse weights that are not exactly the expected ones."""
-    wrong = {
-        "missing": sorted(set(expected) - set(found)),
-        "unexpected": sorted(set(found) - set(expected)),
-        "of another shape": [
-            f"{key} {found[key]}, expected {shape}"
-            for key, shape in expected.items()
-            if found.get(key, shape) != shape
-        ],
-    }
-    if any(wrong.values()):
-        lines = "; ".join(f"{what}: {_few(keys)}" for what, keys in wrong.items())
-        raise InvalidCheckpoint(
-            f"{path} does not fit: {lines}; expected a ModernBERT's weights and whole "
-            "heads; correct the config, or fetch the file again"
-        )
-
-
-def _few(keys: list[str]) -> str:
-    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
-    return (", ".join(keys[:_SHOWN]) or "none") + more
-
-
-def _has(keys: Mapping[str, Any], prefix: str) -> bool:
-    return any(key.startswith(prefix) for key in keys)
-
-
-def _as_float(key: str, tensor: Tensor, path: Path) -> Tensor:
-    """Copy to float32, so that the file may change under it."""
-    if not tensor.is_floating_point():
-        raise InvalidCheckpoint(
-            f"{path}: {key} holds {tensor.dtype}; expected floating-point weights; "
-            "save the checkpoint unquantised"
-        )
-    copy = tensor.detach().to(torch.float32, copy=True).contiguous()
-    if not torch.isfinite(copy).all():
-        raise InvalidCheckpoint(
-            f"{path}: {key} holds numbers that are not finite; expected finite "
-            "weights; the file is damaged or its training diverged: take another"
-        )
-    return copy
-
-
-def _start(head: nn.Module) -> None:
-    """Give a head that stands on no device memory and random weights."""
-    head.to_empty(device="cpu")
-    for module in head.modules():
-        if isinstance(module, nn.Linear | nn.Conv1d):
-            module.reset_parameters()
 
 
 def _tokenizer(folder: Path, num_rows: int) -> WordTokenizer:

@@ -128,5 +128,7 @@ def test_shapes_that_leave_the_number_of_heads_open_ask_for_a_config():
 
 
 def test_a_size_out_of_range_is_a_checkpoints_mistake():
-    with pytest.raises(InvalidCheckpoint, match="vocab_size"):
+    with pytest.raises(InvalidCheckpoint, match="here: vocab_size"):
         student_config({"vocab_size": 250_000}, "here")
+    with pytest.raises(InvalidCheckpoint, match="here: variant"):
+        student_config({"variant": "three_heads"}, "here")
