@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session
 
 from api.names import check_name
 from db.models import Loop, Round
-from db.queries import loops, records
+from db.queries import loops, records, students
 from kompress.aggregation import make_aggregator
 from kompress.config import LoopConfig, RoundConfig, parse_config
 from kompress.errors import InvalidConfig
 from kompress.voters import VOTERS
 
-SUITES = ("dense", "agent", "planted")
+SUITES = ("dense", "agent", "qa", "planted")
+STUDENT = "student/"  # a recipe's parent: a stored student, by its id
 
 
 def start_loop(
@@ -42,11 +43,13 @@ def start_loop(
         InvalidRequest: the name holds other characters than a URL takes.
         InvalidConfig: a voter, an aggregation rule or a suite is unknown, or one of
             their parameters.
-        NotFound: no corpus has that name.
+        NotFound: no corpus has that name, or no student is what a recipe starts from.
         Conflict: a loop has that name already, or the corpus is empty.
     """
     check_name("loop", name)
     check_loop_config(config)
+    for number in range(1, max(1, len(config.rounds)) + 1):
+        _check_parent(session, config.resolve(number).recipe.parent)
     loop = loops.create_loop(
         session,
         name,
@@ -79,6 +82,7 @@ def enqueue_round(
 
     Raises:
         InvalidConfig: the changed config is not valid; names the keys.
+        NotFound: no student is what the recipe starts from.
         Conflict: the loop is paused or cancelled, or a round of it is open.
     """
     number = loops.reopen_loop(session, loop.id)
@@ -89,6 +93,7 @@ def enqueue_round(
         changed = LoopConfig.model_construct(base=resolved, rounds=(changes,))
         resolved = changed.resolve(1)
     check_round_config(resolved)
+    _check_parent(session, resolved.recipe.parent)
     row = loops.create_round(session, loop.id, number, resolved.model_dump(mode="json"))
     records.add_event(
         session,
@@ -161,6 +166,19 @@ def _set_status(
     loops.set_status(session, loop.id, status)
     if before != status:
         records.add_event(session, actor, kind, loop_id=loop.id)
+
+
+def _check_parent(session: Session, parent: str) -> None:
+    """Refuse to start from a student that is not there."""
+    if not parent.startswith(STUDENT):
+        return
+    number = parent.removeprefix(STUDENT)
+    if not number.isdecimal():
+        raise InvalidConfig(
+            f"recipe.parent is {parent!r}; expected {STUDENT}ID with an id of "
+            "`farm student list`"
+        )
+    students.get_student(session, int(number))
 
 
 def _mistakes(config: RoundConfig) -> list[str]:

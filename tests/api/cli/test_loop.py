@@ -81,6 +81,8 @@ def test_a_loop_warns_that_nobody_takes_its_queue(farm, corpus, simple, sessions
         (SIMPLE + "[base.recipe]\nepochs = 'many'", "base.recipe.epochs"),
         (SIMPLE.replace('"syntax"', '"oracle"'), "oracle"),
         (SIMPLE + "\n[stop]\nmax_round = 3", "stop.max_round"),
+        (SIMPLE + "[base.recipe]\nparent = 'student/7'", "no student has id 7"),
+        (SIMPLE + "[base.recipe]\nparent = 'student/x'", "expected student/ID"),
     ],
 )
 def test_a_wrong_config_names_the_key(farm, corpus, tmp_path, text, expected):
