@@ -20,6 +20,7 @@ from db.queries.corpora import DocumentRow
 from db.queries.jobs import JobRow
 from db.queries.labels import CountKey, Counts
 from kompress.config import RoundConfig, SelfLabelConfig, parse_config
+from kompress.metrics.keep_rate import keep_top
 from kompress.must_keep import classify_words
 from kompress.types import RULE_SETS, BoolArray, CodeArray, FloatArray, Label
 from kompress.words import join_kept, line_numbers, word_list
@@ -186,19 +187,39 @@ def is_sound(text: str, keep_N: BoolArray, config: SelfLabelConfig) -> bool:
 
 def _label(inputs: Inputs, text_id: int, score_N: FloatArray) -> dict[str, Label]:
     """Label one text: a label for each source that accepts it, and the raw one."""
-    text = inputs.texts[text_id]
+    text, rate = inputs.texts[text_id], inputs.config.keep_rate
     caught_N = classify_words(word_list(text), inputs.config.override) > 0
-    own = as_label(score_N, score_N > 0.5)
+    own_N = score_N > 0.5 if rate is None else keep_top(score_N, rate)
+    own = as_label(score_N, own_N)
     made = {}
     for source in inputs.sources:
         raw = own
         if source == WITH_TEACHER and text_id in inputs.teacher:
             raw = ask_teacher(own, inputs.teacher[text_id])
-        if is_sound(text, raw.keep_N | caught_N, inputs.config):
-            made[source] = correct(raw, caught_N)
+        label = override(raw, caught_N, rate)
+        if is_sound(text, label.keep_N, inputs.config):
+            made[source] = label
             if source == inputs.sources[0]:
                 made[RAW] = raw
     return made
+
+
+def override(raw: Label, caught_N: BoolArray, keep_rate: float | None) -> Label:
+    """Keep every must-keep word, with certainty.
+
+    Args:
+        raw: the label before.
+        caught_N: (N,) must-keep words.
+        keep_rate: keep this share of the words, the must-keep ones first and all of
+            them; None adds them to what the label keeps.
+
+    Source: the published self-labeling; the rate: ours.
+    """
+    if keep_rate is not None:
+        mean_N = raw.mean_N.astype(np.float64)
+        first_N = np.where(caught_N, np.inf, mean_N)
+        raw = Label(as_label(mean_N, keep_top(first_N, keep_rate)).mean_N, raw.sd_N)
+    return correct(raw, caught_N)
 
 
 def as_label(score_N: FloatArray, keep_N: BoolArray) -> Label:

@@ -9,7 +9,22 @@ from kompress.errors import InvalidConfig
 from kompress.recipes.load import load_recipe, loop_data, recipe_chain, shipped_recipes
 from kompress.voters import VOTERS
 
-LINE = ["v3", "v3.1", "v3.2", "v3.3", "v4", "v5", "v6", "v8", "v9", "v11", "v16", "v17"]
+LINE = [
+    "farm-1",
+    "farm-2",
+    "v3",
+    "v3.1",
+    "v3.2",
+    "v3.3",
+    "v4",
+    "v5",
+    "v6",
+    "v8",
+    "v9",
+    "v11",
+    "v16",
+    "v17",
+]
 OWN = """
 label_source = "silver"
 [recipe]
@@ -102,7 +117,9 @@ def test_a_third_of_v8_is_c3():
 
 
 def test_an_unknown_name_lists_those_there_are():
-    with pytest.raises(InvalidConfig, match=r"'v7'; expected one of v3, v3\.1, .*v17"):
+    with pytest.raises(
+        InvalidConfig, match=r"'v7'; expected one of .*, v3, v3\.1, .*v17"
+    ):
         load_recipe("v7")
 
 

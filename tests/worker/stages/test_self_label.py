@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 from kompress.config import RoundConfig, SelfLabelConfig, parse_config
 from kompress.types import Label
 from kompress.words import word_list
-from worker.stages.self_label import as_label, ask_teacher, is_sound, wanted_sources
+from worker.stages.self_label import (
+    as_label,
+    ask_teacher,
+    is_sound,
+    override,
+    wanted_sources,
+)
 
 CONFIG = SelfLabelConfig(min_ratio=1.2, min_chars=10)
 TEXT = "alpha bravo charlie\ndelta echo foxtrot"
@@ -148,3 +154,31 @@ def test_only_the_self_labels_that_a_round_needs_are_made(label_source, mix, exp
     )
 
     assert wanted_sources(config) == expected
+
+
+def test_must_keep_words_come_first_and_count_towards_the_rate():
+    raw = as_label(np.array([0.9, 0.8, 0.6, 0.1]), np.array([1, 1, 1, 0], bool))
+    caught_N = np.array([0, 0, 0, 1], bool)
+
+    label = override(raw, caught_N, 0.5)
+
+    # Two of four words: the must-keep one, then the highest score.
+    assert label.keep_N.tolist() == [True, False, False, True]
+    assert label.mean_N[3] == 1
+    assert label.sd_N[3] == 0
+
+
+def test_a_rate_below_the_must_keep_share_drops_none_of_them():
+    raw = as_label(np.array([0.9, 0.2, 0.1]), np.array([1, 0, 0], bool))
+
+    label = override(raw, np.array([0, 1, 1], bool), 0.3)
+
+    assert label.keep_N.tolist() == [False, True, True]
+
+
+def test_without_a_rate_the_must_keep_words_are_added():
+    raw = as_label(np.array([0.9, 0.2, 0.1]), np.array([1, 0, 0], bool))
+
+    label = override(raw, np.array([0, 1, 0], bool), None)
+
+    assert label.keep_N.tolist() == [True, True, False]
