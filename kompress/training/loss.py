@@ -1,10 +1,38 @@
-"""What a student's two heads are trained on.
+"""What a student's heads are trained on.
 
-T = tokens of a batch
+T = tokens of a batch, C = chunks
 """
 
+import torch
 from torch import Tensor
 from torch.nn import functional
+
+from kompress.config import RecipeConfig
+from kompress.students.dual_head import DualHead
+from kompress.students.token_head import TokenHead
+from kompress.training.inputs import Rows
+from kompress.training.precision import autocast
+
+
+def batch_loss(
+    model: DualHead | TokenHead, rows: Rows, recipe: RecipeConfig, dtype: torch.dtype
+) -> Tensor:
+    """Give the recipe's loss of one batch, all its parts added up: a scalar."""
+    with autocast(rows.target_R.device, dtype):
+        heads = model(rows.inputs, rows.packing)
+    loss = weighted_loss(
+        heads.keep_R.float(),
+        None if heads.span_R is None else heads.span_R.float(),
+        rows.target_R,
+        rows.weight_R,
+        recipe.span_weight,
+    )
+    if recipe.quality_weight and heads.quality_C is not None:
+        quality = quality_loss(
+            heads.quality_C.float(), rows.quality_C, rows.precision_C
+        )
+        loss = loss + recipe.quality_weight * quality
+    return loss
 
 
 def weighted_loss(
@@ -20,7 +48,7 @@ def weighted_loss(
 
     Args:
         keep_T: (T,) the token head's log-odds of keep.
-        span_T: (T,) the span head's; None leaves the second part out.
+        span_T: (T,) the span head's; None leaves its part out.
         target_T: (T,) P(keep), hard or soft.
         weight_T: (T,) weights, 0 for special tokens.
         span_weight: the second part's share.
@@ -32,12 +60,31 @@ def weighted_loss(
     with soft targets: ours.
     """
     total = weight_T.sum().clamp_min(1e-12)
-    token = functional.binary_cross_entropy_with_logits(
+    loss = functional.binary_cross_entropy_with_logits(
         keep_T, target_T, weight_T, reduction="sum"
     )
-    if span_T is None:
-        return token / total
-    span = functional.binary_cross_entropy_with_logits(
-        span_T, target_T, weight_T, reduction="sum"
-    )
-    return (token + span_weight * span) / total
+    if span_T is not None:
+        span = functional.binary_cross_entropy_with_logits(
+            span_T, target_T, weight_T, reduction="sum"
+        )
+        loss = loss + span_weight * span
+    return loss / total
+
+
+def quality_loss(quality_C: Tensor, target_C: Tensor, precision_C: Tensor) -> Tensor:
+    """Squared error of the quality head, by how sure each document's quality is.
+
+    loss = Σ (q - t)²/se² / Σ 1/se²
+
+    Args:
+        quality_C: (C,) what the head says of each chunk.
+        target_C: (C,) the quality of the chunk's document.
+        precision_C: (C,) 1/se² of it, 0 for documents without one.
+
+    Returns:
+        A scalar; 0 if no chunk has a quality.
+
+    Source: inverse-variance weights, Cochran 1937; one head over chunks: ours.
+    """
+    total = precision_C.sum().clamp_min(1e-12)
+    return (precision_C * (quality_C - target_C).square()).sum() / total

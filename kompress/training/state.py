@@ -2,20 +2,63 @@
 
 One safetensors file, written beside its place and renamed, so that a kill never leaves
 half a state. Its name holds the training's fingerprint: the state of another training
-is never found.
+is never found. Weights that do not move are not in it.
 """
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from kompress.training.adamw import AdamW
+from kompress.training.fine_tuning import moving, put_weights
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One point of a learning curve.
+
+    Attributes:
+        step: optimiser steps done.
+        num_tokens: tokens seen in them.
+        train_loss: mean loss of the steps since the point before.
+        held_out_loss: loss on the held-out texts, None without any.
+    """
+
+    step: int
+    num_tokens: int
+    train_loss: float
+    held_out_loss: float | None
+
+
+@dataclass(slots=True)
+class Record:
+    """What happened so far, and the best weights by held-out loss.
+
+    Attributes:
+        losses: of every step.
+        curve: the points measured.
+        best_loss: the least held-out loss, infinite before the first.
+        best_step: the steps done when it was measured.
+        since_best: points measured since then.
+        best_weights: the moving weights of that step, where early stopping keeps them.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    curve: list[CurvePoint] = field(default_factory=list)
+    best_loss: float = float("inf")
+    best_step: int = 0
+    since_best: int = 0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 class TrainingState:
@@ -30,12 +73,13 @@ class TrainingState:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"training-{fingerprint[:32]}.safetensors"
 
-    def save(self, model: nn.Module, optimizer: AdamW, losses: list[float]) -> None:
+    def save(self, model: nn.Module, optimizer: AdamW, record: Record) -> None:
         """Replace the saved state in one step."""
         tensors = {
-            name: tensor.contiguous() for name, tensor in _tensors(model, optimizer)
+            name: tensor.detach().cpu().contiguous()
+            for name, tensor in _tensors(model, optimizer, record)
         }
-        story = {"losses": json.dumps(losses), "sha256": _digest(tensors)}
+        story = {"record": _to_json(record), "sha256": _digest(tensors)}
         beside = self.path.with_suffix(".tmp")
         with beside.open("wb") as file:
             file.write(save_tensors(tensors, story))
@@ -43,49 +87,80 @@ class TrainingState:
             os.fsync(file.fileno())
         beside.replace(self.path)
 
-    def load(self, model: nn.Module, optimizer: AdamW) -> list[float]:
+    @torch.no_grad()
+    def load(self, model: nn.Module, optimizer: AdamW) -> Record:
         """Put the saved state into a model and its optimiser.
 
         Returns:
-            The losses of the steps already done; none if nothing usable was saved,
-            and then nothing was changed: training from the start is slower, not wrong.
+            What happened in the steps already done; an empty record if nothing usable
+            was saved, and then nothing was changed: training from the start is slower,
+            not wrong.
         """
         if not self.path.is_file():
-            return []
+            return Record()
         try:
             with safe_open(self.path, "pt") as file:
                 story = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError:
-            return []
+            return Record()
         if story.get("sha256") != _digest(tensors):
-            return []
-        weights = {
-            name.removeprefix("model/"): tensor
-            for name, tensor in tensors.items()
-            if name.startswith("model/")
-        }
-        model.load_state_dict(weights)
+            return Record()
+        put_weights(model, _part(tensors, "model/"))
         for name, moments in optimizer.moments.items():
             moments.first.copy_(tensors[f"first/{name}"])
             moments.second.copy_(tensors[f"second/{name}"])
-        losses: list[float] = json.loads(story["losses"])
-        optimizer.num_steps = len(losses)  # one loss a step
-        return losses
+        record = _from_json(story["record"])
+        record.best_weights = _part(tensors, "best/")
+        optimizer.num_steps = len(record.losses)  # one loss a step
+        return record
 
     def clear(self) -> None:
         """Forget the state; the training is done."""
         self.path.unlink(missing_ok=True)
 
 
-def _tensors(model: nn.Module, optimizer: AdamW) -> list[tuple[str, Tensor]]:
-    tensors = [(f"model/{name}", tensor) for name, tensor in model.state_dict().items()]
+def _tensors(
+    model: nn.Module, optimizer: AdamW, record: Record
+) -> list[tuple[str, Tensor]]:
+    tensors: list[tuple[str, Tensor]] = [
+        (f"model/{name}", weight) for name, weight in moving(model)
+    ]
     for name, moments in optimizer.moments.items():
         tensors += [
             (f"first/{name}", moments.first),
             (f"second/{name}", moments.second),
         ]
-    return tensors
+    best = record.best_weights.items()
+    return tensors + [(f"best/{name}", weight) for name, weight in best]
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _to_json(record: Record) -> str:
+    content: dict[str, Any] = {
+        "losses": record.losses,
+        "curve": [asdict(point) for point in record.curve],
+        # JSON has no infinity.
+        "best_loss": None if math.isinf(record.best_loss) else record.best_loss,
+        "best_step": record.best_step,
+        "since_best": record.since_best,
+    }
+    return json.dumps(content)
+
+
+def _from_json(text: str) -> Record:
+    content = json.loads(text)
+    content["curve"] = [CurvePoint(**point) for point in content["curve"]]
+    if content["best_loss"] is None:
+        content["best_loss"] = float("inf")
+    return Record(**content)
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

@@ -28,12 +28,16 @@ class TrainText:
         target_N: (N,) P(keep), hard or soft, in [0, 1].
         weight_N: (N,) how sure the label is, at least 0; 1 by default.
         document_weight: n/(N·π) of the document's sampling, above 0.
+        quality: the document's quality on any scale, for the quality head.
+        quality_se: its standard error, above 0; 1 by default.
     """
 
     text: str
     target_N: FloatArray
     weight_N: FloatArray | None = None
     document_weight: float = 1.0
+    quality: float | None = None
+    quality_se: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,16 @@ class Prepared:
         chunks: the tokens and where chunks end.
         target_T: (T,) P(keep) of the token's word; 0 where the weight is 0.
         weight_T: (T,) weight of the token's word; 0 for special tokens.
-        digest: sha256 over tokens, targets and weights.
+        quality_C: (C,) quality of the chunk's document; 0 where it has none.
+        precision_C: (C,) 1/se² of that quality; 0 where it has none.
+        digest: sha256 over tokens, targets, weights and qualities.
     """
 
     chunks: Chunks
     target_T: NDArray[np.float32]
     weight_T: NDArray[np.float32]
+    quality_C: NDArray[np.float32]
+    precision_C: NDArray[np.float32]
     digest: str
 
 
@@ -68,7 +76,8 @@ def prepare(
 
     Raises:
         InvalidText: a text's targets or weights do not fit its words or their range;
-            or no text has any word.
+            or no text has any word; or a quality is no number or its standard error
+            not above 0.
 
     Source: issue "The farm runs", section 4; weights: design §9.
     """
@@ -87,10 +96,27 @@ def prepare(
     scored_T = chunks.word_T >= 0
     target_T = np.where(scored_T, target_N[chunks.word_T], 0).astype(np.float32)
     weight_T = np.where(scored_T, weight_N[chunks.word_T], 0).astype(np.float32)
+    pairs = [_quality(number, text) for number, text in enumerate(texts)]
+    quality_C, precision_C = np.array(pairs, np.float32)[chunks.text_C].T.copy()
+    parts = (target_T, weight_T, quality_C, precision_C)
     digest = hashlib.sha256()
-    for part in (chunks.ids_T, chunks.end_C, target_T, weight_T):
+    for part in (chunks.ids_T, chunks.end_C, *parts):
         digest.update(part.tobytes())
-    return Prepared(chunks, target_T, weight_T, digest.hexdigest())
+    return Prepared(chunks, *parts, digest.hexdigest())
+
+
+def _quality(number: int, text: TrainText) -> tuple[float, float]:
+    """Check one text's quality; give it and 1/se², zeros if it has none."""
+    if text.quality is None:
+        return 0.0, 0.0
+    error = 1.0 if text.quality_se is None else text.quality_se
+    if not (np.isfinite(text.quality) and 0 < error < np.inf):
+        raise InvalidText(
+            f"text {number} has quality {text.quality} with standard error {error}; "
+            "expected a finite number and an error above 0; leave the quality out if "
+            "it is not known"
+        )
+    return text.quality, 1 / error**2
 
 
 def _label(

@@ -1,41 +1,40 @@
-"""Train a student on labelled texts; the same inputs give the same bytes.
-
-T = tokens of a batch, R = rows of its packing, C = chunks
-"""
+"""Train a student on labelled texts; on a CPU the same inputs give the same bytes."""
 
 import hashlib
-import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-import tokenizers
 import torch
 from torch import Tensor, nn
 
 from kompress.config import RecipeConfig
-from kompress.errors import InvalidCheckpoint, InvalidConfig, TrainingFailed
-from kompress.students.checkpoint import LINEAGE, unpack
-from kompress.students.dual_head import STUDENTS
-from kompress.students.matmul import fast_matmul
-from kompress.students.packed import Packing
-from kompress.students.student import Student, load
-from kompress.students.tokenizer import WordTokenizer, train_tokenizer
+from kompress.students.checkpoint import LINEAGE
+from kompress.students.dual_head import STUDENTS, DualHead
+from kompress.students.student import Student
+from kompress.students.token_head import TokenHead
 from kompress.training.adamw import AdamW
-from kompress.training.batches import Batch, plan_batches
-from kompress.training.loss import weighted_loss
-from kompress.training.state import TrainingState
-from kompress.training.texts import Prepared, TrainText, prepare
+from kompress.training.fine_tuning import merge_adapters, moving, prepare, put_weights
+from kompress.training.flops import (
+    count_flops,
+    count_training_flops,
+    find_peak_flops,
+)
+from kompress.training.held_out import measure
+from kompress.training.inputs import TrunkCache, lay_rows
+from kompress.training.loss import batch_loss
+from kompress.training.plan import Plan, make_plan, step_seed
+from kompress.training.precision import repeatable
+from kompress.training.schedule import rate_share
+from kompress.training.state import CurvePoint, Record, TrainingState
+from kompress.training.texts import Prepared, TrainText
 
-Progress = Callable[[int, int, Mapping[str, float]], None]
-
-FINAL_RATE_SHARE = 0.0  # of the cosine
-MAX_SEED = 2**63
+# Steps between two looks at the losses. A look makes the host wait for the device: free
+# on a CPU; on a GPU the next steps are being queued meanwhile.
+READ_EVERY = {"cpu": 1}
+READ_EVERY_GPU = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,13 @@ class TrainResult:
         num_tokens: tokens seen in them.
         losses: the loss of each step.
         manifest_sha256: hash of what was trained on: parent, texts, labels, seed.
+        curve: train and held-out loss every `evaluate_every` steps and at the end.
+        stopped_early: the held-out loss had not fallen for the recipe's patience.
+        seconds: of this call's steps, held-out losses and cached activations.
+        num_new_tokens: tokens of this call's steps, those before a resume left out.
+        num_flops: arithmetic of these steps and of the cache, real tokens only.
+        peak_flops: what the device can do a second in the precision used, 0 if that
+            is not known; num_flops / (seconds · peak_flops) is the MFU.
     """
 
     student_id: str
@@ -57,269 +63,232 @@ class TrainResult:
     num_tokens: int
     losses: tuple[float, ...]
     manifest_sha256: str
+    curve: tuple[CurvePoint, ...] = ()
+    stopped_early: bool = False
+    seconds: float = 0.0
+    num_new_tokens: int = 0
+    num_flops: float = 0.0
+    peak_flops: float = 0.0
 
 
-def train(
+def train(  # noqa: PLR0915  # a loop reads best whole
     texts: Sequence[TrainText],
     recipe: RecipeConfig,
     *,
     tokenizer_json: bytes | None,
-    init: bytes | Path | None,
+    init: Student | bytes | Path | None,
     epochs: int,
     seed: int,
     folder: Path,
     resume: Path | None,
     progress: Callable[[int, int, Mapping[str, float]], None],
     max_tokens: int | None = None,
+    held_out: Sequence[TrainText] = (),
+    read_every: int | None = None,
 ) -> TrainResult:
     """Train a student and write its checkpoint.
 
     Args:
         texts: the labelled texts.
-        recipe: architecture, weights, optimiser, schedule.
+        recipe: architecture, weights, which of them move, optimiser, schedule.
         tokenizer_json: the tokenizer; None takes the parent's, or trains one on these
             texts if there is no parent.
-        init: the parent's folder or its packed blob; None starts from scratch.
+        init: the parent, its folder or its packed blob; None starts from scratch.
         epochs: passes over the texts.
         seed: decides weights, order and dropout.
         folder: where the checkpoint goes; made if missing.
         resume: folder for the state of an unfinished training; None keeps none.
-        progress: called after each step with the steps done, all steps, and `loss`,
-            `learning_rate`, `epoch` and `num_tokens` so far.
+        progress: called whenever losses were read with the steps done, all steps, and
+            `loss`, `learning_rate`, `epoch` and `num_tokens` so far.
         max_tokens: plan no more tokens than this over all epochs.
+        held_out: texts whose loss is measured every `evaluate_every` steps. With
+            `early_stop_patience` the training ends after so many measures without a
+            gain, and the student gets the weights of the best, early stop or not.
+        read_every: steps between two looks at the losses; None: 1 on a CPU, 20 on a
+            GPU. They are read before each saved state and held-out loss besides.
 
     Returns:
-        The student's id and its losses.
+        The student's id, its losses, its learning curve and what it cost.
 
     Raises:
-        InvalidText: labels that do not fit their text.
+        InvalidText: labels that do not fit their text, or nothing held out where early
+            stopping needs it.
+        InvalidConfig: fine-tuning, quality head or vocabulary that do not fit.
         InvalidCheckpoint: a parent that is broken, or of other sizes or tokenizer.
-        TrainingFailed: a loss that is not a number; names the step and its texts. The
-            last saved state stays, no checkpoint is written.
+        TrainingFailed: a loss that is not a number; names the step and its texts. No
+            such step moves a weight, the last saved state stays, and no checkpoint is
+            written.
 
     Source: the published line's recipe (facts of headroom-ai); packing, weights by
     certainty and resuming: ours.
     """
-    parent = _parent(init, recipe, tokenizer_json)
-    tokenizer = _tokenizer(texts, recipe, tokenizer_json, parent)
-    data = prepare(texts, recipe, tokenizer)
-    batches = plan_batches(
-        data.chunks.num_tokens_C,
-        batch_tokens=recipe.batch_tokens,
+    plan = make_plan(
+        texts,
+        recipe,
+        tokenizer_json=tokenizer_json,
+        init=init,
         epochs=epochs,
-        seed=_step_seed(seed, "order"),
+        seed=seed,
         max_tokens=max_tokens,
+        held_out=held_out,
     )
-    lineage = _lineage(
-        texts, data, tokenizer, parent, epochs=epochs, seed=seed, batches=batches
-    )
+    num_steps = len(plan.batches)
+    look = read_every or READ_EVERY.get(plan.device.type, READ_EVERY_GPU)
 
-    with _deterministic(recipe.num_threads):
-        torch.manual_seed(_step_seed(seed, "weights"))
+    with repeatable(plan.device, recipe.num_threads):
+        torch.manual_seed(step_seed(seed, "weights"))
         model = STUDENTS[recipe.student.variant](recipe.student)
-        if parent is not None:
-            model.load_state_dict(parent.model.state_dict())
-        model.train()
+        if plan.parent is not None:
+            model.load_state_dict(plan.parent.model.state_dict())
+        num_frozen = prepare(model, recipe.fine_tuning)
+        model.to(plan.device).train()
+        weights = [weight for _, weight in moving(model)]
         optimizer = AdamW(model.named_parameters(), weight_decay=recipe.weight_decay)
 
-        losses: list[float] = []
-        state = None
+        record, state = Record(), None
         if resume is not None:
-            state = TrainingState(Path(resume), _fingerprint(recipe, lineage))
-            losses = state.load(model, optimizer)
-        num_tokens = sum(batch.num_tokens for batch in batches[: len(losses)])
+            state = TrainingState(Path(resume), plan.fingerprint(recipe))
+            record = state.load(model, optimizer)
+        num_before = len(record.losses)
+        peak_flops = find_peak_flops(plan.device, plan.dtype, recipe.num_threads)
+        started = time.perf_counter()
+        cache = _cache(model, plan.data, num_frozen, plan.dtype)
+        held_out_cache = _cache(model, plan.held_out, num_frozen, plan.dtype)
 
-        for step in range(len(losses), len(batches)):
-            batch = batches[step]
-            rate = recipe.learning_rate * _rate_share(
-                step, len(batches), recipe.warmup_share
-            )
+        unread: list[Tensor] = []
+        for step in range(num_before, num_steps):
+            if _is_patience_over(record, recipe):
+                break
+            batch = plan.batches[step]
+            rate = recipe.learning_rate * rate_share(step, num_steps, recipe)
             # Dropout depends on the step alone, so a resumed training repeats it.
-            torch.manual_seed(_step_seed(seed, f"step {step}"))
-            packing = Packing(_lengths(data, batch), recipe.student)
-            ids_R, target_R, weight_R = _tensors(data, batch, packing)
+            torch.manual_seed(step_seed(seed, f"step {step}"))
 
-            keep_R, span_R, _ = model(ids_R, packing)
-            loss = weighted_loss(keep_R, span_R, target_R, weight_R, recipe.span_weight)
+            rows = lay_rows(model, plan.data, batch.chunks, cache)
+            loss = batch_loss(model, rows, recipe, plan.dtype)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
-            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-            value = float(loss.detach())
-            if not (math.isfinite(value) and math.isfinite(float(norm))):
-                raise TrainingFailed(_explain(step, batches, data, value, float(norm)))
-            optimizer.step(rate)
+            norm = nn.utils.clip_grad_norm_(weights, recipe.clip_norm)
+            figures = torch.stack([loss.detach(), norm])
+            optimizer.step(rate, skip=(~figures.isfinite().all()).float())
+            unread.append(figures)
 
-            losses.append(value)
-            num_tokens += batch.num_tokens
-            if state is not None and len(losses) % recipe.checkpoint_every == 0:
-                state.save(model, optimizer, losses)
-            progress(
-                len(losses),
-                len(batches),
-                {
-                    "loss": value,
-                    "learning_rate": rate,
-                    "epoch": batch.epoch + 1,
-                    "num_tokens": num_tokens,
-                },
-            )
+            done = step + 1
+            is_last = done == num_steps
+            saves = state is not None and done % recipe.checkpoint_every == 0
+            measures = is_last or done % recipe.evaluate_every == 0
+            if not (saves or measures or len(unread) >= look):
+                continue
+            record.losses += plan.check(unread, len(record.losses))
+            unread = []
+            if measures:
+                held = measure(model, plan.held_out, held_out_cache, recipe, plan.dtype)
+                _note(record, held, model, plan, recipe)
+            if saves or is_last:
+                plan.check_weights(weights, step)
+            if state is not None and saves:
+                state.save(model, optimizer, record)
+            report = {
+                "loss": record.losses[-1],
+                "learning_rate": rate,
+                "epoch": batch.epoch + 1,
+                "num_tokens": plan.count_tokens(0, done),
+            }
+            progress(done, num_steps, report)
 
+        seconds = time.perf_counter() - started
+        put_weights(model, record.best_weights)
+        merge_adapters(model, recipe.fine_tuning)
+
+    kept = {"kept_step": record.best_step} if record.best_weights else {}
     student = Student.from_model(
-        model, tokenizer, recipe=recipe.model_dump(mode="json"), lineage=lineage
+        model.cpu(),
+        plan.tokenizer,
+        recipe=recipe.model_dump(mode="json"),
+        lineage=plan.lineage | kept,
     )
     student_id = student.save(Path(folder))
     if state is not None:
         state.clear()
-    manifest = hashlib.sha256((Path(folder) / LINEAGE).read_bytes()).hexdigest()
+    num_done = len(record.losses)
     return TrainResult(
-        student_id, Path(folder), len(losses), num_tokens, tuple(losses), manifest
+        student_id=student_id,
+        folder=Path(folder),
+        num_steps=num_done,
+        num_tokens=plan.count_tokens(0, num_done),
+        losses=tuple(record.losses),
+        manifest_sha256=_digest(Path(folder) / LINEAGE),
+        curve=tuple(record.curve),
+        stopped_early=num_done < num_steps,
+        seconds=seconds,
+        num_new_tokens=plan.count_tokens(num_before, num_done),
+        num_flops=_flops(recipe, plan, num_before, num_done, num_frozen),
+        peak_flops=peak_flops,
     )
 
 
-def _parent(
-    init: bytes | Path | None, recipe: RecipeConfig, tokenizer_json: bytes | None
-) -> Student | None:
-    """Load the parent, whose sizes and tokenizer the child must share."""
-    if init is None:
+def _cache(
+    model: DualHead | TokenHead,
+    data: Prepared | None,
+    num_frozen: int,
+    dtype: torch.dtype,
+) -> TrunkCache | None:
+    """Run what never changes once, if anything does not."""
+    if not num_frozen or data is None:
         return None
-    if isinstance(init, bytes):
-        with TemporaryDirectory() as folder:
-            unpack(init, Path(folder))
-            parent = load(folder)
-    else:
-        parent = load(init)
-    if parent.config != recipe.student:
-        raise InvalidCheckpoint(
-            f"the parent {parent.id[:12]} is {parent.config!r}; the recipe wants "
-            f"{recipe.student!r}; expected equal sizes; start from scratch or change "
-            "the recipe"
-        )
-    if tokenizer_json not in {None, parent.tokenizer.json}:
-        raise InvalidCheckpoint(
-            f"the parent {parent.id[:12]} has another tokenizer than the one given; "
-            "expected the parent's own; leave tokenizer_json out"
-        )
-    return parent
+    return TrunkCache(model, data, num_layers=num_frozen, dtype=dtype)
 
 
-def _tokenizer(
-    texts: Sequence[TrainText],
+def _note(
+    record: Record,
+    held_out_loss: float | None,
+    model: nn.Module,
+    plan: Plan,
     recipe: RecipeConfig,
-    tokenizer_json: bytes | None,
-    parent: Student | None,
-) -> WordTokenizer:
-    if parent is not None:
-        return parent.tokenizer
-    if tokenizer_json is None:
-        sources = (text.text for text in texts)
-        tokenizer_json = train_tokenizer(sources, recipe.student.vocab_size)
-    tokenizer = WordTokenizer(tokenizer_json)
-    if tokenizer.vocab_size > recipe.student.vocab_size:
-        raise InvalidConfig(
-            f"the tokenizer holds {tokenizer.vocab_size} tokens, recipe.student."
-            f"vocab_size is {recipe.student.vocab_size}; expected no more; raise it"
+) -> None:
+    """Add a point to the curve; remember the best held-out loss, and its weights.
+
+    Weights are kept only if the recipe stops early.
+    """
+    done = len(record.losses)
+    since = record.curve[-1].step if record.curve else 0
+    train_loss = float(np.mean(record.losses[since:]))
+    tokens = plan.count_tokens(0, done)
+    record.curve.append(CurvePoint(done, tokens, train_loss, held_out_loss))
+    if held_out_loss is None:
+        return
+    if held_out_loss >= record.best_loss:
+        record.since_best += 1
+        return
+    record.best_loss, record.best_step, record.since_best = held_out_loss, done, 0
+    if recipe.early_stop_patience is not None:
+        record.best_weights = {
+            name: weight.detach().clone() for name, weight in moving(model)
+        }
+
+
+def _is_patience_over(record: Record, recipe: RecipeConfig) -> bool:
+    patience = recipe.early_stop_patience
+    return patience is not None and record.since_best >= patience
+
+
+def _flops(
+    recipe: RecipeConfig, plan: Plan, first: int, last: int, num_frozen: int
+) -> float:
+    """Count these steps' arithmetic, and the cached trunk's once."""
+    lengths_C = plan.data.chunks.num_tokens_C
+    chunks = [chunk for batch in plan.batches[first:last] for chunk in batch.chunks]
+    if not chunks:
+        return 0.0
+    total = count_training_flops(
+        recipe.student, recipe.fine_tuning, lengths_C[chunks], num_frozen=num_frozen
+    )
+    if num_frozen:
+        total += count_flops(
+            recipe.student, lengths_C, num_layers=num_frozen, heads=False
         )
-    return tokenizer
+    return total
 
 
-def _rate_share(step: int, num_steps: int, warmup_share: float) -> float:
-    """Rise linearly over the warm-up, then fall as a cosine to nearly nothing."""
-    warmup = round(warmup_share * num_steps)
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, num_steps - warmup)
-    return FINAL_RATE_SHARE + (1 - FINAL_RATE_SHARE) * 0.5 * (
-        1 + math.cos(math.pi * done)
-    )
-
-
-def _lengths(data: Prepared, batch: Batch) -> list[int]:
-    return [int(data.chunks.num_tokens_C[chunk]) for chunk in batch.chunks]
-
-
-def _tensors(
-    data: Prepared, batch: Batch, packing: Packing
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Lay a batch's ids, targets and weights on the packing's rows, each (R,)."""
-    last_C = data.chunks.end_C[list(batch.chunks)]
-    first_C = last_C - data.chunks.num_tokens_C[list(batch.chunks)]
-    token_T = np.concatenate(
-        [np.arange(*ends) for ends in zip(first_C, last_C, strict=True)]
-    )
-    return (
-        packing.spread(data.chunks.ids_T[token_T].astype(np.int64)),
-        packing.spread(data.target_T[token_T]),
-        packing.spread(data.weight_T[token_T]),
-    )
-
-
-def _lineage(
-    texts: Sequence[TrainText],
-    data: Prepared,
-    tokenizer: WordTokenizer,
-    parent: Student | None,
-    *,
-    epochs: int,
-    seed: int,
-    batches: Sequence[Batch],
-) -> dict[str, Any]:
-    """What the student was made from; its hash is the training-manifest hash."""
-    return {
-        "parent": parent.id if parent else None,
-        "seed": seed,
-        "epochs": epochs,
-        "num_steps": len(batches),
-        "num_tokens": sum(batch.num_tokens for batch in batches),
-        "tokenizer": hashlib.sha256(tokenizer.json).hexdigest(),
-        "data": data.digest,
-        "texts": [_text_hash(text.text) for text in texts],
-        "versions": {"torch": torch.__version__, "tokenizers": tokenizers.__version__},
-    }
-
-
-def _text_hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _fingerprint(recipe: RecipeConfig, lineage: dict[str, Any]) -> str:
-    content = [recipe.model_dump(mode="json"), lineage]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _explain(
-    step: int, batches: Sequence[Batch], data: Prepared, loss: float, norm: float
-) -> str:
-    batch = batches[step]
-    numbers = sorted({int(data.chunks.text_C[chunk]) for chunk in batch.chunks})
-    return (
-        f"step {step + 1} of {len(batches)} (epoch {batch.epoch + 1}) gave loss {loss} "
-        f"and gradient norm {norm} on texts {', '.join(map(str, numbers))}; expected "
-        "finite numbers; look at these texts' labels or lower recipe.learning_rate; "
-        "the last saved state is kept"
-    )
-
-
-def _step_seed(seed: int, purpose: str) -> int:
-    """Give each purpose its own stream, the same in every process."""
-    digest = hashlib.sha256(f"{seed} {purpose}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") % MAX_SEED
-
-
-@contextmanager
-def _deterministic(num_threads: int) -> Iterator[None]:
-    """Fix threads and algorithms, and give the process its own back afterwards."""
-    threads = torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    memory: Any = torch.utils.deterministic
-    fill = memory.fill_uninitialized_memory
-    torch.set_num_threads(num_threads)
-    torch.use_deterministic_algorithms(mode=True)
-    # Every buffer here is written before it is read; filling them first costs time.
-    memory.fill_uninitialized_memory = False
-    try:
-        with torch.random.fork_rng(devices=[]), fast_matmul():
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(mode=deterministic)
-        memory.fill_uninitialized_memory = fill
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -4,7 +4,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from kompress.training.adamw import AdamW
-from kompress.training.state import TrainingState
+from kompress.training.state import CurvePoint, Record, TrainingState
 
 
 def trained(seed):
@@ -19,31 +19,32 @@ def trained(seed):
 def test_a_saved_state_comes_back_whole(tmp_path):
     state = TrainingState(tmp_path, "f" * 64)
     model, optimizer = trained(0)
-    state.save(model, optimizer, [0.5, 0.25])
+    record = Record([0.5, 0.25], [CurvePoint(2, 90, 0.375, None)])
+    state.save(model, optimizer, record)
 
     copy, copy_optimizer = trained(1)
-    losses = TrainingState(tmp_path, "f" * 64).load(copy, copy_optimizer)
+    loaded = TrainingState(tmp_path, "f" * 64).load(copy, copy_optimizer)
 
-    assert losses == [0.5, 0.25]
+    assert loaded == record
     assert torch.equal(copy.weight, model.weight)
     assert copy_optimizer.num_steps == 2
     for part in ("first", "second"):
-        saved, loaded = (
+        saved, back = (
             getattr(o.moments["weight"], part) for o in (optimizer, copy_optimizer)
         )
-        assert torch.equal(saved, loaded)
+        assert torch.equal(saved, back)
 
 
 def test_another_trainings_state_is_not_found(tmp_path):
-    TrainingState(tmp_path, "a" * 64).save(*trained(0), [0.5])
+    TrainingState(tmp_path, "a" * 64).save(*trained(0), Record([0.5]))
 
-    assert TrainingState(tmp_path, "b" * 64).load(*trained(1)) == []
+    assert TrainingState(tmp_path, "b" * 64).load(*trained(1)) == Record()
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "alien"])
 def test_a_damaged_state_is_not_used(tmp_path, damage):
     state = TrainingState(tmp_path, "a" * 64)
-    state.save(*trained(0), [0.5])
+    state.save(*trained(0), Record([0.5]))
     content = bytearray(state.path.read_bytes())
     if damage == "cut":
         state.path.write_bytes(content[:-9])
@@ -55,13 +56,13 @@ def test_a_damaged_state_is_not_used(tmp_path, damage):
     model, optimizer = trained(1)
     before = model.weight.clone()
 
-    assert state.load(model, optimizer) == []
+    assert state.load(model, optimizer) == Record()
     assert torch.equal(model.weight, before)
 
 
 def test_a_cleared_state_leaves_nothing(tmp_path):
     state = TrainingState(tmp_path / "deep" / "folder", "a" * 64)
-    state.save(*trained(0), [0.5])
+    state.save(*trained(0), Record([0.5]))
 
     state.clear()
     state.clear()
