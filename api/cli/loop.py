@@ -30,7 +30,7 @@ def print_config(recipe: RecipeName = "") -> None:
 
 @app.command("recipes")
 def list_recipes(as_json: AsJson = False) -> None:
-    """List the recipes of the published line, in the order of their versions."""
+    """List the recipes that ship: the published line by version, then our own."""
     from kompress.recipes.load import load_recipe, recipe_chain, shipped_recipes
 
     rows = []

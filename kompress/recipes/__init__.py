@@ -1,1 +1,1 @@
-"""The published line of students as files, one a version, and how they are read."""
+"""The published line of students and our own as files, and how they are read."""

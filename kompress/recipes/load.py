@@ -1,4 +1,4 @@
-"""Recipes from TOML files: the shipped line and a user's own.
+"""Recipes from TOML files: those that ship and a user's own.
 
 A file holds the keys of a round's config (`label_source`, `[[voters]]`, `[recipe]`,
 `[self_label]`, `[selection]` …) and a few of its own, see `Recipe`. A loop runs a
@@ -70,9 +70,9 @@ class Recipe:
 
 
 def shipped_recipes() -> list[str]:
-    """Name the recipes that come with kompress, in the order of their versions.
+    """Name the recipes that come with kompress: the published line, then our own.
 
-    Source: the published line (facts on the deployed client).
+    Source: the published line (facts on the deployed client); farm-1 and on: ours.
     """
     names = [
         entry.name.removesuffix(SUFFIX)
@@ -205,5 +205,7 @@ def _any_voters(data: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"name": name, "kind": "syntax"} for name in used] or LOCAL_VOTERS
 
 
-def _version(name: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", name)]
+def _version(name: str) -> tuple[bool, list[int]]:
+    """Order the published line before any other, and .10 behind .9."""
+    is_published = re.fullmatch(r"v[\d.]+", name) is not None
+    return not is_published, [int(number) for number in re.findall(r"\d+", name)]

@@ -1,5 +1,6 @@
 """Score the round's student on one suite, random dropping beside it.
 
+Figures, meaning guards and token savings; rule sets and robustness are `farm eval`'s.
 Without override and without must-keep-first, except where a row names an override.
 """
 
@@ -12,7 +13,7 @@ from db.queries.jobs import JobRow
 from db.queries.texts import NewText
 from kompress.config import EvaluationConfig, LoopConfig, RoundConfig, parse_config
 from kompress.evaluation.baselines import evaluate_random
-from kompress.evaluation.evaluate import evaluate
+from kompress.evaluation.evaluate_all import evaluate_all
 from kompress.evaluation.suites import Suite, SuiteText, make_suite
 from kompress.types import Score
 from kompress.words import word_list
@@ -67,7 +68,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     if not total:
         return Outputs(inputs.student_id, [], [])
     student = load_student(runtime, inputs.student_hash)
-    own = evaluate(
+    own = evaluate_all(
         student,
         inputs.suite,
         inputs.config,
