@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
-from db.queries import loops, students, texts
+from db.queries import loops, records, scores, students, texts
 from db.queries.jobs import JobRow
 from db.queries.students import NewStudent
 from kompress.config import RecipeConfig, RoundConfig, parse_config
 from kompress.errors import TrainingFailed
 from kompress.selection.probabilities import training_weights
+from kompress.students import Student
 from kompress.students.pretrained import load_pretrained
 from kompress.training.texts import TrainText
 from kompress.training.train import TrainResult, train
+from kompress.types import Score
 from worker.checkpoints import save_student
 from worker.heartbeat import Heartbeat
 from worker.mixing import (
@@ -66,9 +68,19 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The row of the trained student."""
+    """The row of the trained student, how it learned, and what that took.
+
+    Attributes:
+        student: its row.
+        curve: its learning curve.
+        costs: (kind, spent, useful) each. Of `train_tokens` all are useful: no padding
+            is counted. `flop` is the device's peak for as long as the steps took, and
+            what the model needed of it; left out where the peak is not known.
+    """
 
     student: NewStudent
+    curve: list[Score]
+    costs: list[tuple[str, float, float]]
 
 
 def load(session: Session, job: JobRow) -> Inputs:
@@ -130,22 +142,32 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
             inputs.train_texts,
             inputs.recipe,
             tokenizer_json=None,
-            init=_load_parent(runtime, inputs, Path(folder) / "parent"),
+            init=_load_parent(runtime, inputs),
             epochs=inputs.epochs,
             seed=inputs.recipe.seed + inputs.fold + 1,
             folder=Path(folder) / "student",
             resume=runtime.artifacts.scratch(f"train-{inputs.job_id}"),
             progress=progress,
             max_tokens=inputs.max_tokens,
+            held_out=inputs.held_out,
         )
         artifact_hash = save_student(runtime, result.folder)
     runtime.artifacts.drop_scratch(f"train-{inputs.job_id}")
-    return Outputs(_row(inputs, result, artifact_hash))
+    return Outputs(
+        student=_row(inputs, result, artifact_hash),
+        curve=learning_curve(result),
+        costs=costs_of(result),
+    )
 
 
 def store(session: Session, job: JobRow, out: Outputs) -> None:
-    """Write the student's row; its artifact is there already."""
-    students.store_student(session, out.student)
+    """Write the student's row and its curve; its artifact is there already."""
+    student_id = students.store_student(session, out.student)
+    scores.store_scores(
+        session, job.round_id, "student", str(student_id), student_id, out.curve
+    )
+    for kind, spent, useful in out.costs:
+        records.add_cost(session, job.id, job.attempt, kind, spent, useful)
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
@@ -155,6 +177,30 @@ def fold_of(group_id: str, folds: int) -> int:
     """Give the fold of a document group, 0 .. folds - 1, by hash."""
     digest = hashlib.sha256(f"fold:{group_id}".encode("utf-8", "surrogatepass"))
     return int.from_bytes(digest.digest()[:8], "big") % folds
+
+
+def learning_curve(result: TrainResult) -> list[Score]:
+    """Give the losses by step, on what was trained on and on what was held out.
+
+    n is the number of tokens seen by then.
+    """
+    return [
+        Score(suite, "all", "loss", loss, point.num_tokens, step=point.step)
+        for point in result.curve
+        for suite, loss in (
+            ("train", point.train_loss),
+            ("held_out", point.held_out_loss),
+        )
+        if loss is not None
+    ]
+
+
+def costs_of(result: TrainResult) -> list[tuple[str, float, float]]:
+    """Give what a training spent and how much of it was of use, see `Outputs`."""
+    tokens = float(result.num_new_tokens)
+    peak = result.peak_flops * result.seconds
+    found = [("train_tokens", tokens, tokens), ("flop", peak, result.num_flops)]
+    return [row for row in found if row[1] > 0]
 
 
 def is_ours(parent: str) -> bool:
@@ -196,7 +242,7 @@ def _find_parent(
     return None, ""
 
 
-def _load_parent(runtime: Runtime, inputs: Inputs, folder: Path) -> bytes | Path | None:
+def _load_parent(runtime: Runtime, inputs: Inputs) -> bytes | Student | None:
     """Fetch what the training starts from; None for scratch.
 
     Weights from elsewhere have seen no fold, so fold students start from them too.
@@ -206,14 +252,13 @@ def _load_parent(runtime: Runtime, inputs: Inputs, folder: Path) -> bytes | Path
     if not inputs.pretrained:
         return None
     size = inputs.recipe.student
-    load_pretrained(
+    return load_pretrained(
         inputs.pretrained,
         variant=size.variant,
         seed=inputs.recipe.seed,
         span_channels=size.span_channels,
         quality_head=size.quality_head,
-    ).save(folder)
-    return folder
+    )
 
 
 def _train_texts(
