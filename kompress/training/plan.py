@@ -133,7 +133,9 @@ def make_plan(
         max_tokens=max_tokens,
     )
     lineage = {
-        "parent": parent.id if parent else None,
+        "parent": parent.id or None if parent else None,
+        # A parent from elsewhere has no id: its own lineage says where it came from.
+        "pretrained": parent.lineage if parent and not parent.id else None,
         "seed": seed,
         "epochs": epochs,
         "num_steps": len(batches),
