@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from api.cli.pareto import Point
+from api.cli.pareto_points import Point
 
 # Okabe & Ito 2008: told apart with any colour vision; a marker each besides.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -15,7 +14,7 @@ SIZE_INCHES = (9.0, 5.5)
 DPI = 150
 
 
-def draw(points: Sequence["Point"], out: Path, *, title: str, metric: str) -> None:
+def draw(points: Sequence[Point], out: Path, *, title: str, metric: str) -> None:
     """Write the picture, as PNG or SVG by the name's ending.
 
     Args:
@@ -65,7 +64,7 @@ def draw(points: Sequence["Point"], out: Path, *, title: str, metric: str) -> No
         figure.savefig(out, dpi=DPI, metadata=metadata)
 
 
-def _draw_students(axes: Any, points: Sequence["Point"]) -> None:
+def _draw_students(axes: Any, points: Sequence[Point]) -> None:
     students = list(dict.fromkeys(p.student for p in points if p.student is not None))
     for index, student in enumerate(students):
         mine = [point for point in points if point.student == student]
@@ -101,7 +100,7 @@ def _draw_students(axes: Any, points: Sequence["Point"]) -> None:
             )
 
 
-def _draw_random(axes: Any, points: Sequence["Point"]) -> None:
+def _draw_random(axes: Any, points: Sequence[Point]) -> None:
     random = sorted((p for p in points if p.student is None), key=lambda p: p.keep_rate)
     if random:
         axes.plot(
@@ -114,7 +113,7 @@ def _draw_random(axes: Any, points: Sequence["Point"]) -> None:
         )
 
 
-def _draw_frontier(axes: Any, points: Sequence["Point"]) -> None:
+def _draw_frontier(axes: Any, points: Sequence[Point]) -> None:
     frontier = sorted(
         (p for p in points if p.on_frontier), key=lambda p: (p.keep_rate, p.quality)
     )
