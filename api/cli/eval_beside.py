@@ -242,7 +242,7 @@ def _with_costs(
     rows = list(result.rows)
     if result.ms_per_chunk is not None:
         rows.append(Score(suite, "all", "ms_per_chunk", result.ms_per_chunk, num_words))
-    usd = _usd(result, panel)
+    usd = _usd(result, measured, panel)
     if usd is not None:
         rows.append(Score(suite, "all", "usd", usd, panel.num_labelled))
     if retained is not None:
@@ -276,8 +276,10 @@ def _f1(result: "Result") -> float | None:
     return next((row.value for row in rows if row.target_keep_rate is None), None)
 
 
-def _usd(result: "Result", panel: Panel) -> float | None:
+def _usd(result: "Result", measured: Measured, panel: Panel) -> float | None:
     """Give what the votes behind a subject cost in the round; 0 for local voters."""
+    if result.kind == "student" and result.name != measured.student.name:
+        return None  # another round's votes
     if not panel.usd:
         return 0.0 if result.kind == "baseline" else None
     source = result.name.removeprefix(TRAINED)
@@ -298,7 +300,7 @@ def _costs(found: list[Measured], panel: Panel) -> list[Cost]:
             label_of(result.kind, result.name, with_gold.marks),
             result.keep_rate,
             result.ms_per_chunk,
-            _usd(result, panel),
+            _usd(result, with_gold, panel),
             _figure(result, "gain_retained"),
             _note(result, with_gold, panel),
         )

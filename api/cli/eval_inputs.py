@@ -104,6 +104,7 @@ class Study:
         corpus_seq: up to which document.
         foreign_corpus: its name where it is not the one that the loop pinned.
         previous_id: the main student of the round before, None if there is none.
+        previous_round_id: that round.
     """
 
     which: str
@@ -120,6 +121,7 @@ class Study:
     corpus_seq: int = 0
     foreign_corpus: str = ""
     previous_id: int | None = None
+    previous_round_id: int | None = None
 
     @property
     def is_pinned(self) -> bool:
@@ -164,6 +166,7 @@ def find_study(session: "Session", which: str, corpus: str) -> Study:
             corpus_id=held.corpus_id,
             corpus_seq=held.corpus_seq,
             previous_id=mains[-1].id if mains else None,
+            previous_round_id=mains[-1].round_id if mains else None,
         )
     if corpus:
         named = corpora.get_corpus(session, corpus)

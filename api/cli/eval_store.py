@@ -54,11 +54,14 @@ def store_figures(study: Study, found: list[Measured]) -> str:
 def _store(session: "Session", study: Study, result: "Result") -> None:
     from db.queries import scores
 
-    is_own = result.kind == "student" and result.name == str(study.student_id)
-    student_id = int(result.name) if result.kind == "student" else None
-    name = result.name
-    if not study.is_main and result.kind == "baseline":
+    round_id, name, student_id = study.round_id, result.name, None
+    is_student = result.kind == "student"
+    if is_student:
+        student_id = int(name)
+        if student_id != study.student_id:
+            round_id = study.previous_round_id
+    elif result.kind == "baseline" and not study.is_main:
         name = f"{name}@{study.student_id}"
-    is_fixed = study.is_pinned and (is_own or name == "random")
+    is_fixed = study.is_pinned and (is_student or name == "random")
     write = scores.store_scores if is_fixed else scores.replace_scores
-    write(session, study.round_id, result.kind, name, student_id, result.rows)
+    write(session, round_id, result.kind, name, student_id, result.rows)

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 
 from api.intake import ingest
+from db.models import Job
 from db.queries import (
     corpora,
     loops,
+    quality,
+    records,
     scores,
     selections,
     students,
@@ -15,6 +18,7 @@ from db.queries import (
     voters,
     votes,
 )
+from db.queries.quality import RuleStatRow
 from db.queries.students import NewStudent
 from kompress.config import LoopConfig, parse_config
 from kompress.corpora.generators import generate
@@ -89,7 +93,20 @@ def world(farm, sessions, add_student):
                 for text_id, text in sorted(content.items())
             ]
             votes.store_votes(session, second.id, voter_id, cast)
+    assert rounds == [1, 2]
     return [add_student(round_id) for round_id in rounds]
+
+
+@pytest.fixture
+def judge(world, sessions):
+    """Write down which voter round 2 judged best."""
+
+    def write(best):
+        row = RuleStatRow("beta", "all", "gold", 1, 1, 1, 1, best_voter=best)
+        with sessions.begin() as session:
+            quality.store_rule_stats(session, 2, [row])
+
+    return write
 
 
 @pytest.mark.slow
@@ -187,7 +204,16 @@ def test_two_students_are_compared_on_the_same_texts(farm, world):
 
 
 @pytest.mark.slow
-def test_baselines_stand_beside_the_student_with_random_dropping(farm, world):
+def test_baselines_stand_beside_the_student_with_random_dropping(
+    farm, world, judge, sessions
+):
+    judge("dice")
+    with sessions.begin() as session:
+        row = Job(round_id=2, stage="teach", queue="teach.rules", voter="rules")
+        session.add(row)
+        session.flush()
+        records.add_cost(session, row.id, 1, "usd", 0.25, 0.25)
+
     result = farm("eval", world[1], "--suite", "planted", "--baselines")
     rows = farm.json("eval", world[1], "--suite", "planted", "--baselines")
 
@@ -217,15 +243,25 @@ def test_baselines_stand_beside_the_student_with_random_dropping(farm, world):
     for subject in ("textrank", "rules", "beta", str(world[1])):
         own = value(subject, "keep_rate")
         assert value("random", "keep_rate", own) == pytest.approx(own, abs=4 / 341)
-    assert value("beta", "usd") == 0.0
+    assert [value(s, "usd") for s in ("rules", "dice", "beta", "textrank")] == [
+        0.25, 0.0, 0.25, 0.0,
+    ]  # fmt: skip
     assert value("paid", "keep_rate") == 0.0  # it abstains, so it keeps nothing
     assert value("rules", "ms_per_chunk") > 0
-    stored = farm.json("sql", "select distinct student from student_scores")
-    assert {row["student"] for row in stored} == set(world)
+    assert "voter dice, best" in result.stdout
+    # The student before stays in its own round.
+    stored = farm.json("sql", "select distinct student, round from student_scores")
+    assert {(row["student"], row["round"]) for row in stored} == {
+        (world[0], 1), (world[1], 2),
+    }  # fmt: skip
 
 
 @pytest.mark.slow
-def test_a_student_is_trained_on_each_label_at_an_equal_budget(farm, world, sessions):
+def test_a_student_is_trained_on_each_label_at_an_equal_budget(
+    farm, world, judge, sessions
+):
+    judge("paid")
+
     result = farm("eval", world[1], "--suite", "planted", "--baselines", "--students",
                   "--max-train-tokens", "1000", "--json")  # fmt: skip
 
@@ -246,9 +282,13 @@ def test_a_student_is_trained_on_each_label_at_an_equal_budget(farm, world, sess
         == ("f1", "all", None)
     }
     assert len(f1) == 1
+    # `paid` keeps nothing here, so every rule gains; the students gain nothing.
+    retained = {
+        r["subject"]: r["value"] for r in rows if r["metric"] == "gain_retained"
+    }
+    assert retained == {"student:beta": 0.0, "student:majority": 0.0}
     with sessions() as session:
-        held = loops.rounds_of(session, loops.get_loop(session, "mine").id)[1].id
-        kept = scores.load_scores(session, held, "baseline", metric="f1")
+        kept = scores.load_scores(session, 2, "baseline", metric="f1")
     assert trained <= {row.subject for row in kept}
 
 
