@@ -10,7 +10,6 @@ a scale for 32 weights of a row. Everything else stays float32.
 B = batch, S = sequence, E = hidden size, H = heads, D = head size, O x I = a matrix
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kompress.config import StudentConfig
 from kompress.errors import InvalidCheckpoint, InvalidConfig
+from kompress.students.engines.engine import Weights
+from kompress.students.engines.weights import take_weight
 
 OPSET = 17
 IR_VERSION = 8  # what opset 17 came with: old runtimes read the file
@@ -32,8 +33,6 @@ SLIDING_THETA = 10_000.0
 NORM_EPS = 1e-5
 # Finite, so that rows which see nothing (padding) stay numbers; exp() of it is 0.
 HIDDEN = -1e9
-
-Weights = Mapping[str, NDArray[np.float32]]
 
 
 def build_graph(config: StudentConfig, weights: Weights, *, bits: int = 32) -> bytes:
@@ -123,28 +122,8 @@ class _Graph:
         return self.tensor(f"scalar_{value!r}", np.array(value, dtype=np.float32))
 
     def weight(self, key: str, *shape: int) -> NDArray[np.float32]:
-        """Give a checked weight.
-
-        Raises:
-            InvalidCheckpoint: missing, of another shape, or not finite.
-        """
-        if key not in self._weights:
-            raise InvalidCheckpoint(
-                f"the weights have no {key}; expected the state dict of a "
-                f"{self.config.variant} student"
-            )
-        value = np.asarray(self._weights[key], dtype=np.float32)
-        if value.shape != shape:
-            raise InvalidCheckpoint(
-                f"{key} has shape {value.shape}; expected {shape}; the config belongs "
-                "to another student"
-            )
-        if not np.isfinite(value).all():
-            raise InvalidCheckpoint(
-                f"{key} holds NaN or infinity; expected finite weights; take an "
-                "earlier checkpoint"
-            )
-        return value
+        """Give a checked weight (`take_weight`)."""
+        return take_weight(self._weights, key, *shape)
 
     def matmul(self, x: str, key: str, *shape: int) -> str:
         """Multiply by a Linear's (O, I) weight, quantised where that was asked."""

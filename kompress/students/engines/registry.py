@@ -47,8 +47,22 @@ def _onnx_int8(config: StudentConfig, weights: Weights) -> Engine:
     return OnnxEngine.from_weights(config, weights, bits=8)
 
 
+def _openvino(config: StudentConfig, weights: Weights) -> Engine:
+    from kompress.students.engines.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(config, weights)
+
+
+def _openvino_int8(config: StudentConfig, weights: Weights) -> Engine:
+    from kompress.students.engines.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(config, weights, bits=8)
+
+
 ENGINES: dict[str, Callable[[StudentConfig, Weights], Engine]] = {
     "torch": _torch,
     "onnx": _onnx,
     "onnx-int8": _onnx_int8,
+    "openvino": _openvino,
+    "openvino-int8": _openvino_int8,
 }
