@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from kompress.config import RecipeConfig, StudentConfig
 from kompress.corpora.near_duplicates import group_near_duplicates
@@ -46,6 +47,15 @@ class Corpus:
 
     train: list[str]
     agent: list[str]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    # Threads of several programs on few cores wait for each other.
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +132,8 @@ def drive(hf_home, tmp_path_factory):
                 "HF_HOME": str(hf_home),
                 "HF_HUB_OFFLINE": "1",
                 "HEADROOM_KOMPRESS_CANARY_SECONDS": "0",
+                "HEADROOM_KOMPRESS_ONNX_INTRA_THREADS": "1",
+                "OMP_NUM_THREADS": "1",
                 # The client gives up on time, silently; a busy machine is no fault.
                 "HEADROOM_KOMPRESS_TIME_BUDGET_SECONDS": "0",
                 "HEADROOM_KOMPRESS_ACQUIRE_TIMEOUT_SECONDS": "0",

@@ -44,6 +44,29 @@ def test_the_onnx_backend_keeps_the_words_that_our_scorer_keeps(
     )
 
 
+def test_odd_texts_are_cut_joined_and_kept_alike(checkpoint, drive, long_texts):
+    student = load(checkpoint)
+    blob = "".join(f"{n:x}é" for n in range(900))  # fills a chunk by itself
+    lines = "\r\n\x0bthe\u2028end\x85of\xa0it  \n\n"
+    texts = [
+        "\n".join(long_texts[4:10]),  # many chunks
+        "\n".join(long_texts[:4]).replace("\n", lines),
+        f"{long_texts[0]} {blob} {long_texts[1]} {blob}",
+        " ".join(f"{n:08x}-日本語-{n * 7:08x}" for n in range(200)),  # 512 tokens first
+        "name  size  date\n" * 40,  # one table
+    ]
+    scores = student.score(texts)
+
+    answer = drive(
+        {"texts": texts, "model_id": REPO_ID},
+        HEADROOM_KOMPRESS_BACKEND="onnx",
+        HEADROOM_KOMPRESS_ONNX_FILENAME=FP32,
+    )
+
+    check_loaded(answer, "onnx")
+    compare(answer, student, texts, scores, [near(s, 0.5) for s in scores])
+
+
 def test_the_onnx_backend_takes_the_eight_bit_file_first_and_decides_alike(
     checkpoint, drive, long_texts, capsys
 ):
