@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("intake", "store", "engine", "student")
+NAMES = ("intake", "store", "engine", "student", "train")
 
 
 def main() -> int:

@@ -5,8 +5,7 @@ T = tokens of all chunks, R = rows of a packing, C = chunks, E = hidden size
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
 
 import numpy as np
 import torch
@@ -53,7 +52,7 @@ class TrunkCache:
 
     Attributes:
         num_layers: layers of the trunk.
-        path: the file, None for memory.
+        is_mapped: whether they lie in a file.
     """
 
     def __init__(
@@ -68,13 +67,12 @@ class TrunkCache:
         """Run the trunk over all chunks."""
         self.num_layers = num_layers
         shape = (len(data.chunks.ids_T), model.config.hidden_size)
-        self.path: Path | None = None
-        if 4 * shape[0] * shape[1] > max_bytes:
-            self._folder = TemporaryDirectory(prefix="trunk-")
-            self.path = Path(self._folder.name) / "activations"
-            self._x_TE: NDArray[np.float32] = np.memmap(
-                self.path, dtype=np.float32, mode="w+", shape=shape
-            )
+        self.is_mapped = 4 * shape[0] * shape[1] > max_bytes
+        self._x_TE: NDArray[np.float32]
+        if self.is_mapped:
+            # The file has no name: it goes when the last look at it does.
+            with TemporaryFile() as file:
+                self._x_TE = np.memmap(file, np.float32, mode="w+", shape=shape)
         else:
             self._x_TE = np.empty(shape, dtype=np.float32)
         device = next(model.parameters()).device

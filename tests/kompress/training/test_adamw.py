@@ -66,3 +66,15 @@ def test_embeddings_do_not_decay_and_frozen_weights_stay():
     assert torch.allclose(table.weight[1], before[1] - 0.1)
     assert torch.equal(table.weight[[0, 2, 3]], before[[0, 2, 3]])
     assert torch.equal(frozen, torch.ones(2, 2))
+
+
+def test_a_skipped_step_moves_neither_weights_nor_moments():
+    model = nn.Linear(2, 2)
+    optimizer = AdamW(model.named_parameters(), weight_decay=0.5)
+    before = copy.deepcopy(model.state_dict())
+    model.weight.grad = torch.full((2, 2), torch.nan)
+
+    optimizer.step(0.1, skip=torch.ones(()))
+
+    assert torch.equal(model.weight, before["weight"])
+    assert not optimizer.moments["weight"].second.any()

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kompress.training.loss import weighted_loss
+from kompress.training.loss import quality_loss, weighted_loss
 
 
 def test_the_loss_is_the_weighted_mean_of_both_heads():
@@ -41,3 +41,22 @@ def test_scaling_all_weights_changes_nothing(tokens, factor):
     scaled = weighted_loss(keep_T, -keep_T, target_T, weight_T * factor, 0.3)
 
     assert float(scaled) == pytest.approx(float(plain), rel=1e-9)
+
+
+def test_without_a_span_head_its_part_is_left_out():
+    zeros = torch.zeros(3)
+
+    loss = weighted_loss(zeros, None, zeros, torch.ones(3), 0.3)
+
+    assert float(loss) == pytest.approx(math.log(2))
+
+
+def test_an_unsure_quality_counts_by_its_inverse_variance():
+    # Errors 1 and 3 with se 1/2 and 1: (4·1 + 1·9) / (4 + 1); the third has no quality.
+    quality_C = torch.tensor([1.0, 3.0, 99.0])
+    precision_C = torch.tensor([4.0, 1.0, 0.0])
+
+    assert float(quality_loss(quality_C, torch.zeros(3), precision_C)) == pytest.approx(
+        2.6
+    )
+    assert float(quality_loss(quality_C, torch.zeros(3), torch.zeros(3))) == 0

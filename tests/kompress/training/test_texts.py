@@ -55,6 +55,8 @@ def test_the_digest_sees_labels_and_weights(recipe):
         (TrainText("a", np.array([1.0]), np.array([1.0, 1.0])), r"\(2,\) weights"),
         (TrainText("a", np.array([1.0]), document_weight=0.0), "document weight 0.0"),
         (TrainText(" ", np.array([])), "no word at all"),
+        (TrainText("a", np.array([1.0]), quality=np.nan), "has quality nan"),
+        (TrainText("a", np.array([1.0]), quality=1.0, quality_se=0.0), "error 0.0"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(recipe, text, message):
@@ -65,3 +67,16 @@ def test_labels_that_do_not_fit_are_refused(recipe, text, message):
 def test_no_texts_are_refused(recipe):
     with pytest.raises(InvalidText, match="0 texts hold no word"):
         prepare([], recipe, BYTES)
+
+
+def test_every_chunk_has_its_documents_quality(recipe):
+    # 120 one-letter words need 122 of 128 tokens; 130 make two chunks.
+    texts = [
+        TrainText("a " * 120, np.ones(120)),
+        TrainText("a " * 130, np.ones(130), quality=3.0, quality_se=0.5),
+    ]
+
+    data = prepare(texts, recipe, BYTES)
+
+    assert data.quality_C.tolist() == [0, 3, 3]
+    assert data.precision_C.tolist() == [0, 4, 4]

@@ -4,11 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-from kompress.errors import InvalidCheckpoint, InvalidConfig, TrainingFailed
+from kompress.config import FineTuningConfig
+from kompress.errors import (
+    InvalidCheckpoint,
+    InvalidConfig,
+    InvalidText,
+    TrainingFailed,
+)
 from kompress.students import load
 from kompress.students.checkpoint import WEIGHTS, pack
 from kompress.students.tokenizer import train_tokenizer
 from kompress.training import train
+from kompress.training.held_out import measure, prepare_held_out
+from kompress.training.inputs import lay_rows
+from kompress.training.texts import prepare
 
 
 class Stopped(Exception):
@@ -186,6 +195,222 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_state(
 
     assert not (tmp_path / "out").exists()
     assert len(list((tmp_path / "state").iterdir())) == 1
+
+
+@pytest.mark.parametrize("read_every", [1, 3, 50])
+def test_a_late_look_finds_the_first_bad_step_and_saves_nothing_after_it(
+    texts, recipe, tmp_path, read_every
+):
+    broken = recipe.model_copy(
+        update={"learning_rate": 1e18, "clip_norm": 1e18, "checkpoint_every": 1000}
+    )
+
+    with pytest.raises(TrainingFailed, match="step 2 of"):
+        run(
+            texts,
+            broken,
+            tmp_path / "out",
+            resume=tmp_path / "state",
+            epochs=9,
+            read_every=read_every,
+        )
+
+    assert not list((tmp_path / "state").iterdir())
+
+
+def test_looking_less_often_changes_nothing_but_the_reports(texts, recipe, tmp_path):
+    often = run(texts, recipe, tmp_path / "a")
+    seen = []
+    seldom = run(
+        texts,
+        recipe,
+        tmp_path / "b",
+        read_every=3,
+        progress=lambda done, total, figures: seen.append(done),
+    )
+
+    assert seldom.student_id == often.student_id
+    assert seldom.losses == often.losses
+    assert seen == [*range(3, often.num_steps, 3), often.num_steps]
+
+
+def test_the_curve_holds_both_losses_at_the_steps_asked_for(texts, recipe, tmp_path):
+    often = recipe.model_copy(update={"evaluate_every": 3})
+
+    result = run(texts[:6], often, tmp_path, held_out=texts[6:], epochs=4)
+
+    steps = [point.step for point in result.curve]
+    assert steps == sorted({*range(3, result.num_steps + 1, 3), result.num_steps})
+    first = result.curve[0]
+    assert first.train_loss == pytest.approx(sum(result.losses[:3]) / 3)
+    assert result.curve[-1].held_out_loss < first.held_out_loss
+    assert result.curve[-1].num_tokens == result.num_tokens == result.num_new_tokens
+    assert not result.stopped_early
+    assert 0 < result.num_flops < result.seconds * result.peak_flops
+
+
+@pytest.fixture(scope="module")
+def impatient(recipe):
+    # Large steps overfit six texts at once: the held-out loss soon rises.
+    return recipe.model_copy(
+        update={
+            "evaluate_every": 2,
+            "early_stop_patience": 2,
+            "learning_rate": 0.03,
+            "held_out_share": 0.1,
+        }
+    )
+
+
+def test_patience_ends_a_training_with_its_best_weights(
+    texts, recipe, impatient, tmp_path
+):
+    upside_down = [
+        replace(text, target_N=1 - np.asarray(text.target_N)) for text in texts[6:]
+    ]
+
+    result = run(texts[:6], impatient, tmp_path, held_out=upside_down, epochs=30)
+    losses = [point.held_out_loss for point in result.curve]
+    best = int(np.argmin(losses))
+
+    assert result.stopped_early
+    assert len(losses) == best + 1 + 2
+    student = load(tmp_path)
+    assert student.lineage["kept_step"] == result.curve[best].step
+    kept = prepare_held_out(upside_down, impatient, student.tokenizer)
+    again = measure(student.model, kept, None, impatient, torch.float32)
+    assert again == pytest.approx(losses[best], rel=0.02)  # measured in bfloat16 before
+
+
+def test_a_killed_patient_training_ends_as_if_it_had_not_been(
+    texts, impatient, tmp_path
+):
+    arguments = {"held_out": texts[6:], "epochs": 12}
+    whole = run(texts[:6], impatient, tmp_path / "whole", **arguments)
+    state = tmp_path / "state"
+    with pytest.raises(Stopped):
+        run(
+            texts[:6],
+            impatient,
+            tmp_path / "killed",
+            resume=state,
+            progress=stop_at(6),
+            **arguments,
+        )
+
+    resumed = run(texts[:6], impatient, tmp_path / "killed", resume=state, **arguments)
+
+    assert resumed.student_id == whole.student_id
+    assert resumed.curve == whole.curve
+    assert resumed.num_new_tokens < whole.num_new_tokens
+
+
+def test_patience_without_held_out_texts_is_refused(texts, impatient, tmp_path):
+    with pytest.raises(InvalidText, match="no text is held out"):
+        run(texts, impatient, tmp_path)
+    weightless = [replace(texts[0], weight_N=np.zeros_like(texts[0].target_N))]
+    with pytest.raises(InvalidText, match="1 held-out texts weigh nothing"):
+        run(texts, impatient, tmp_path, held_out=weightless)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"method": "heads"},
+        {"method": "last_layers", "num_layers": 1},
+        pytest.param({"method": "lora", "lora_rank": 4}, marks=pytest.mark.slow),
+    ],
+)
+def test_only_the_weights_of_the_method_move_and_the_loss_falls(
+    texts, recipe, parent, tmp_path, method
+):
+    tuned = recipe.model_copy(
+        update={"fine_tuning": FineTuningConfig.model_validate(method)}
+    )
+    flipped = [replace(text, target_N=1 - np.asarray(text.target_N)) for text in texts]
+
+    child = run(flipped, tuned, tmp_path / "child", init=load(parent.folder), epochs=8)
+
+    before = load(parent.folder).model.state_dict()
+    after = load(child.folder).model.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert list(after) == list(before)
+    expected = {
+        "heads": (),
+        "last_layers": ("encoder.layers.1.", "encoder.final_norm."),
+        "lora": tuple(
+            f"encoder.layers.{layer}.{name}"
+            for layer in (0, 1)
+            for name in ("attn.Wqkv", "attn.Wo", "mlp.Wo")
+        ),
+    }[method["method"]]
+    assert moved == {
+        name for name in before if name.startswith((*expected, "token", "span"))
+    }
+    assert child.losses[-1] < 0.8 * child.losses[0]
+
+
+def test_a_killed_training_of_the_last_layer_resumes_to_the_same_bytes(
+    texts, recipe, parent, tmp_path
+):
+    method = FineTuningConfig(method="last_layers", num_layers=1)
+    tuned = recipe.model_copy(update={"fine_tuning": method})
+    arguments = {"init": parent.folder, "epochs": 4}
+    whole = run(texts, tuned, tmp_path / "whole", **arguments)
+    state = tmp_path / "state"
+    with pytest.raises(Stopped):
+        run(
+            texts, tuned, tmp_path / "b", resume=state, progress=stop_at(6), **arguments
+        )
+
+    resumed = run(texts, tuned, tmp_path / "b", resume=state, **arguments)
+
+    assert resumed.student_id == whole.student_id
+
+
+def test_a_quality_head_learns_the_qualities_that_are_sure(texts, recipe, tmp_path):
+    student = recipe.student.model_copy(update={"quality_head": True})
+    wanted = recipe.model_copy(update={"student": student, "quality_weight": 1.0})
+    # The odd texts say 100 times as unsurely that the quality is -9.
+    rated = [
+        replace(text, quality=2.0, quality_se=0.1)
+        if number % 2 == 0
+        else replace(text, quality=-9.0, quality_se=10.0)
+        for number, text in enumerate(texts)
+    ]
+
+    run(rated, wanted, tmp_path, epochs=20)
+
+    model = load(tmp_path).model
+    data = prepare(rated, wanted, load(tmp_path).tokenizer)
+    rows = lay_rows(model, data, range(8), None)
+    with torch.inference_mode():
+        quality_C = model(rows.inputs, rows.packing).quality_C
+    assert (quality_C - 2).abs().max() < 0.5
+
+
+def test_a_quality_weight_without_head_or_quality_is_refused(texts, recipe, tmp_path):
+    headless = recipe.model_copy(update={"quality_weight": 1.0})
+    student = recipe.student.model_copy(update={"quality_head": True})
+
+    with pytest.raises(InvalidConfig, match="has no quality head"):
+        run(texts, headless, tmp_path)
+    with pytest.raises(InvalidText, match="no text has a quality"):
+        run(texts, headless.model_copy(update={"student": student}), tmp_path)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_either_precision_repeats_itself_and_learns(texts, recipe, tmp_path, precision):
+    asked = recipe.model_copy(update={"precision": precision})
+
+    first = run(texts, asked, tmp_path / "a", epochs=10)
+    second = run(texts, asked, tmp_path / "b", epochs=10)
+
+    assert first.student_id == second.student_id
+    assert first.losses[-1] < 0.5 * first.losses[0]
+    assert load(first.folder).lineage["precision"] == precision
+    weights = load(first.folder).model.state_dict().values()
+    assert {weight.dtype for weight in weights} == {torch.float32}
 
 
 def test_the_process_gets_its_threads_and_random_state_back(texts, recipe, tmp_path):
