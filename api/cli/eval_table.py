@@ -98,7 +98,7 @@ def suite_table(
         for line in found:
             head = (f"  {line.label}", "") if len(found) > 1 else (called, f"{own.n:,}")
             other = beside.get((*block, line.keep_rate))
-            yield f"{_cut(head[0]):<{LABEL}}{head[1]:>8}" + _cells(
+            yield f"{_cut(head[0], LABEL + 2):<{LABEL + 2}}{head[1]:>6}" + _cells(
                 line, block, other if line.label != "random" else None, rates
             )
 
@@ -174,7 +174,7 @@ def cost_table(costs: Sequence[Cost]) -> Iterator[str]:
 
 
 def label_of(kind: str, name: str, marks: Mapping[str, str]) -> str:
-    """Name a subject for people: `voter syntax, best`.
+    """Name a subject for people: `best voter syntax`.
 
     Args:
         kind: what it is in `scores`.
@@ -183,7 +183,7 @@ def label_of(kind: str, name: str, marks: Mapping[str, str]) -> str:
     """
     mark = marks.get(f"{kind} {name}", "")
     said = name if kind == "baseline" else f"{kind} {name}"
-    return f"{said}, {mark}" if mark else said
+    return f"{mark} {said}" if mark else said
 
 
 def _cells(

@@ -121,5 +121,5 @@ def test_long_names_are_cut_and_marked():
     lines = list(other_table([long], "farm"))
 
     assert len(lines[1]) <= 100
-    assert label_of("voter", "syntax", {"voter syntax": "best"}) == "voter syntax, best"
+    assert label_of("voter", "syntax", {"voter syntax": "best"}) == "best voter syntax"
     assert label_of("baseline", "textrank", {}) == "textrank"
