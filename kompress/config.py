@@ -134,8 +134,8 @@ class MixPart(_Frozen):
         kinds: the documents' kinds, empty for every kind.
         voter: only documents whose `silver` or `corrected` label is this voter's; ''
             for any. A document that several parts could take counts for one alone.
-        share: of all documents trained on; None takes every document there is. Parts
-            with a share are thinned until the shares hold exactly, to a document.
+        share: of all documents trained on; None takes what the others leave. Parts are
+            thinned until the shares hold, to a document; without any share none is.
         max_documents_per_kind: at most so many of each kind, None for all.
     """
 

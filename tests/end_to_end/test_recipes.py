@@ -62,14 +62,18 @@ def run(farm, data):
     assert farm.parked() == []
 
 
-def add_references(farm, num):
-    """Every other word of the first texts, as somebody's reference."""
-    rows = farm.query("SELECT id, content FROM texts ORDER BY id LIMIT :num", num=num)
+def add_references(farm, num, origin="qa", *, skip=0):
+    """Every other word of some texts, as somebody's reference."""
+    rows = farm.query(
+        "SELECT id, content FROM texts ORDER BY id LIMIT :num OFFSET :skip",
+        num=num,
+        skip=skip,
+    )
     with farm.sessions.begin() as session:
         candidates.store_candidates(
             session,
             [
-                (text_id, Candidate("qa", " ".join(content.split()[::2]), None))
+                (text_id, Candidate(origin, " ".join(content.split()[::2]), None))
                 for text_id, content in rows
             ],
         )
@@ -114,6 +118,15 @@ def test_references_teach_and_a_mix_of_gold_and_teacher_follows(farm, tmp_path):
     )
     kept = np.concatenate([np.frombuffer(m, "<f2") >= 0.5 for _, m in silver])
     assert 0 < len(silver) <= 20
+    # A text that nobody said anything about has no label at all.
+    assert (
+        farm.query(
+            """SELECT array_agg(b.text_id ORDER BY b.text_id) FROM labels b
+           JOIN rounds r ON r.id = b.round_id WHERE r.number = 1
+           GROUP BY b.source"""
+        )
+        == [(sorted(text_id for text_id, _ in silver),)] * 2
+    )
     assert 0.4 < kept.mean() < 0.6
     ((label_source, trained, config),) = farm.query(
         """SELECT label_source, trained_text_ids, recipe_config FROM students
@@ -131,6 +144,39 @@ def test_references_teach_and_a_mix_of_gold_and_teacher_follows(farm, tmp_path):
            WHERE r.number = 2 ORDER BY 1"""
     )
     assert made == [("consensus",), ("self_label+teacher",), ("self_label_raw",)]
+
+
+def test_a_third_of_v8_is_c3_to_a_document(farm):
+    add_references(farm, 5, "c3")
+    add_references(farm, 19, "qa", skip=5)
+
+    run(farm, loop_data(load_recipe("v8")))
+
+    ((trained, source),) = farm.query(
+        "SELECT trained_text_ids, label_source FROM students"
+    )
+    origins = dict(farm.query("SELECT text_id, origin FROM candidates"))
+    num_c3 = sum(origins[text_id] == "c3" for text_id in trained)
+    assert source == "corrected"
+    assert num_c3 > 0
+    assert abs(num_c3 - 0.33 * len(trained)) < 1
+
+
+def test_v3_2_moves_adapters_of_v3_1s_student(farm):
+    add_references(farm, 20, "domain")
+    data = loop_data(load_recipe("v3.2"))
+    data, _ = fit_to_corpus(data, {"domain": 20}, stand_in="", corpus="corpus")
+
+    run(farm, data)
+
+    first, second = farm.query(
+        """SELECT recipe, parent_id, artifact_hash,
+                  recipe_config #>> '{fine_tuning,method}' FROM students ORDER BY id"""
+    )
+    assert (first[0], first[3]) == ("v3.1", "full")
+    assert (second[0], second[3]) == ("v3.2", "lora")
+    assert second[1] is not None
+    assert first[2] != second[2]
 
 
 def test_the_same_recipe_gives_the_same_student(farm, sessions):

@@ -93,7 +93,13 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     """Aggregate, correct if asked, count."""
     heartbeat.progress(0, 2)
     panel, config = inputs.panel, inputs.config
-    consensus = make_labels(panel, aggregate_panel(panel, config))
+    # Where all abstained, such as on texts without a reference, nothing is known: the
+    # prior alone would keep every word.
+    heard = {
+        t for t, p_NM in panel.split(panel.p_WM).items() if not np.isnan(p_NM).all()
+    }
+    labelled = make_labels(panel, aggregate_panel(panel, config))
+    consensus = {text_id: labelled[text_id] for text_id in labelled if text_id in heard}
     made = {"consensus": consensus}
     wanted = config.label_sources()
     if wanted & {"silver", "corrected"}:
