@@ -44,15 +44,15 @@ from kompress.words import word_list
 SIZES = {
     "demo": StudentConfig(),
     "base": StudentConfig(
-        num_layers=4,
+        num_layers=3,
         hidden_size=768,
         num_heads=12,
         intermediate_size=1_152,
         span_channels=256,
     ),
 }
-# (texts trained on, learning rate): the base-like size runs a few steps only.
-WORK = {"demo": (300, 1e-3), "base": (40, 1e-4)}
+# (texts trained on, held out, learning rate): the base-like size runs a few steps only.
+WORK = {"demo": (300, 40, 1e-3), "base": (24, 8, 1e-4)}
 BATCH_CHUNKS = 8  # Trainer's default
 BARS = {"defaults": 1.5, "tuned": 1.1}
 
@@ -92,9 +92,10 @@ def main() -> None:
 
 
 def prepare_task(size: str, threads: int) -> Task:
-    num_texts, rate = WORK[size]
+    num_texts, num_held_out, rate = WORK[size]
     documents = [document.text for document in load_sample()]
-    held_out, shown = documents[::6][:40], [t for i, t in enumerate(documents) if i % 6]
+    held_out = documents[::6][:num_held_out]
+    shown = [text for number, text in enumerate(documents) if number % 6]
     config = SIZES[size]
     recipe = RecipeConfig(student=config, num_threads=threads, learning_rate=rate)
     tokenizer = WordTokenizer(train_tokenizer(shown, config.vocab_size))

@@ -21,7 +21,9 @@ def choose_precision(
 
     Weights, their moments, norms, softmax and losses are float32 in either. `auto`
     takes bfloat16 where the device multiplies it by itself: a GPU, or a CPU
-    with AVX512-BF16 or AMX.
+    with AVX512-BF16 or AMX. There (Zen 5, one thread) a step of the demo's student is
+    1.3 times and one of ModernBERT-base's widths 1.8 times as fast as in float32, with
+    held-out losses after 105,000 tokens of .2700 for .2699 and .2715 for .2714.
     """
     if asked != "auto":
         return torch.bfloat16 if asked == "bfloat16" else torch.float32
