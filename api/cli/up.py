@@ -65,13 +65,14 @@ def open_stack(
     from api.cli.connection import find_services
     from api.programs import list_programs, wait_until_open
     from api.stack import Stack
+    from kompress.recipes.load import shipped_voters
     from kompress.voters import VOTERS
 
     home = settings.home.expanduser().resolve()
     services = find_services(settings)
     _check_schema(services.database_url)
     doors = _choose_doors(settings, api_port, flower_port)
-    names = [*sorted(VOTERS), *(name for name in voters if name not in VOTERS)]
+    names = sorted({*VOTERS, *shipped_voters(), *voters})
     programs = list_programs(
         services, doors, voters=names, lease_s=settings.lease_s, home=home
     )

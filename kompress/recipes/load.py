@@ -82,6 +82,16 @@ def shipped_recipes() -> list[str]:
     return sorted(names, key=_version)
 
 
+def shipped_voters() -> list[str]:
+    """Name every voter of the shipped recipes: the queues that a farm should take."""
+    rounds = [
+        link.round
+        for name in shipped_recipes()
+        for link in recipe_chain(load_recipe(name))
+    ]
+    return sorted({voter["name"] for keys in rounds for voter in keys["voters"]})
+
+
 def load_recipe(name: str, *, folder: Path | None = None) -> Recipe:
     """Read a shipped recipe by its name, or any other by its path.
 

@@ -14,6 +14,7 @@ from api.cli.main import app as farm
 from api.settings import ApiSettings
 from db.kinds import STAGES, TEACH, queue_of
 from db.settings import DatabaseSettings
+from kompress.recipes.load import shipped_voters
 from kompress.voters import VOTERS
 from worker.flower import FlowerSettings
 from worker.settings import WorkerSettings
@@ -109,7 +110,8 @@ def test_every_queue_has_a_worker():
     found = set.union(*(queues_of(s["command"]) for s in OWN.values()))
     stages = {queue_of(stage) for stage in STAGES if stage != "teach"}
     # The simulated voter is for tests.
-    voters = {TEACH + name for name in VOTERS if name != "simulated"}
+    names = {*VOTERS, *shipped_voters()} - {"simulated"}
+    voters = {TEACH + name for name in names}
 
     assert stages | voters <= found
 

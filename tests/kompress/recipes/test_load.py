@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from kompress.config import LoopConfig, RoundConfig, parse_config
 from kompress.errors import InvalidConfig
-from kompress.recipes.load import load_recipe, loop_data, recipe_chain, shipped_recipes
+from kompress.recipes.load import (
+    load_recipe,
+    loop_data,
+    recipe_chain,
+    shipped_recipes,
+    shipped_voters,
+)
 from kompress.voters import VOTERS
 
 LINE = ["v3", "v3.1", "v3.2", "v3.3", "v4", "v5", "v6", "v8", "v9", "v11", "v16", "v17"]
@@ -100,6 +106,11 @@ def test_a_third_of_v8_is_c3():
         ("c3", 0.33),
         ("qa", 0.67),
     ]
+
+
+def test_the_voters_of_all_rounds_are_named():
+    # v8 reads two origins; what follows v3 takes its voter.
+    assert {"c3", "qa", "domain", "salience"} <= set(shipped_voters())
 
 
 def test_an_unknown_name_lists_those_there_are():
