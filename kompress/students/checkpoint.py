@@ -97,6 +97,41 @@ def read_folder(folder: Path) -> tuple[str, dict[str, bytes]]:
     return _digest(manifest), files
 
 
+def find_exported(folder: Path, name: str) -> Path | None:
+    """Find a file that an export put beside the student's own.
+
+    Args:
+        folder: a student's folder of either kind.
+        name: the file's path within it, such as `onnx/kompress-fp32.onnx`.
+
+    Returns:
+        Its path, the content checked against `export.json`; None if the folder is no
+        export, or the file was left out when it was copied.
+
+    Raises:
+        InvalidCheckpoint: the file was altered, or `export.json` cannot be read.
+    """
+    path = Path(folder) / name
+    listing = Path(folder) / EXPORT
+    if not listing.exists() or not path.exists():
+        return None
+    try:
+        digest = json.loads(listing.read_bytes())["files"].get(name)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidCheckpoint(
+            f"{listing} cannot be read ({error!r}); expected JSON with `files`; export "
+            "the student again"
+        ) from error
+    with path.open("rb") as source:
+        found = hashlib.file_digest(source, "sha256").hexdigest()
+    if found != digest:
+        raise InvalidCheckpoint(
+            f"{path} differs from the sha256 in {EXPORT}; expected the file as it was "
+            "exported; export the student again"
+        )
+    return path
+
+
 def pack(folder: Path) -> bytes:
     """Put a student's folder into one blob; equal students give equal blobs.
 

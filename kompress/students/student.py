@@ -20,7 +20,7 @@ from kompress.must_keep.classify import classify_words
 from kompress.students import checkpoint
 from kompress.students.chunks import Chunks, cut_chunks
 from kompress.students.engines.engine import Engine
-from kompress.students.engines.registry import make_engine
+from kompress.students.engines.registry import EXPORTED_GRAPHS, make_engine, open_graph
 from kompress.students.tokenizer import WordTokenizer
 from kompress.types import BoolArray, FloatArray
 from kompress.words import join_kept, word_list
@@ -272,7 +272,8 @@ def load(path: Path | str, *, engine: str = "torch") -> Student:
     """Load a student's folder, every file verified.
 
     Args:
-        path: the folder that `Student.save` or `train` wrote.
+        path: the folder that `Student.save` or `train` wrote, or an exported one,
+            whose own ONNX files serve the engines "onnx" and "onnx-int8".
         engine: what will score: a key of `kompress.students.engines.registry.ENGINES`.
 
     Raises:
@@ -295,7 +296,7 @@ def load(path: Path | str, *, engine: str = "torch") -> Student:
             f"{folder} cannot be loaded: {error}; expected a student of this farm"
         ) from error
     try:
-        scorer = make_engine(engine, config, weights)
+        scorer = _open_exported(folder, engine) or make_engine(engine, config, weights)
     except InvalidCheckpoint as error:
         raise InvalidCheckpoint(f"{folder} cannot be loaded: {error}") from error
     return Student(
@@ -306,6 +307,14 @@ def load(path: Path | str, *, engine: str = "torch") -> Student:
         lineage=plain[checkpoint.LINEAGE],
         student_id=student_id,
     )
+
+
+def _open_exported(folder: Path, engine: str) -> Engine | None:
+    """Open the graph that an export wrote, if the engine runs one and it is there."""
+    path = None
+    if engine in EXPORTED_GRAPHS:
+        path = checkpoint.find_exported(folder, EXPORTED_GRAPHS[engine])
+    return None if path is None else open_graph(engine, path)
 
 
 def _forced(text: str, override: str | None) -> BoolArray:

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from kompress.errors import InvalidCheckpoint, InvalidConfig
+from kompress.export.headroom import export
 from kompress.must_keep import classify_words
 from kompress.students import Student, load
 from kompress.students.dual_head import STUDENTS
+from kompress.students.engines.torch_engine import TorchEngine
 from kompress.students.packed import Packing
 from kompress.students.tokenizer import WordTokenizer, train_tokenizer
 
@@ -202,6 +204,37 @@ def test_another_engine_gives_the_same_scores_without_a_module(
         assert score == pytest.approx(want, abs=tolerance)
     with pytest.raises(InvalidConfig, match="load it with"):
         _ = other.model
+
+
+def test_an_exported_folders_own_graph_is_run(student, tmp_path):
+    folder = tmp_path / "export"
+    narrow = student.config.model_copy(update={"max_tokens": 512})
+    wide = Student(
+        student.tokenizer,
+        narrow,
+        TorchEngine(_with_config(student.model, narrow)),
+        recipe={},
+        lineage={},
+    )
+    export(wide, folder, "org/name")
+
+    assert load(folder, engine="onnx").score(TEXTS)[1] == pytest.approx(
+        wide.score(TEXTS)[1], abs=1e-5
+    )
+
+    graph = folder / "onnx" / "kompress-fp32.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    with pytest.raises(InvalidCheckpoint, match=r"kompress-fp32.onnx differs"):
+        load(folder, engine="onnx")
+    graph.unlink()  # without the file the graph is written from the weights
+    assert load(folder, engine="onnx").engine.name == "onnx"
+
+
+def _with_config(model, config):
+    with torch.random.fork_rng(devices=[]):
+        copy = STUDENTS["dual_head"](config)
+    copy.load_state_dict(model.state_dict())
+    return copy
 
 
 def test_an_unknown_engine_is_refused(student, tmp_path):
