@@ -108,6 +108,10 @@ def _fit_round(
     changes["voters"] = rest
     for part in parts:
         part["voter"] = stand_in
+    # So that no table takes it for what the recipe means.
+    if "recipe" in changes:
+        change = changes["recipe"].get("change", "")
+        changes["recipe"]["change"] = f"{change}; {stand_in} for references"
     note = (
         f"no references of origin {absent} in {corpus}: the voter {stand_in} stands "
         f"in for them; to use references: farm corpus add {corpus} FILE --references "

@@ -31,6 +31,9 @@ def test_a_stand_in_votes_where_a_corpus_has_none():
     voters = [{"name": "salience", "kind": "salience"}]
     assert [changes["voters"] for changes in data["rounds"]] == [voters, voters]
     assert data["base"]["voters"] == voters
+    assert data["rounds"][1]["recipe"]["change"] == (
+        "self-labels of v3's student; salience for references"
+    )
     (note,) = notes
     assert "salience stands in" in note
     assert "farm corpus add ops FILE --references qa" in note
