@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("intake", "store", "engine", "student", "train")
+NAMES = ("intake", "store", "engine", "student", "train", "score")
 
 
 def main() -> int:

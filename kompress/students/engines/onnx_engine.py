@@ -39,6 +39,8 @@ class OnnxEngine:
         self.name = name
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
+        # Several workers share a machine: who waits must not keep a core busy.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         source = str(graph) if isinstance(graph, Path) else graph
         try:
             self._session = onnxruntime.InferenceSession(
