@@ -54,3 +54,22 @@ def test_making_an_engine_leaves_the_random_state_alone(config, weights):
     TorchEngine.from_weights(config, weights)
 
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_bfloat16_products_stay_close(model, chunks, wanted):
+    engine = TorchEngine(model, dtype=torch.bfloat16)
+
+    score = engine.score_tokens(*chunks)
+
+    assert score.dtype == np.float32
+    # Weights times 3 make errors grow from layer to layer.
+    assert 0 < np.abs(score - wanted).mean() < 0.03
+    assert np.corrcoef(score, wanted)[0, 1] > 0.98
+
+
+def test_no_chunks_give_no_scores(model):
+    score = TorchEngine(model).score_tokens(
+        np.empty(0, np.uint16), np.empty(0, np.int64)
+    )
+
+    assert score.shape == (0,)
