@@ -70,6 +70,7 @@ lock: $(READY) ## pin every version again
 			--no-header --no-annotate $(FIND_LINKS) \
 			requirements/$$name.in -o requirements/$$name.txt && \
 		sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements/$$name.txt; done
+	@rm -f requirements/client.txt
 	@$(BIN)/uv pip compile --quiet --python $(BIN)/python --python-version 3.11 --no-header --no-annotate \
 		$(FIND_LINKS) -c requirements/base.txt requirements/client.in -o requirements/client.txt && \
 		sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements/client.txt && \

@@ -184,8 +184,9 @@ class RecipeConfig(_Frozen):
     mix: tuple[MixPart, ...] = ()  # empty: the round's label_source on every document
     must_keep_weight: Annotated[float, Field(gt=0.0, le=100.0)] = 3.0
     must_keep_rule_set: RuleSet = "farm"
-    targets: Literal["soft", "hard"] = "hard"  # the posterior's mean, or its mask
-    weigh_certainty: bool = False  # of the posterior, word by word
+    # Of a label with a posterior: its mean or its mask, weighed by certainty or not.
+    targets: Literal["soft", "hard"] = "soft"
+    weigh_certainty: bool = True
     span_weight: Annotated[float, Field(ge=0.0, le=10.0)] = 0.3
     quality_weight: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     fine_tuning: FineTuningConfig = Field(default_factory=FineTuningConfig)

@@ -26,6 +26,8 @@ from kompress.types import ABSTAIN, CodeArray, FloatArray, Label
 GOLD = "gold"
 # The variance of Beta(1, 1): what is known of a word that nobody voted on.
 UNIFORM_VARIANCE = 1 / 12
+# Labels that several voters stand behind.
+POSTERIORS = ("consensus", "self_label+teacher")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +134,21 @@ def is_held_out(group_id: str, share: float) -> bool:
 
 
 def as_lesson(
-    label: Label, recipe: RecipeConfig
+    label: Label, source: str, recipe: RecipeConfig
 ) -> tuple[FloatArray, FloatArray | None]:
     """Turn a label into (N,) targets and (N,) weights, None for 1 everywhere.
 
-    Certainty is 1 − sd² / (1/12), cut at 0 and 1: nothing for a word that nobody voted
-    on (a uniform posterior), 1 where the posterior is a point.
+    Only a label of several voters has a posterior that is worth its digits; one that a
+    single voter or student gave is its mask, whatever the recipe asks. Certainty is
+    1 − sd² / (1/12), cut at 0 and 1: nothing for a word that nobody voted on (a uniform
+    posterior), 1 where the posterior is a point.
 
     Source: soft targets and certainty: ours.
     """
-    soft = recipe.targets == "soft"
+    is_posterior = source in POSTERIORS
+    soft = is_posterior and recipe.targets == "soft"
     target_N = (label.mean_N if soft else label.keep_N).astype(np.float64)
-    if not recipe.weigh_certainty:
+    if not (is_posterior and recipe.weigh_certainty):
         return target_N, None
     variance_N = label.sd_N.astype(np.float64) ** 2
     return target_N, np.clip(1 - variance_N / UNIFORM_VARIANCE, 0.0, 1.0)
@@ -204,7 +209,7 @@ def _label_lessons(
             row.group_id,
             part.source,
             row.probability,
-            *as_lesson(found[row.text_id], config.recipe),
+            *as_lesson(found[row.text_id], part.source, config.recipe),
         )
         for row in rows
         if row.text_id in mine

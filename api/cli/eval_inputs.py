@@ -5,11 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kompress.config import EvaluationConfig, LoopConfig, RoundConfig, parse_config
-
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from kompress.config import EvaluationConfig, RoundConfig
     from kompress.evaluation.baselines.electorate import Member, StoredVotes
     from kompress.evaluation.baselines.lineup import Result
     from kompress.evaluation.compare import Comparison
@@ -21,6 +20,12 @@ DEFAULT_TARGET = 0.8  # of `StopConfig`, for a student of no loop
 # Kinds of voters that may be asked again: they run here, at no price.
 FREE_KINDS = ("salience", "self_information", "syntax", "simulated")
 MAX_FIT_DOCUMENTS = 20_000
+
+
+def _default_evaluation() -> "EvaluationConfig":
+    from kompress.config import EvaluationConfig
+
+    return EvaluationConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +118,8 @@ class Study:
     round_number: int = 0
     loop: str = ""
     is_main: bool = False
-    config: RoundConfig | None = None
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    config: "RoundConfig | None" = None
+    evaluation: "EvaluationConfig" = field(default_factory=_default_evaluation)
     seed: int = 0
     target_keep_rate: float = DEFAULT_TARGET
     corpus_id: int | None = None
@@ -143,6 +148,7 @@ def find_study(session: "Session", which: str, corpus: str) -> Study:
     """
     from api.cli.student import find_student
     from db.queries import corpora, loops, students
+    from kompress.config import LoopConfig, RoundConfig, parse_config
 
     study = Study(which)
     if not Path(which).is_dir():

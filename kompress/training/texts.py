@@ -46,7 +46,8 @@ class Prepared:
 
     Attributes:
         chunks: the tokens and where chunks end.
-        target_T: (T,) P(keep) of the token's word; 0 where the weight is 0.
+        target_T: (T,) what the heads shall say of the token's word, so that the score
+            is its P(keep); 0 where the weight is 0.
         weight_T: (T,) weight of the token's word; 0 for special tokens.
         quality_C: (C,) quality of the chunk's document; 0 where it has none.
         precision_C: (C,) 1/se² of that quality; 0 where it has none.
@@ -148,6 +149,18 @@ def _label(
             "finite number above 0, n/(N·π)"
         )
     must_N = classify_words(words, recipe.must_keep_rule_set) != 0
+    # The weight asks what the label keeps: it reads the target before the map below.
     factor_N = np.where(must_N & (target_N >= 0.5), recipe.must_keep_weight, 1.0)
     document_weight = min(text.document_weight, recipe.max_document_weight)
-    return target_N, weight_N * factor_N * document_weight
+    return _for_heads(target_N, recipe), weight_N * factor_N * document_weight
+
+
+def _for_heads(target_N: FloatArray, recipe: RecipeConfig) -> FloatArray:
+    """Give what each head shall say so that the score is P(keep).
+
+    A dual head scores p·(0.5 + 0.5·s). Heads that both say t would score below 0.5 up
+    to t = .618, so they learn the t with t·(0.5 + 0.5·t) = P(keep); 0 and 1 stay.
+    """
+    if recipe.student.variant != "dual_head":
+        return target_N
+    return (np.sqrt(1 + 8 * target_N) - 1) / 2

@@ -28,8 +28,10 @@ def label(means, sds):
 def test_targets_are_the_mask_or_the_mean():
     found = label([0.25, 0.5, 0.75], [0.25, 0.25, 0.25])
 
-    hard, weight = as_lesson(found, RecipeConfig(targets="hard"))
-    soft, _ = as_lesson(found, RecipeConfig(targets="soft"))
+    hard, weight = as_lesson(
+        found, "consensus", RecipeConfig(targets="hard", weigh_certainty=False)
+    )
+    soft, _ = as_lesson(found, "consensus", RecipeConfig(targets="soft"))
 
     assert hard.tolist() == [0, 1, 1]
     assert soft.tolist() == [0.25, 0.5, 0.75]
@@ -40,16 +42,28 @@ def test_certainty_is_what_is_left_of_a_uniform_variance():
     # 1 - sd² / (1/12): 1 - 12/16 = 1/4; 1 - 12/64 = 13/16; a coin's 1/4 is cut at 0.
     found = label([0.5] * 4, [0.25, 0.125, 0.5, 0.0])
 
-    _, weight = as_lesson(found, RecipeConfig(weigh_certainty=True))
+    _, weight = as_lesson(found, "consensus", RecipeConfig(weigh_certainty=True))
 
     assert weight.tolist() == [0.25, 0.8125, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("source", ["silver", "corrected", "self_label"])
+def test_a_single_voters_label_is_its_mask(source):
+    found = label([0.25, 0.75], [0.25, 0.25])
+
+    target, weight = as_lesson(found, source, RecipeConfig(targets="soft"))
+
+    assert target.tolist() == [0, 1]
+    assert weight is None
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.5)), min_size=1))
 def test_a_lesson_fits_what_training_accepts(words):
     recipe = RecipeConfig(targets="soft", weigh_certainty=True)
 
-    target, weight = as_lesson(label(*zip(*words, strict=True)), recipe)
+    target, weight = as_lesson(
+        label(*zip(*words, strict=True)), "self_label+teacher", recipe
+    )
 
     assert ((target >= 0) & (target <= 1)).all()
     assert ((weight >= 0) & (weight <= 1)).all()

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from kompress.config import RecipeConfig
-from kompress.training import TrainText
+from kompress.training import TrainText, train
+
+
+class Stopped(Exception):
+    """The job was killed."""
+
+
+def quiet(done, total, figures):
+    """Report to nobody."""
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +51,43 @@ def recipe():
             "num_threads": 1,
         }
     )
+
+
+@pytest.fixture(scope="session")
+def run():
+    def run(texts, recipe, folder, **changes):
+        arguments = {
+            "tokenizer_json": None,
+            "init": None,
+            "epochs": 2,
+            "seed": 0,
+            "folder": folder,
+            "resume": None,
+            "progress": quiet,
+        }
+        return train(texts, recipe, **arguments | changes)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def stopped():
+    """What a killed training raises."""
+    return Stopped
+
+
+@pytest.fixture(scope="session")
+def stop_at():
+    def stop_at(step):
+        def progress(done, total, figures):
+            if done == step:
+                raise Stopped
+
+        return progress
+
+    return stop_at
+
+
+@pytest.fixture(scope="session")
+def parent(run, texts, recipe, tmp_path_factory):
+    return run(texts, recipe, tmp_path_factory.mktemp("parent"), epochs=20)

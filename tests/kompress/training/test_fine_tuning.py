@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from kompress.config import FineTuningConfig
 from kompress.errors import InvalidConfig
+from kompress.students import load
 from kompress.students.dual_head import STUDENTS
 from kompress.students.packed import Packing
 from kompress.training.fine_tuning import merge_adapters, moving, prepare
@@ -64,3 +67,58 @@ def test_merged_adapters_leave_plain_weights_and_the_same_outputs(model):
     # 2 layers with Wqkv and two kinds of Wo; both factors each.
     assert list(model.state_dict()) == keys
     assert (adapted - merged).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"method": "heads"},
+        {"method": "last_layers", "num_layers": 1},
+        pytest.param({"method": "lora", "lora_rank": 4}, marks=pytest.mark.slow),
+    ],
+)
+def test_only_the_weights_of_the_method_move_and_the_loss_falls(
+    run, texts, recipe, parent, tmp_path, method
+):
+    tuned = recipe.model_copy(
+        update={"fine_tuning": FineTuningConfig.model_validate(method)}
+    )
+    flipped = [replace(text, target_N=1 - np.asarray(text.target_N)) for text in texts]
+
+    child = run(flipped, tuned, tmp_path / "child", init=load(parent.folder), epochs=8)
+
+    before = load(parent.folder).model.state_dict()
+    after = load(child.folder).model.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert list(after) == list(before)
+    expected = {
+        "heads": (),
+        "last_layers": ("encoder.layers.1.", "encoder.final_norm."),
+        "lora": tuple(
+            f"encoder.layers.{layer}.{name}"
+            for layer in (0, 1)
+            for name in ("attn.Wqkv", "attn.Wo", "mlp.Wo")
+        ),
+    }[method["method"]]
+    assert moved == {
+        name for name in before if name.startswith((*expected, "token", "span"))
+    }
+    assert child.losses[-1] < 0.8 * child.losses[0]
+
+
+def test_a_killed_training_of_the_last_layer_resumes_to_the_same_bytes(
+    run, stop_at, stopped, texts, recipe, parent, tmp_path
+):
+    method = FineTuningConfig(method="last_layers", num_layers=1)
+    tuned = recipe.model_copy(update={"fine_tuning": method})
+    arguments = {"init": parent.folder, "epochs": 4}
+    whole = run(texts, tuned, tmp_path / "whole", **arguments)
+    state = tmp_path / "state"
+    with pytest.raises(stopped):
+        run(
+            texts, tuned, tmp_path / "b", resume=state, progress=stop_at(6), **arguments
+        )
+
+    resumed = run(texts, tuned, tmp_path / "b", resume=state, **arguments)
+
+    assert resumed.student_id == whole.student_id

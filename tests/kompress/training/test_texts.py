@@ -11,10 +11,20 @@ BYTES = WordTokenizer(train_tokenizer([], MIN_VOCAB_SIZE))
 
 
 def test_a_words_label_is_on_all_its_tokens_and_specials_have_none(recipe):
-    data = prepare([TrainText("ab c", np.array([0.25, 1.0]))], recipe, BYTES)
+    data = prepare([TrainText("ab c", np.array([0.375, 1.0]))], recipe, BYTES)
 
-    assert data.target_T.tolist() == [0, 0.25, 0.25, 1, 0]
+    # Two heads at t score t·(1 + t)/2: 0.375 at t = 1/2.
+    assert data.target_T.tolist() == [0, 0.5, 0.5, 1, 0]
     assert data.weight_T.tolist() == [0, 1, 1, 1, 0]
+
+
+def test_a_single_head_learns_the_target_itself(recipe):
+    student = recipe.student.model_copy(update={"variant": "token_head"})
+    text = TrainText("ab c", np.array([0.375, 1.0]))
+
+    data = prepare([text], recipe.model_copy(update={"student": student}), BYTES)
+
+    assert data.target_T.tolist() == [0, 0.375, 0.375, 1, 0]
 
 
 def test_kept_must_keep_words_weigh_more_and_documents_are_clipped(recipe):
