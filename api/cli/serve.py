@@ -18,7 +18,12 @@ def serve_student(
     port: Annotated[
         int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any.")
     ] = 8010,
-    engine: Annotated[str, typer.Option(help="onnx, onnx-int8 or openvino.")] = "onnx",
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="onnx, onnx-int8, openvino or openvino-int8; default: the fastest."
+        ),
+    ] = "",
     max_queue: Annotated[
         int, typer.Option(min=1, help="Requests that may wait; others get 503.")
     ] = 64,
@@ -35,7 +40,7 @@ def serve_student(
 
     from api.cli.student import open_student
     from api.serving import create_app
-    from kompress.students.engines.registry import ENGINES
+    from kompress.students.engines.registry import CPU_ENGINE, ENGINES
     from kompress.types import RULE_SETS
 
     rules = None if override in ("none", "") else override
@@ -44,6 +49,7 @@ def serve_student(
             f"--override is {override!r}; expected one of {', '.join(RULE_SETS)}, or "
             "none"
         )
+    engine = engine or CPU_ENGINE
     light = [name for name in ENGINES if name != "torch"]
     if engine not in light:
         raise InvalidInput(
