@@ -40,5 +40,5 @@ def test_a_student_is_served_without_torch_until_it_is_told_to_stop(student_fold
 
         assert process.wait(timeout=30) == 0
     assert answer["original_tokens"] == 90
-    assert "onnxruntime" in maps
+    assert "openvino" in maps
     assert "libtorch" not in maps
