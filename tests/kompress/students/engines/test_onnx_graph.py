@@ -7,50 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kompress.config import StudentConfig
 from kompress.errors import InvalidCheckpoint, InvalidConfig
-from kompress.students.dual_head import STUDENTS
 from kompress.students.engines.onnx_graph import build_graph, quantize_blocks
 from kompress.students.packed import Packing
 
-TINY = StudentConfig(
-    num_layers=4,
-    hidden_size=32,
-    num_heads=2,
-    intermediate_size=48,
-    span_channels=8,
-    vocab_size=320,
-    max_tokens=64,
-    local_attention=16,
-)
 LENGTHS = (50, 3, 33)
 
 
 @pytest.fixture(scope="module")
-def model():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = STUDENTS["dual_head"](TINY).eval()
-        # Random heads give scores near 0.375 whatever happens below: make them speak.
-        for value in model.state_dict().values():
-            value.mul_(3)
-    return model
-
-
-@pytest.fixture(scope="module")
-def weights(model):
-    return {name: value.numpy() for name, value in model.state_dict().items()}
-
-
-@pytest.fixture(scope="module")
-def texts():
+def texts(config):
     rng = np.random.default_rng(0)
-    return [rng.integers(5, TINY.vocab_size, length) for length in LENGTHS]
+    return [rng.integers(5, config.vocab_size, length) for length in LENGTHS]
 
 
 def torch_scores(model, ids):
     with torch.inference_mode():
-        packing = Packing([len(ids)], TINY)
+        packing = Packing([len(ids)], model.config)
         heads = model(packing.spread(ids), packing)
     keep, span = heads[0].numpy(), heads[1].numpy()
     score = 1 / (1 + np.exp(-keep)) * (0.5 + 0.5 / (1 + np.exp(-span)))
@@ -70,8 +42,10 @@ def onnx_scores(graph, rows):
     return [row[: len(text)] for row, text in zip(scores, rows, strict=True)]
 
 
-def test_the_graph_gives_the_torch_models_scores_padded_or_not(model, weights, texts):
-    graph = build_graph(TINY, weights)
+def test_the_graph_gives_the_torch_models_scores_padded_or_not(
+    config, model, weights, texts
+):
+    graph = build_graph(config, weights)
     wanted = [torch_scores(model, text) for text in texts]
 
     alone = [onnx_scores(graph, [text])[0] for text in texts]
@@ -83,22 +57,26 @@ def test_the_graph_gives_the_torch_models_scores_padded_or_not(model, weights, t
     assert np.concatenate(wanted).std() > 0.02  # or nothing was compared
 
 
-def test_without_a_span_head_the_score_is_the_token_heads(model, weights, texts):
-    config = TINY.model_copy(update={"variant": "token_head"})
+def test_without_a_span_head_the_score_is_the_token_heads(
+    config, model, weights, texts
+):
+    single = config.model_copy(update={"variant": "token_head"})
     no_span = {name: w for name, w in weights.items() if not name.startswith("span")}
     sure = weights | {"span_conv.2.bias": np.array([1e4], dtype=np.float32)}
 
-    score = onnx_scores(build_graph(config, no_span), texts)
+    score = onnx_scores(build_graph(single, no_span), texts)
 
     # A span head that is certain multiplies by 0.5 + 0.5·1 = 1.
     for one, other in zip(
-        score, onnx_scores(build_graph(TINY, sure), texts), strict=True
+        score, onnx_scores(build_graph(config, sure), texts), strict=True
     ):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_eight_bits_stay_close_and_reach_every_matrix_they_can(model, weights, texts):
-    graph = build_graph(TINY, weights, bits=8)
+def test_eight_bits_stay_close_and_reach_every_matrix_they_can(
+    config, model, weights, texts
+):
+    graph = build_graph(config, weights, bits=8)
 
     for text, score in zip(texts, onnx_scores(graph, texts), strict=True):
         # Weights times 3 make errors grow from layer to layer.
@@ -108,14 +86,14 @@ def test_eight_bits_stay_close_and_reach_every_matrix_they_can(model, weights, t
     assert kinds.count("MatMulNBits") == 12
 
 
-def test_equal_weights_give_equal_bytes_in_any_order(weights):
+def test_equal_weights_give_equal_bytes_in_any_order(config, weights):
     backwards = dict(reversed(weights.items()))
 
-    assert build_graph(TINY, weights) == build_graph(TINY, backwards)
+    assert build_graph(config, weights) == build_graph(config, backwards)
 
 
-def test_the_file_is_what_the_client_asks_for(weights):
-    model = onnx.load_from_string(build_graph(TINY, weights))
+def test_the_file_is_what_the_client_asks_for(config, weights):
+    model = onnx.load_from_string(build_graph(config, weights))
 
     onnx.checker.check_model(model, full_check=True)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
@@ -123,9 +101,9 @@ def test_the_file_is_what_the_client_asks_for(weights):
     assert [o.name for o in model.graph.output] == ["final_scores"]
 
 
-def test_unknown_bits_are_refused(weights):
+def test_unknown_bits_are_refused(config, weights):
     with pytest.raises(InvalidConfig, match="expected 32"):
-        build_graph(TINY, weights, bits=4)
+        build_graph(config, weights, bits=4)
 
 
 @pytest.mark.parametrize(
@@ -136,12 +114,12 @@ def test_unknown_bits_are_refused(weights):
         (lambda w: w.update({"token_head.bias": np.full(2, np.nan)}), "holds NaN"),
     ],
 )
-def test_wrong_weights_are_named(weights, change, message):
+def test_wrong_weights_are_named(config, weights, change, message):
     broken = dict(weights)
     change(broken)
 
     with pytest.raises(InvalidCheckpoint, match=message):
-        build_graph(TINY, broken)
+        build_graph(config, broken)
 
 
 @given(arrays(np.float32, (3, 64), elements=st.floats(-4, 4, width=32)))
