@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.models.modernbert import ModernBertConfig, ModernBertModel
 
-from kompress.config import RecipeConfig, StudentConfig
+from kompress.config import SIZES, RecipeConfig
 from kompress.corpora.readers import load_sample
 from kompress.must_keep import classify_words
 from kompress.students.dual_head import STUDENTS
@@ -43,16 +43,9 @@ from kompress.training.loss import weighted_loss
 from kompress.training.texts import Prepared, prepare
 from kompress.words import word_list
 
-SIZES = {
-    "demo": StudentConfig(),
-    "base": StudentConfig(
-        num_layers=3,
-        hidden_size=768,
-        num_heads=12,
-        intermediate_size=1_152,
-        span_channels=256,
-    ),
-}
+# The vocabulary is that of the tokenizer trained here.
+CUT = {"num_layers": 3, "vocab_size": SIZES["demo"].vocab_size}
+STUDENTS_BY_SIZE = {"demo": SIZES["demo"], "base": SIZES["base"].model_copy(update=CUT)}
 # (texts trained on, held out, learning rate): the base-like size runs a few steps only.
 WORK = {"demo": (200, 40, 1e-3), "base": (16, 8, 1e-4)}
 BATCH_CHUNKS = 8  # Trainer's default
@@ -98,7 +91,7 @@ def prepare_task(size: str, threads: int) -> Task:
     documents = [document.text for document in load_sample()]
     held_out = documents[::6][:num_held_out]
     shown = [text for number, text in enumerate(documents) if number % 6]
-    config = SIZES[size]
+    config = STUDENTS_BY_SIZE[size]
     recipe = RecipeConfig(student=config, num_threads=threads, learning_rate=rate)
     tokenizer = WordTokenizer(train_tokenizer(shown, config.vocab_size))
     texts = [label(text) for text in shown[:num_texts]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -373,22 +374,7 @@ def load_usd(session: "Session", study: Study) -> dict[str, float]:
 
 
 def _held_out(session: "Session", corpus_id: int, corpus_seq: int) -> list["SuiteText"]:
-    """Read held-out documents with their gold, in the order in which loops do."""
-    from db.queries import corpora, gold, texts
+    from db.queries.held_out import load_held_out
     from kompress.evaluation.suites import SuiteText
 
-    documents = corpora.documents(session, corpus_id, corpus_seq, split="held_out")
-    text_ids = sorted(document.text_id for document in documents)
-    known = gold.load_gold(session, text_ids, use="evaluate")
-    content = texts.load_texts(session, text_ids)
-    hashes = texts.load_hashes(session, text_ids)
-    return [
-        SuiteText(
-            content[document.text_id],
-            document.kind,
-            document.group_id,
-            hashes[document.text_id].hex(),
-            known[document.text_id][0] if document.text_id in known else None,
-        )
-        for document in documents
-    ]
+    return list(starmap(SuiteText, load_held_out(session, corpus_id, corpus_seq)))

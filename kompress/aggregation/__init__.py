@@ -9,6 +9,7 @@ from kompress.aggregation.inverse_variance import InverseVariance
 from kompress.aggregation.k_of_n import KOfN
 from kompress.aggregation.majority import Majority
 from kompress.aggregation.votes import Aggregator
+from kompress.config import AggregationConfig
 from kompress.errors import InvalidConfig
 
 AGGREGATORS: dict[str, type[Aggregator]] = {
@@ -46,3 +47,24 @@ def make_aggregator(name: str, params: Mapping[str, Any]) -> Aggregator:
         )
     aggregator: Aggregator = rule(**params)
     return aggregator
+
+
+def rules_of(config: AggregationConfig, num_voters: int) -> dict[str, tuple[str, Any]]:
+    """Name the rules of a round: its own, and those measured beside it.
+
+    Args:
+        config: the round's; `k_of_n` stands for one rule for every k.
+        num_voters: M.
+
+    Returns:
+        (rule, params) by label, such as `beta` and `k_of_n(2)`; the labels are those
+        of the view `ensemble_paradox`.
+    """
+    rules: dict[str, tuple[str, Any]] = {}
+    for name in dict.fromkeys((config.rule, *config.compare)):
+        if name == "k_of_n":
+            for k in range(1, num_voters + 1):
+                rules[f"k_of_n({k})"] = ("k_of_n", {"k": k})
+        if name != "k_of_n" or name == config.rule:
+            rules[name] = (name, dict(config.params) if name == config.rule else {})
+    return rules

@@ -95,14 +95,7 @@ def read_references(
     Source: ours.
     """
     rows = _READERS[_detect(path) if format == "auto" else format](path)
-    for number, found in rows:
-        if isinstance(found, BadLine):
-            yield found
-            continue
-        try:
-            yield _parse_reference(found)
-        except Refused as refused:
-            yield BadLine(number, str(refused))
+    yield from _parse_rows(rows)
 
 
 def read_jsonl(chunks: Iterable[bytes]) -> Iterator[Reference | BadLine]:
@@ -116,14 +109,7 @@ def read_jsonl(chunks: Iterable[bytes]) -> Iterator[Reference | BadLine]:
 
     Source: ours.
     """
-    for number, found in _read_lines(chunks):
-        if isinstance(found, BadLine):
-            yield found
-            continue
-        try:
-            yield _parse_reference(found)
-        except Refused as refused:
-            yield BadLine(number, str(refused))
+    yield from _parse_rows(_read_lines(chunks))
 
 
 def to_documents(
@@ -219,6 +205,18 @@ def _script(text: str) -> str:
 
 
 Row = tuple[int, dict[str, Any] | BadLine]
+
+
+def _parse_rows(rows: Iterable[Row]) -> Iterator[Reference | BadLine]:
+    """Make a reference of each row, or say why it is none."""
+    for number, found in rows:
+        if isinstance(found, BadLine):
+            yield found
+            continue
+        try:
+            yield _parse_reference(found)
+        except Refused as refused:
+            yield BadLine(number, str(refused))
 
 
 def _read_lines(chunks: Iterable[bytes]) -> Iterator[Row]:

@@ -18,10 +18,10 @@ from kompress.evaluation.sheet import Sheet
 from kompress.evaluation.subject import Arrays, Subject, take
 from kompress.evaluation.suites import Suite
 from kompress.must_keep import classify_texts, classify_words
+from kompress.students.chunks import CHUNK_WORDS
 from kompress.types import PLAIN, RULE_SETS, BoolArray, Score
 from kompress.words import word_list
 
-CHUNK_WORDS = 350  # the client's chunk
 # Enough words for a steady time, few enough that it takes none.
 MAX_TIMED_WORDS = 7_000
 _TIMED_RUNS = 3

@@ -14,13 +14,13 @@ import numpy as np
 
 from kompress.metrics.keep_rate import keep_top
 from kompress.must_keep.classify import classify_words
+from kompress.students.student import KEEP_THRESHOLD
 from kompress.students.tokenizer import WordTokenizer
 from kompress.types import BoolArray, FloatArray
 from kompress.words import join_kept, line_numbers, word_list
 
 MIN_WORDS = 64  # shorter texts pass through
 MAX_TOKENS = 512  # of a chunk, [CLS] and [SEP] included; the client knows no other
-KEEP_THRESHOLD = 0.5
 MIN_TABLE_COLUMNS = 3
 MIN_TABLE_LINES = 3
 

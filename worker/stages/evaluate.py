@@ -5,14 +5,17 @@ Without override and without must-keep-first, except where a row names an overri
 """
 
 from dataclasses import dataclass
+from itertools import starmap
 
 from sqlalchemy.orm import Session
 
-from db.queries import corpora, gold, loops, scores, students, texts
+from db.queries import loops, scores, students, texts
+from db.queries.held_out import load_held_out
 from db.queries.jobs import JobRow
 from db.queries.texts import NewText
 from kompress.config import EvaluationConfig, LoopConfig, RoundConfig, parse_config
 from kompress.evaluation.baselines import evaluate_random
+from kompress.evaluation.baselines.lineup import own_keep_rate
 from kompress.evaluation.evaluate_all import evaluate_all
 from kompress.evaluation.suites import Suite, SuiteText, make_suite
 from kompress.types import Score
@@ -56,7 +59,7 @@ def load(session: Session, job: JobRow) -> Inputs:
         student_hash=student.artifact_hash,
         suite=make_suite(
             config.suites[job.shard],
-            _held_out(session, held.corpus_id, held.corpus_seq),
+            starmap(SuiteText, load_held_out(session, held.corpus_id, held.corpus_seq)),
         ),
     )
 
@@ -75,16 +78,9 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         seed=inputs.seed,
         progress=lambda done: heartbeat.progress(done, total),
     )
-    keep_rate = next(
-        row.value
-        for row in own
-        if row.metric == "keep_rate"
-        and row.stratum == "all"
-        and row.target_keep_rate is None
-        and not row.override
-        and not row.text_sha256
+    random = evaluate_random(
+        inputs.suite, inputs.config, own_keep_rate(own), inputs.seed
     )
-    random = evaluate_random(inputs.suite, inputs.config, keep_rate or 0.0, inputs.seed)
     return Outputs(
         student_id=inputs.student_id,
         student=own,
@@ -114,22 +110,3 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
-
-
-def _held_out(session: Session, corpus_id: int, corpus_seq: int) -> list[SuiteText]:
-    """Read the held-out documents of the pinned corpus, with their gold."""
-    documents = corpora.documents(session, corpus_id, corpus_seq, split="held_out")
-    text_ids = sorted(document.text_id for document in documents)
-    known = gold.load_gold(session, text_ids, use="evaluate")
-    content = texts.load_texts(session, text_ids)
-    hashes = texts.load_hashes(session, text_ids)
-    return [
-        SuiteText(
-            text=content[document.text_id],
-            kind=document.kind,
-            group_id=document.group_id,
-            sha256=hashes[document.text_id].hex(),
-            gold=known[document.text_id][0] if document.text_id in known else None,
-        )
-        for document in documents
-    ]

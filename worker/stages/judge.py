@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from db.queries import gold, loops, quality, selections, texts, votes
 from db.queries.jobs import JobRow
 from db.queries.quality import RuleStatRow, VoterStatRow
-from kompress.aggregation import make_aggregator
+from kompress.aggregation import make_aggregator, rules_of
 from kompress.aggregation.statistics import (
     code_histogram,
     confusion,
@@ -118,7 +118,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
             codes_S2C = code_histogram(codes_W, truth.keep_W, panel.stratum_W, known_W)
             cells_S4 = cells[voter].sum(axis=0)
             voter_rows += stat_rows(voter, "gold", cells_S4, codes_S2C)
-    rules = _rules(inputs.config)
+    rules = rules_of(inputs.config.aggregation, len(inputs.config.voters))
     rule_rows: list[RuleStatRow] = []
     weights: dict[tuple[str, str], float] = {}
     for done, (label, (name, params)) in enumerate(rules.items()):
@@ -142,20 +142,6 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
-
-
-def _rules(config: RoundConfig) -> dict[str, tuple[str, dict[str, object]]]:
-    """Name the rules to judge; `k_of_n` once for every k."""
-    chosen = config.aggregation
-    rules: dict[str, tuple[str, dict[str, object]]] = {}
-    for name in dict.fromkeys((chosen.rule, *chosen.compare)):
-        if name == "k_of_n":
-            for k in range(1, len(config.voters) + 1):
-                rules[f"k_of_n({k})"] = ("k_of_n", {"k": k})
-        if name != "k_of_n" or name == chosen.rule:
-            params = chosen.params if name == chosen.rule else {}
-            rules[name] = (name, dict(params))
-    return rules
 
 
 def _truth(inputs: Inputs) -> Truth:

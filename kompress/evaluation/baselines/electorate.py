@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.replicates import pool_replicates
-from kompress.config import AggregationConfig
 from kompress.errors import VoteFailed
 from kompress.evaluation.evaluate import Progress
 from kompress.must_keep import classify_texts
@@ -216,27 +215,6 @@ class RuleScorer:
         """Give what all voters and the rule took, None if votes were stored ones."""
         asked = float(self._electorate.ballots(texts).seconds_M.sum())
         return _known(asked + self._own_seconds)
-
-
-def rules_of(config: AggregationConfig, num_voters: int) -> dict[str, tuple[str, Any]]:
-    """Name the rules of a round: its own, and those measured beside it.
-
-    Args:
-        config: the round's; `k_of_n` stands for one rule for every k.
-        num_voters: M.
-
-    Returns:
-        (rule, params) by label, such as `beta` and `k_of_n(2)`; the labels are those
-        of the view `ensemble_paradox`.
-    """
-    rules: dict[str, tuple[str, Any]] = {}
-    for name in dict.fromkeys((config.rule, *config.compare)):
-        if name == "k_of_n":
-            for k in range(1, num_voters + 1):
-                rules[f"k_of_n({k})"] = ("k_of_n", {"k": k})
-        if name != "k_of_n" or name == config.rule:
-            rules[name] = (name, dict(config.params) if name == config.rule else {})
-    return rules
 
 
 def _known(seconds: float) -> float | None:

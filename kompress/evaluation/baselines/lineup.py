@@ -11,13 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kompress.aggregation import rules_of
 from kompress.config import AggregationConfig, EvaluationConfig
 from kompress.evaluation.baselines.electorate import (
     Clock,
     Electorate,
     RuleScorer,
     VoterScorer,
-    rules_of,
 )
 from kompress.evaluation.baselines.llmlingua2 import LLMLingua2
 from kompress.evaluation.baselines.random_dropping import RandomBaseline
@@ -31,10 +31,9 @@ from kompress.evaluation.evaluate import (
 from kompress.evaluation.sheet import CountTokens
 from kompress.evaluation.suites import Suite
 from kompress.metrics.keep_rate import keep_top
+from kompress.students.chunks import CHUNK_WORDS
 from kompress.types import BoolArray, FloatArray, Score, SubjectKind
 from kompress.words import word_list
-
-CHUNK_WORDS = 350  # what a latency is given for: the client's chunk
 
 
 class Baseline(Protocol):

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kompress.aggregation import AGGREGATORS, make_aggregator
+from kompress.aggregation import AGGREGATORS, make_aggregator, rules_of
+from kompress.config import AggregationConfig
 from kompress.errors import InvalidConfig
 from kompress.types import STRATA
 
@@ -142,3 +143,18 @@ def test_a_higher_vote_never_lowers_a_monotone_rules_mean(case, data):
 def test_a_wrong_rule_or_parameter_is_refused_in_words(name, params, says):
     with pytest.raises(InvalidConfig, match=says):
         make_aggregator(name, params)
+
+
+def test_rules_are_named_as_in_the_view_of_the_paradox():
+    config = AggregationConfig(
+        rule="k_of_n", params={"k": 2}, compare=("majority", "k_of_n")
+    )
+
+    assert rules_of(config, 3) == {
+        "k_of_n(1)": ("k_of_n", {"k": 1}),
+        "k_of_n(2)": ("k_of_n", {"k": 2}),
+        "k_of_n(3)": ("k_of_n", {"k": 3}),
+        "k_of_n": ("k_of_n", {"k": 2}),
+        "majority": ("majority", {}),
+    }
+    assert rules_of(AggregationConfig(compare=()), 2) == {"beta": ("beta", {})}

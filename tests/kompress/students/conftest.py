@@ -26,6 +26,11 @@ TINY = StudentConfig(
 
 
 @pytest.fixture(scope="session")
+def config():
+    return TINY
+
+
+@pytest.fixture(scope="session")
 def tokenizer():
     return WordTokenizer(train_tokenizer(TEXTS, TINY.vocab_size))
 

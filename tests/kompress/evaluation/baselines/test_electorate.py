@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kompress.config import AggregationConfig
 from kompress.errors import InvalidConfig, VoteFailed
 from kompress.evaluation.baselines.electorate import (
     ABSTAINED,
@@ -11,7 +10,6 @@ from kompress.evaluation.baselines.electorate import (
     Member,
     RuleScorer,
     VoterScorer,
-    rules_of,
 )
 from kompress.types import ABSTAIN, Vote
 
@@ -132,21 +130,6 @@ def test_texts_without_words_have_empty_scores():
     assert flat(RuleScorer(electorate, "beta", {}).score(["", "x"])) == [
         pytest.approx(0.667, abs=0.01)  # Beta(1 + 254.5/255, 1 + .5/255)
     ]
-
-
-def test_rules_are_named_as_in_the_view_of_the_paradox():
-    config = AggregationConfig(
-        rule="k_of_n", params={"k": 2}, compare=("majority", "k_of_n")
-    )
-
-    assert rules_of(config, 3) == {
-        "k_of_n(1)": ("k_of_n", {"k": 1}),
-        "k_of_n(2)": ("k_of_n", {"k": 2}),
-        "k_of_n(3)": ("k_of_n", {"k": 3}),
-        "k_of_n": ("k_of_n", {"k": 2}),
-        "majority": ("majority", {}),
-    }
-    assert rules_of(AggregationConfig(compare=()), 2) == {"beta": ("beta", {})}
 
 
 def test_an_unknown_rule_or_voter_is_refused():

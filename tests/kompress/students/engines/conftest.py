@@ -4,32 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from kompress.config import StudentConfig
 from kompress.students.dual_head import STUDENTS
 from kompress.students.engines.torch_engine import TorchEngine
 
-TINY = StudentConfig(
-    num_layers=4,
-    hidden_size=32,
-    num_heads=2,
-    intermediate_size=48,
-    span_channels=8,
-    vocab_size=320,
-    max_tokens=64,
-    local_attention=16,
-)
-
 
 @pytest.fixture(scope="session")
-def config():
-    return TINY
-
-
-@pytest.fixture(scope="session")
-def model():
+def model(config):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = STUDENTS["dual_head"](TINY).eval()
+        model = STUDENTS["dual_head"](config).eval()
         # Random heads give scores near 0.375 whatever happens below: make them speak.
         for value in model.state_dict().values():
             value.mul_(3)
@@ -42,10 +25,10 @@ def weights(model):
 
 
 @pytest.fixture(scope="session")
-def chunks():
+def chunks(config):
     """Token ids end to end, and the lengths: shorter and longer than a block of 8."""
     num_tokens_C = np.array([50, 3, 33, 64, 1, 16, 17])
-    ids_T = np.random.default_rng(0).integers(5, TINY.vocab_size, num_tokens_C.sum())
+    ids_T = np.random.default_rng(0).integers(5, config.vocab_size, num_tokens_C.sum())
     return ids_T.astype(np.uint16), num_tokens_C
 
 
