@@ -29,6 +29,7 @@ class ApiSettings(BaseSettings):
         flower_password: their password; empty lets `farm up` make one.
         flower_port: port that Flower listens on.
         lease_s: seconds that a claim of a job lasts without progress.
+        endpoints: TOML file of the endpoints that voters may name; None for none.
         worker_name: the name of a worker started from here, empty for a new one.
     """
 
@@ -48,6 +49,7 @@ class ApiSettings(BaseSettings):
     flower_password: SecretStr = SecretStr("")
     flower_port: int = Field(default=5555, ge=0, le=65_535)
     lease_s: float = Field(default=60.0, gt=0)
+    endpoints: Path | None = None
     worker_name: str = ""
 
     @property

@@ -6,6 +6,10 @@ STAGES = (
     "select",
     "teach",
     "escalate",
+    "nominate",
+    "compare",
+    "choose",
+    "fit",
     "aggregate",
     "judge",
     "self_label",
@@ -14,6 +18,8 @@ STAGES = (
     "residuals",
     "conclude",
 )
+# Stages that ask a voter: its texts, or pairs of references.
+ASKING = ("teach", "compare")
 TASK_PREFIX = "farm."
 # The newest `jobs.args` layout of each stage that this code can read and write.
 ARGS_VERSION = 1
@@ -26,6 +32,9 @@ TEACH = "teach."
 _QUEUES = {
     "select": CONTROL,
     "escalate": CONTROL,
+    "nominate": CPU,
+    "choose": CPU,
+    "fit": CPU,
     "aggregate": CPU,
     "judge": CPU,
     "self_label": TRAIN,
@@ -42,9 +51,9 @@ def task_name(stage: str) -> str:
 
 
 def queue_of(stage: str, voter: str = "") -> str:
-    """Give the queue a job waits in; teaching waits per voter.
+    """Give the queue a job waits in; what asks a voter waits in the voter's.
 
     Raises:
         KeyError: the stage is not one of `STAGES`.
     """
-    return TEACH + voter if stage == "teach" else _QUEUES[stage]
+    return TEACH + voter if stage in ASKING else _QUEUES[stage]

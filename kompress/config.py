@@ -28,6 +28,8 @@ MixSource = Literal[
     "silver", "corrected", "consensus", "self_label", "self_label+teacher", "gold"
 ]
 C = TypeVar("C", bound=BaseModel)
+# The voter that votes by the reference which won the comparisons.
+PAIRWISE = "pairwise"
 
 
 class _Frozen(BaseModel):
@@ -73,6 +75,29 @@ class EscalationConfig(_Frozen):
     """
 
     share: Share = 0.5
+
+
+class PairwiseConfig(_Frozen):
+    """How references are compared in pairs, and which one wins.
+
+    Attributes:
+        judges: teachers of the protocol `pairwise`; each has a queue of its own.
+        cycles: Hamiltonian cycles over a document's candidates: 2 * cycles comparisons
+            an item in the first round; a small document's pairs are all compared.
+        max_candidates: of one document; later ones are left out.
+        fit: the model of a comparison.
+        prior: strength of the Gaussian prior on scores, on observed edges' items only.
+        max_keep_rate: a candidate that keeps a larger share cannot win.
+        min_must_keep: nor one that loses a larger share of `farm`'s must-keep words.
+    """
+
+    judges: tuple[VoterConfig, ...] = ()
+    cycles: Positive = 2
+    max_candidates: Annotated[int, Field(ge=2, le=64)] = 16
+    fit: Literal["bradley_terry", "thurstone", "davidson"] = "davidson"
+    prior: Annotated[float, Field(gt=0.0)] = 1.0
+    max_keep_rate: Share = 0.9
+    min_must_keep: Share = 0.8
 
 
 class StudentConfig(_Frozen):
@@ -255,6 +280,10 @@ class RoundConfig(_Frozen):
     """Everything that decides one round."""
 
     voters: tuple[VoterConfig, ...]
+    # What makes the consensus: the voters' words, the reference that won the
+    # comparisons, or both, the winner as one more voter.
+    protocol: Literal["words", "pairwise", "both"] = "words"
+    pairwise: PairwiseConfig = Field(default_factory=PairwiseConfig)
     label_source: LabelSource = "consensus"
     selection: SelectionConfig = Field(default_factory=SelectionConfig)
     escalation: EscalationConfig = Field(default_factory=EscalationConfig)
@@ -274,6 +303,18 @@ class RoundConfig(_Frozen):
             raise ValueError(f"voter names repeat: {names}; give each its own")
         if min(voter.wave for voter in self.voters) != 1:
             raise ValueError("no voter has wave 1; the first wave cannot be empty")
+        judges = [judge.name for judge in self.pairwise.judges]
+        if len({*names, *judges, PAIRWISE}) != len(names) + len(judges) + 1:
+            raise ValueError(
+                f"names repeat among voters {names} and judges {judges}, or one is "
+                f"{PAIRWISE!r}, the name of the winning reference's votes; give each "
+                "its own"
+            )
+        if self.protocol != "words" and not judges:
+            raise ValueError(
+                f"protocol {self.protocol!r} compares references, but "
+                "pairwise.judges is empty; add a teacher of the protocol pairwise"
+            )
         known = {"", *names}
         if foreign := [p.voter for p in self.recipe.mix if p.voter not in known]:
             raise ValueError(
@@ -282,6 +323,11 @@ class RoundConfig(_Frozen):
         if self.folds == 1:
             raise ValueError("one fold has no out-of-fold part; use 0 or at least 2")
         return self
+
+    def panel(self) -> tuple[str, ...]:
+        """Name the voters whose votes a round has, the winning reference's last."""
+        names = tuple(voter.name for voter in self.voters)
+        return names if self.protocol == "words" else (*names, PAIRWISE)
 
     def label_sources(self) -> set[str]:
         """Name the label sources that the round needs.

@@ -8,6 +8,8 @@ KompressError
 ├── InvalidSuite        an evaluation suite cannot be read
 ├── InvalidReferences   a file of references cannot be read
 ├── InvalidSelection    documents cannot be drawn or weighed as asked
+├── InvalidAnswer       what a model answered, or its stored bytes, cannot be read
+├── InvalidComparisons  the counts of a pairwise fit break their contract
 ├── VoteFailed          one voter could not vote on one text
 └── TrainingFailed      training cannot go on (a loss that is not a number)
 """
@@ -45,8 +47,24 @@ class InvalidSelection(KompressError, ValueError):
     """Documents cannot be drawn, weighed or compared as asked."""
 
 
+class InvalidAnswer(KompressError, ValueError):
+    """What a model answered, or its stored bytes, cannot be read."""
+
+
+class InvalidComparisons(KompressError, ValueError):
+    """The counts of a pairwise fit break their contract (shape, sign, no edge)."""
+
+
 class VoteFailed(KompressError):
-    """One voter could not vote on one text; a row in `failures`, never a vote."""
+    """One voter could not vote on one text; a row in `failures`, never a vote.
+
+    Attributes:
+        is_transient: the text is not to blame; a later round asks again.
+    """
+
+    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
 
 
 class TrainingFailed(KompressError):

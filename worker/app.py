@@ -15,7 +15,7 @@ from celery.signals import celeryd_after_setup
 from kombu.exceptions import OperationalError as BrokerDown
 from sqlalchemy.exc import DBAPIError
 
-from db.kinds import STAGES, TEACH, queue_of, task_name
+from db.kinds import ASKING, STAGES, TEACH, queue_of, task_name
 from db.queries.dispatch import Hint
 from worker.relay import top_up
 from worker.runtime import Runtime, make_runtime
@@ -138,8 +138,8 @@ def _warm(sender: str, instance: Any, **kwargs: Any) -> None:
     del sender, kwargs
     queues = set(instance.app.amqp.queues)
     for stage in STAGES:
-        is_taught = stage == "teach" and any(q.startswith(TEACH) for q in queues)
-        if is_taught or queue_of(stage) in queues:
+        asks = any(q.startswith(TEACH) for q in queues)
+        if asks if stage in ASKING else queue_of(stage) in queues:
             load_stage(stage)
 
 

@@ -11,7 +11,7 @@ from db.queries.dispatch import MAX_LOST_LEASES, ExpiredJob
 from db.queries.jobs import JobSpec
 from worker.pipeline import advance, shard_wave
 
-DIVISIBLE = frozenset({"teach", "self_label"})
+DIVISIBLE = frozenset({"teach", "compare", "self_label"})
 
 
 def after_lost_lease(session: Session, expired: ExpiredJob) -> None:

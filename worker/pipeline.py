@@ -1,9 +1,11 @@
 """What comes after what in a round: a pure plan, and its one transaction.
 
-select -> teach wave 1 [-> escalate -> teach wave 2 …] -> aggregate -> judge
+select -> teach wave 1 [-> escalate -> teach wave 2 …]
+       [-> nominate -> compare -> choose] -> fit -> aggregate -> judge
        -> self_label -> train -> evaluate -> residuals -> conclude
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +16,21 @@ from db.queries.jobs import JobSpec
 from kompress.config import LoopConfig, RoundConfig, parse_config
 
 DEADLINE_S = {"train": 6 * 3600}
+# After the last teaching wave, in this order; a step without jobs is passed over.
+CHAIN = (
+    "teach",
+    "nominate",
+    "compare",
+    "choose",
+    "fit",
+    "aggregate",
+    "judge",
+    "self_label",
+    "train",
+    "evaluate",
+    "residuals",
+    "conclude",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +136,7 @@ def _following(stage: str, wave: int, state: RoundState) -> tuple[str, int] | No
         return ("escalate", wave)
     if stage == "escalate":
         return ("teach", wave + 1)
-    chain = ["aggregate", "judge", "self_label", "train", "evaluate", "residuals"]
-    after = dict(zip(["teach", *chain], [*chain, "conclude"], strict=True))
+    after = dict(itertools.pairwise(CHAIN))
     if stage == "select":
         return ("teach", 1)
     return (after[stage], 0) if stage in after else None
@@ -136,7 +152,17 @@ def _jobs(stage: str, wave: int, state: RoundState) -> list[JobSpec]:
             if voter.wave == wave
             for shard in state.shards.get(wave, ())
         ]
+    if stage == "compare":
+        judges = () if config.protocol == "words" else config.pairwise.judges
+        return [
+            JobSpec("compare", wave, judge.name, shard)
+            for judge in judges
+            for shard in state.shards.get(1, ())
+        ]
+    in_pairs = () if config.protocol == "words" else state.shards.get(1, ())
     shards = {
+        "nominate": in_pairs,
+        "choose": in_pairs,
         "aggregate": state.shards.get(1, ()),
         "self_label": state.shards.get(1, ())
         if config.label_sources() & {"self_label", "self_label+teacher"}

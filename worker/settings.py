@@ -1,5 +1,8 @@
 """Where a worker runs, read once from the environment (prefix `FARM_`)."""
 
+import tempfile
+from pathlib import Path
+
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -17,6 +20,8 @@ class WorkerSettings(BaseSettings):
         resend_s: seconds after which a hint counts as lost if its queue is empty.
         soft_shutdown_s: seconds that running jobs get to hand themselves back.
         usd_per_hour: price of a slot, for `costs`.
+        endpoints: TOML file of the endpoints that voters may name; None for none.
+        gpu_locks: folder of one lock file a GPU, shared by all workers of a host.
     """
 
     model_config = SettingsConfigDict(env_prefix="FARM_", extra="ignore")
@@ -31,3 +36,5 @@ class WorkerSettings(BaseSettings):
     relay_poll_s: float = Field(default=0.2, gt=0)
     soft_shutdown_s: float = Field(default=20.0, ge=0)
     usd_per_hour: float = Field(default=0.0, ge=0)
+    endpoints: Path | None = None
+    gpu_locks: Path = Path(tempfile.gettempdir()) / "farm-gpus"

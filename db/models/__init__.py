@@ -3,6 +3,7 @@
 from db.models.base import Base
 from db.models.comparison import Candidate, Comparison
 from db.models.corpus import Corpus, Document, DocumentBand
+from db.models.endpoint import Endpoint, EndpointWorker
 from db.models.gold import Gold
 from db.models.job import Job, Worker
 from db.models.label import Label, LabelCount
@@ -11,7 +12,7 @@ from db.models.quality import Residual, RuleStat, VoterStat
 from db.models.record import ApiKey, Cost, Event, Failure
 from db.models.student import Score, Student
 from db.models.text import Text, TextStrata
-from db.models.vote import Answer, RoundVote, Vote
+from db.models.vote import Answer, Reservation, RoundVote, Vote
 from db.models.voter import Voter
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "Cost",
     "Document",
     "DocumentBand",
+    "Endpoint",
+    "EndpointWorker",
     "Event",
     "Failure",
     "Gold",
@@ -31,6 +34,7 @@ __all__ = [
     "Label",
     "LabelCount",
     "Loop",
+    "Reservation",
     "Residual",
     "Round",
     "RoundVote",

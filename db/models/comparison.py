@@ -27,8 +27,11 @@ class Candidate(Base):
     reference: Mapped[str]
     # Packed keep bits (numpy.packbits), None where the reference rewrites.
     keep: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # Calibrated quality in [0, 1] by the newest fit, and its standard error.
     quality: Mapped[float | None]
     quality_se: Mapped[float | None]
+    # What the verifier said; None: not looked at.
+    is_sound: Mapped[bool | None]
 
 
 class Comparison(Base):

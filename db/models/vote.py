@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.base import Base, Id
+from db.models.base import Base, Id, Now
 
 
 class Vote(Base):
@@ -60,3 +60,30 @@ class Answer(Base):
     body: Mapped[bytes] = mapped_column(LargeBinary)
     input_tokens: Mapped[int]
     output_tokens: Mapped[int]
+
+
+class Reservation(Base):
+    """A paid request that is on its way: whose it is, and what it may cost at most.
+
+    Made before the request is sent and deleted with its answer's arrival, so that
+    nobody asks the same twice and a budget counts what is still open. One whose job
+    runs no more, or in a later attempt, was lost: its maximum is spent, not useful.
+    """
+
+    __tablename__ = "reservations"
+    __table_args__ = (
+        CheckConstraint("usd >= 0 AND input_tokens >= 0 AND output_tokens >= 0", "max"),
+        Index("ix_reservations_job_id", "job_id"),
+    )
+
+    text_id: Mapped[int] = mapped_column(
+        ForeignKey("texts.id", ondelete="CASCADE"), primary_key=True
+    )
+    request_fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    replicate: Mapped[int] = mapped_column(primary_key=True, server_default="0")
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    attempt: Mapped[int]
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    usd: Mapped[float]
+    reserved_at: Mapped[Now]

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from api.cli.main import app as farm
 from api.settings import ApiSettings
-from db.kinds import STAGES, TEACH, queue_of
+from db.kinds import ASKING, STAGES, TEACH, queue_of
 from db.settings import DatabaseSettings
 from kompress.recipes.load import shipped_voters
 from kompress.voters import VOTERS
@@ -108,7 +108,7 @@ def test_every_variable_is_in_the_example_and_no_password_has_a_default():
 
 def test_every_queue_has_a_worker():
     found = set.union(*(queues_of(s["command"]) for s in OWN.values()))
-    stages = {queue_of(stage) for stage in STAGES if stage != "teach"}
+    stages = {queue_of(stage) for stage in STAGES if stage not in ASKING}
     # The simulated voter is for tests.
     names = {*VOTERS, *shipped_voters()} - {"simulated"}
     voters = {TEACH + name for name in names}

@@ -16,7 +16,10 @@ from worker.runtime import Runtime
 from worker.settings import WorkerSettings
 from worker.stage import Stage
 
-EVERYTHING = "texts, corpora, voters, loops, workers, students, events, costs, failures"
+EVERYTHING = (
+    "texts, corpora, voters, loops, workers, students, events, costs, failures, "
+    "endpoints"
+)
 # Moves all times of the job table into the past, as if so many seconds had gone by.
 AGE = text("""
     UPDATE jobs SET run_after = run_after - make_interval(secs => :s),

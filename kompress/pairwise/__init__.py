@@ -1,0 +1,1 @@
+"""From judgments between two references to a quality of each."""

@@ -1,0 +1,1 @@
+"""Language models as voters: what is asked, and how an answer becomes a vote."""

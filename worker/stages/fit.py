@@ -1,0 +1,23 @@
+"""Fit what turns votes into evidence: temperature and strength of each teacher."""
+
+from sqlalchemy.orm import Session
+
+from db.queries.jobs import JobRow
+from worker.heartbeat import Heartbeat
+from worker.runtime import Runtime
+from worker.stage import Stage
+
+
+def load(session: Session, job: JobRow) -> None:
+    """Read nothing yet."""
+
+
+def compute(runtime: Runtime, inputs: None, heartbeat: Heartbeat) -> None:
+    """Compute nothing yet."""
+
+
+def store(session: Session, job: JobRow, out: None) -> None:
+    """Store nothing yet."""
+
+
+STAGE = Stage(load=load, compute=compute, store=store)

@@ -1,0 +1,1 @@
+"""How requests reach a language model and its answers come back."""
