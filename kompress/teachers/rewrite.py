@@ -1,0 +1,209 @@
+"""Delete-only compression, sampled: a word's vote is how many samples kept it.
+
+Each sample is aligned to the text; one that writes words of its own is left out.
+N = words of the text
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kompress.alignment import ALIGNMENT_VERSION, align
+from kompress.errors import VoteFailed
+from kompress.teachers.chunks import Chunk, split_chunks
+from kompress.teachers.prompt import (
+    CRITERIA,
+    DATA_NOTE,
+    delimit,
+    delimiter_of,
+    prompt_hash,
+)
+from kompress.teachers.protocol import ProtocolParams
+from kompress.teachers.request import Answer, Capabilities, Request, Sample
+from kompress.teachers.word_votes import group_samples, join_masks, share_samples
+from kompress.types import BoolArray, Vote, encode_votes
+from kompress.words import WORD_VERSION, word_list
+
+NAME = "rewrite"
+# Changes whenever any prompt, or any vote read in an answer, would.
+VERSION = "1"
+
+_SYSTEM = (
+    "{criterion} {note} "
+    "Copy it without the other words, and change nothing: not a word, an order or a "
+    "line end. If no word is worth keeping, answer the line of = signs alone."
+)
+_BUDGET = " Keep about {percent} % of the words."
+_LAST = "The text without the other words:"
+# Tokenizers need a token for two or more bytes of all but random text, and a sample
+# that is longer than its text is none of ours.
+_BYTES_PER_TOKEN = 2
+_SPARE_TOKENS = 16
+
+
+class Rewrite:
+    """Asks for the text with words left out, several times.
+
+    A sample is used if it was not cut, is not empty, and at most the share
+    `max_unfound` of its words has no place in the text, in order. A text of which some
+    chunk has no such sample is a failure.
+
+    Source: delete-only compression, Pan et al. 2024 (LLMLingua-2, arXiv 2403.12968);
+    counts over samples as votes, ours.
+    """
+
+    def __init__(self, params: ProtocolParams, capabilities: Capabilities) -> None:
+        self._params = params
+        self._shares_prompt = capabilities.samples
+        self._system = _SYSTEM.format(
+            criterion=CRITERIA[params.criterion], note=DATA_NOTE
+        )
+        if params.budget is not None:
+            self._system += _BUDGET.format(percent=round(100 * params.budget))
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What of a voter's fingerprint is the protocol's."""
+        return {
+            "protocol": NAME,
+            "version": VERSION,
+            "prompt": prompt_hash(self._system, _LAST),
+            "criterion": self._params.criterion,
+            "budget": self._params.budget,
+            "chunk_words": self._params.chunk_words,
+            "samples": self._params.samples,
+            "temperature": self._params.temperature,
+            "max_unfound": self._params.max_unfound,
+            "words": WORD_VERSION,
+            "alignment": ALIGNMENT_VERSION,
+            "reads": "samples",
+        }
+
+    def requests(
+        self, text: str, *, draft_N: BoolArray | None = None, seed: int = 0
+    ) -> tuple[Request, ...]:
+        """Ask for each chunk of a text, shortened.
+
+        Args:
+            text: the shown text.
+            draft_N: ignored; see `correct`.
+            seed: of the sampling.
+
+        Returns:
+            The requests, in an order that `read` expects.
+
+        Source: ours.
+        """
+        del draft_N
+        return tuple(
+            request
+            for chunk in split_chunks(text, self._params.chunk_words)
+            for request in self._ask(chunk, seed)
+        )
+
+    def read(
+        self,
+        text: str,
+        answers: Sequence[Answer],
+        *,
+        draft_N: BoolArray | None = None,
+    ) -> Vote:
+        """Count how many samples kept each word.
+
+        Args:
+            text: the shown text of N words.
+            answers: one for each request, in order.
+            draft_N: ignored; see `correct`.
+
+        Returns:
+            The vote; it pools as many samples as the chunk with the fewest has.
+
+        Raises:
+            VoteFailed: an answer is missing, or a chunk has no sample that can be
+                used.
+
+        Source: ours.
+        """
+        del draft_N
+        p_N = np.empty(len(word_list(text)))
+        num_samples = self._params.samples
+        for chunk, masks in self._read_masks(text, answers):
+            known = [mask for mask in masks if mask is not None]
+            if not known:
+                raise VoteFailed(
+                    f"none of {len(masks)} rewrites of words {chunk.start + 1} to "
+                    f"{chunk.end} only deletes; expected at most "
+                    f"{self._params.max_unfound:.0%} words that the text does not have "
+                    "there; try another model or shorter chunks"
+                )
+            p_N[chunk.start : chunk.end] = np.mean(known, axis=0)
+            num_samples = min(num_samples, len(known))
+        return Vote(encode_votes(p_N), num_samples)
+
+    def references(self, text: str, answers: Sequence[Answer]) -> list[BoolArray]:
+        """Give the mask of each sample that can be used in every chunk.
+
+        Args:
+            text: the shown text of N words.
+            answers: one for each request, in order.
+
+        Returns:
+            (N,) masks, at most one a sample.
+
+        Raises:
+            VoteFailed: an answer is missing.
+
+        Source: ours.
+        """
+        return join_masks([masks for _, masks in self._read_masks(text, answers)])
+
+    def _ask(self, chunk: Chunk, seed: int) -> list[Request]:
+        num_bytes = len(chunk.text.encode("utf-8", "surrogatepass"))
+        request = Request(
+            system=self._system,
+            user=f"{delimit(chunk.text)}\n{_LAST}",
+            max_tokens=num_bytes // _BYTES_PER_TOKEN + _SPARE_TOKENS,
+            temperature=self._params.temperature,
+        )
+        return share_samples(
+            request, self._params.samples, seed, shares_prompt=self._shares_prompt
+        )
+
+    def _read_masks(
+        self, text: str, answers: Sequence[Answer]
+    ) -> list[tuple[Chunk, list[BoolArray | None]]]:
+        """Give each chunk's mask in each sample, None where it cannot be used."""
+        chunks = split_chunks(text, self._params.chunk_words)
+        each = 1 if self._shares_prompt else self._params.samples
+        groups = group_samples(chunks, answers, each)
+        return [
+            (chunk, [self._mask(chunk, sample) for sample in samples])
+            for chunk, samples in zip(chunks, groups, strict=True)
+        ]
+
+    def _mask(self, chunk: Chunk, sample: Sample) -> BoolArray | None:
+        if sample.finish_reason == "length":
+            return None
+        bar = delimiter_of(chunk.text)
+        reference = _strip_delimiters(sample.text, bar)
+        num_written = len(word_list(reference))
+        if not num_written:
+            # Nothing at all is no answer; the line alone says that nothing is kept.
+            said_so = bar in word_list(sample.text)
+            return np.zeros(chunk.num_words, dtype=np.bool_) if said_so else None
+        alignment = align(chunk.text, reference)
+        num_unfound = num_written - int(alignment.keep_N.sum())
+        if num_unfound > self._params.max_unfound * num_written:
+            return None
+        return alignment.keep_N
+
+
+def _strip_delimiters(answer: str, bar: str) -> str:
+    """Take away the lines around the text, which models like to copy too."""
+    lines = answer.strip().split("\n")
+    if lines and lines[0].strip() == bar:
+        del lines[0]
+    if lines and lines[-1].strip() == bar:
+        del lines[-1]
+    return "\n".join(lines)
