@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("intake", "store", "engine", "student", "train", "score")
+NAMES = ("intake", "store", "engine", "student", "train", "score", "teach")
 
 
 def main() -> int:
