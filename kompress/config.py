@@ -329,6 +329,14 @@ class RoundConfig(_Frozen):
         names = tuple(voter.name for voter in self.voters)
         return names if self.protocol == "words" else (*names, PAIRWISE)
 
+    def correctors(self) -> tuple[str, ...]:
+        """Name the teachers that correct a student's self-label, shown as a draft."""
+        return tuple(
+            voter.name
+            for voter in self.voters
+            if voter.kind == "teacher" and voter.params.get("protocol") == "correct"
+        )
+
     def label_sources(self) -> set[str]:
         """Name the label sources that the round needs.
 
@@ -373,6 +381,12 @@ class LoopConfig(_Frozen):
                 raise ValueError(
                     f"round 1 has label_source {min(wanted)!r}, but no student exists "
                     "before it; start with silver, corrected or consensus"
+                )
+            if number == 1 and config.correctors():
+                raise ValueError(
+                    f"round 1 has the voter {config.correctors()[0]!r} of the protocol "
+                    "correct, but no student exists before it whose draft it could "
+                    "correct; leave it out of base.voters and add it in a later round"
                 )
         return self
 

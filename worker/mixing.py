@@ -198,7 +198,7 @@ def _label_lessons(
     found: Mapping[int, Label] = labels.load_labels(session, held.id, part.source)
     mine = set(found)
     if part.voter:
-        names = [voter.name for voter in config.voters]
+        names = config.panel()
         cast = votes.load_round_votes(session, held.id, sorted(mine))
         mine = {n for n in cast if first_voter(names, cast[n]) == part.voter}
     return [

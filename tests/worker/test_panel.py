@@ -3,8 +3,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.queries.votes import VoteRow
+from kompress.aggregation.calibration import Calibration
 from kompress.config import RoundConfig, parse_config
-from worker.panel import aggregate_panel, make_labels, make_panel
+from worker.panel import (
+    aggregate_panel,
+    consensus_of,
+    make_labels,
+    make_panel,
+    read_calibration,
+    without_each,
+)
+
+JUDGE = {"name": "j", "kind": "teacher"}
 
 
 def vote(voter, codes, *, replicate=0, num_samples=1):
@@ -82,3 +92,102 @@ def test_labels_are_float16_by_text():
         5: [True],
     }
     assert labels[3].mean_N.dtype == labels[3].sd_N.dtype == np.float16
+
+
+def round_config(protocol="words"):
+    return parse_config(
+        RoundConfig,
+        {
+            "voters": [{"name": n, "kind": "simulated"} for n in ("a", "b")],
+            "protocol": protocol,
+            "pairwise": {"judges": [JUDGE]},
+        },
+    )
+
+
+def test_a_calibrated_vote_is_tempered_and_counts_as_more_samples():
+    # Codes 229 and 25 are P = .9 and .1; σ(± ln 9 / 2) = .75 and .25.
+    votes = {1: [vote("a", [229, 25, 255]), vote("b", [229, 25, 229])]}
+    calibration = {"a": Calibration(temperature=2.0, strength=3.0, num_words=9)}
+
+    panel = make_panel(["a", "b"], votes, {1: strata(0, 0, 0)}, calibration)
+
+    np.testing.assert_allclose(
+        panel.p_WM, [[0.75, 0.9], [0.25, 0.1], [np.nan, 0.9]], rtol=1e-12
+    )
+    assert panel.strength_WM.tolist() == [[3, 1], [3, 1], [0, 1]]
+
+
+def test_without_a_decision_votes_count_as_they_were_cast():
+    votes = {1: [vote("a", [229, 25])]}
+    read = read_calibration(
+        {"calibration": {"b": {"temperature": 2, "strength": 3, "num_words": 1}}}
+    )
+
+    plain = make_panel(["a"], votes, {1: strata(0, 0)})
+    other = make_panel(["a"], votes, {1: strata(0, 0)}, read)
+
+    assert read == {"b": Calibration(2.0, 3.0, 1)}
+    assert read_calibration({"selection": {}}) == {}
+    assert plain.p_WM.tobytes() == other.p_WM.tobytes()
+    assert plain.strength_WM.tolist() == other.strength_WM.tolist() == [[1], [1]]
+
+
+PAIRED = {
+    1: [vote("a", [254, 0]), vote("b", [254, 254]), vote("pairwise", [0, 254])],
+    2: [vote("a", [254])],  # no reference won here
+}
+PAIRED_STRATA = {1: strata(0, 0), 2: strata(0)}
+
+
+def test_the_protocol_says_who_makes_the_consensus():
+    names = {}
+    for protocol in ("words", "pairwise", "both"):
+        config = round_config(protocol)
+        panel = make_panel(config.panel(), PAIRED, PAIRED_STRATA)
+        names[protocol] = (panel.voters, consensus_of(panel, config).voters)
+
+    assert names == {
+        "words": (("a", "b"), ("a", "b")),
+        "pairwise": (("a", "b", "pairwise"), ("pairwise",)),
+        "both": (("a", "b", "pairwise"), ("a", "b", "pairwise")),
+    }
+
+
+def test_the_winning_reference_alone_decides_where_it_was_asked_to():
+    config = round_config("pairwise")
+    panel = make_panel(config.panel(), PAIRED, PAIRED_STRATA)
+
+    own = consensus_of(panel, config)
+    labels = make_labels(own, aggregate_panel(own, config))
+
+    assert labels[1].keep_N.tolist() == [False, True]
+    assert own.text_ids == panel.text_ids
+
+
+def test_voters_without_a_part_in_the_consensus_are_judged_by_it():
+    config = round_config("pairwise")
+    panel = make_panel(config.panel(), PAIRED, PAIRED_STRATA)
+
+    keep_WM, known_WM = without_each(panel, config)
+
+    # a and b: the reference's drop and keep; text 2 has none. Nobody is left to judge
+    # the reference by.
+    assert keep_WM[:2, :2].tolist() == [[False, False], [True, True]]
+    assert known_WM.tolist() == [
+        [True, True, False], [True, True, False], [False, False, False],
+    ]  # fmt: skip
+
+
+def test_voters_of_the_consensus_are_judged_by_the_others():
+    config = round_config("both")
+    panel = make_panel(config.panel(), PAIRED, PAIRED_STRATA)
+
+    keep_WM, known_WM = without_each(panel, config)
+
+    # Word 2: a drops, b and the reference keep. Without b it is one against one, at 1/2
+    # and so kept.
+    assert keep_WM[1].tolist() == [True, True, True]
+    # Word 1: a and b keep, the reference drops; without either it is 1/2, kept.
+    assert keep_WM[0].tolist() == [True, True, True]
+    assert known_WM.tolist() == [[True] * 3, [True] * 3, [False] * 3]

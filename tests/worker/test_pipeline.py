@@ -19,10 +19,23 @@ TWO_SHARDS = {1: (0, 1), 2: (0,), 3: (0, 1)}
 TAIL = ["evaluate", "conclude"]
 
 
-def config(*waves, folds=0, suites=("planted",), label_source="consensus", mix=()):
+LABELS = ["fit", "aggregate", "judge"]
+JUDGES = [{"name": f"j{n}", "kind": "teacher"} for n in range(2)]
+
+
+def config(
+    *waves,
+    folds=0,
+    suites=("planted",),
+    label_source="consensus",
+    mix=(),
+    protocol="words",
+):
     return parse_config(
         RoundConfig,
         {
+            "protocol": protocol,
+            "pairwise": {"judges": JUDGES},
             "voters": [
                 {"name": f"v{n}", "kind": "simulated", "wave": wave}
                 for n, wave in enumerate(waves)
@@ -55,15 +68,14 @@ def names(steps):
 def test_one_wave_runs_from_teach_to_conclude():
     found = names(walk(config(1, 1)))
 
-    assert found == [("teach", 1), "aggregate", "judge", "train", *TAIL]
+    assert found == [("teach", 1), *LABELS, "train", *TAIL]
 
 
 def test_a_second_wave_is_opened_by_escalate():
     found = names(walk(config(1, 2)))
 
     assert found == [
-        ("teach", 1), ("escalate", 1), ("teach", 2), "aggregate", "judge", "train",
-        *TAIL,
+        ("teach", 1), ("escalate", 1), ("teach", 2), *LABELS, "train", *TAIL,
     ]  # fmt: skip
 
 
@@ -74,7 +86,7 @@ def test_a_wave_without_documents_is_passed_over():
 
     # Wave 2 has no teaching, yet who goes on to wave 3 is still asked.
     assert found[:5] == [
-        ("teach", 1), ("escalate", 1), ("escalate", 2), ("teach", 3), "aggregate",
+        ("teach", 1), ("escalate", 1), ("escalate", 2), ("teach", 3), "fit",
     ]  # fmt: skip
 
 
@@ -86,7 +98,37 @@ def test_a_student_labels_itself_only_where_the_round_says_so(source, is_mixed):
 
     found = names(walk(config(1, label_source=own, mix=mix)))
 
-    assert found == [("teach", 1), "aggregate", "judge", "self_label", "train", *TAIL]
+    assert found == [("teach", 1), *LABELS, "self_label", "train", *TAIL]
+
+
+@pytest.mark.parametrize("protocol", ["pairwise", "both"])
+def test_references_are_compared_after_the_last_wave(protocol):
+    found = names(walk(config(1, 2, protocol=protocol)))
+
+    assert found == [
+        ("teach", 1), ("escalate", 1), ("teach", 2), "nominate", "compare", "choose",
+        *LABELS, "train", *TAIL,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", ["pairwise", "both"])
+def test_each_judge_is_asked_about_each_shard_of_the_first_wave(protocol):
+    steps = {step.stage: step for step in walk(config(1, 2, protocol=protocol))}
+
+    asked = [(job.voter, job.shard) for job in steps["compare"].jobs]
+    assert asked == [("j0", 0), ("j0", 1), ("j1", 0), ("j1", 1)]
+    for stage in ("nominate", "choose"):
+        assert [(job.voter, job.shard) for job in steps[stage].jobs] == [
+            ("", 0), ("", 1),
+        ]  # fmt: skip
+    # One fit sees the votes of all shards.
+    assert [(job.voter, job.shard) for job in steps["fit"].jobs] == [("", 0)]
+
+
+def test_judges_have_nothing_to_do_where_words_decide():
+    stages = {step.stage for step in walk(config(1, protocol="words"))}
+
+    assert not stages & {"nominate", "compare", "choose"}
 
 
 def test_folds_add_students_and_residuals():
@@ -131,11 +173,14 @@ def test_only_teaching_has_shards_of_its_own_in_each_wave():
     source=st.sampled_from(["silver", "corrected", "consensus", "self_label"]),
     sizes=st.lists(st.integers(0, 3), min_size=4, max_size=4),
     is_last=st.booleans(),
+    protocol=st.sampled_from(["words", "pairwise", "both"]),
 )
 def test_every_round_ends_in_conclude_and_visits_nothing_twice(
-    waves, folds, suites, source, sizes, is_last
+    waves, folds, suites, source, sizes, is_last, protocol
 ):
-    made = config(*waves, folds=folds, suites=suites, label_source=source)
+    made = config(
+        *waves, folds=folds, suites=suites, label_source=source, protocol=protocol
+    )
     shards = {n: tuple(range(size)) for n, size in enumerate(sizes, start=1)}
 
     steps = walk(made, shards, is_last=is_last)

@@ -17,12 +17,7 @@ from db.queries.jobs import JobRow
 from db.queries.labels import CountKey, Counts
 from db.queries.quality import VoterStatRow
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.statistics import (
-    code_histogram,
-    confusion,
-    leave_one_out_keep,
-    others_voted,
-)
+from kompress.aggregation.statistics import code_histogram, confusion
 from kompress.config import RoundConfig, parse_config
 from kompress.types import (
     ABSTAIN,
@@ -35,7 +30,15 @@ from kompress.types import (
 )
 from worker.counting import ALL, LabelCounter
 from worker.heartbeat import Heartbeat
-from worker.panel import Panel, aggregate_panel, make_labels, make_panel
+from worker.panel import (
+    Panel,
+    aggregate_panel,
+    consensus_of,
+    make_labels,
+    make_panel,
+    read_calibration,
+    without_each,
+)
 from worker.runtime import Runtime
 from worker.stage import Stage
 
@@ -82,9 +85,10 @@ def load(session: Session, job: JobRow) -> Inputs:
         train_ids={d.text_id for d in documents if roles[d.id] == "train"},
         codes=codes,
         panel=make_panel(
-            [voter.name for voter in config.voters],
+            config.panel(),
             votes.load_round_votes(session, job.round_id, text_ids),
             codes["farm"],
+            read_calibration(held.decisions),
         ),
     )
 
@@ -93,12 +97,11 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     """Aggregate, correct if asked, count."""
     heartbeat.progress(0, 2)
     panel, config = inputs.panel, inputs.config
+    own = consensus_of(panel, config)
     # Where all abstained, such as on texts without a reference, nothing is known: the
     # prior alone would keep every word.
-    heard = {
-        t for t, p_NM in panel.split(panel.p_WM).items() if not np.isnan(p_NM).all()
-    }
-    labelled = make_labels(panel, aggregate_panel(panel, config))
+    heard = {t for t, p_NM in own.split(own.p_WM).items() if not np.isnan(p_NM).all()}
+    labelled = make_labels(own, aggregate_panel(own, config))
     consensus = {text_id: labelled[text_id] for text_id in labelled if text_id in heard}
     made = {"consensus": consensus}
     wanted = config.label_sources()
@@ -195,10 +198,8 @@ def _count(inputs: Inputs, made: dict[str, dict[int, Label]]) -> dict[CountKey, 
 
 def _judge_without_gold(inputs: Inputs) -> list[VoterStatRow]:
     """Compare each voter with the consensus of the others, and with must-keep."""
-    panel, config = inputs.panel, inputs.config
-    rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
-    others_WM = leave_one_out_keep(rule, panel.p_WM, panel.strength_WM, panel.stratum_W)
-    comparable_WM = others_voted(panel.p_WM)
+    panel = inputs.panel
+    others_WM, comparable_WM = without_each(panel, inputs.config)
     must_W = panel.stratum_W > 0
     rows: list[VoterStatRow] = []
     for column, voter in enumerate(panel.voters):

@@ -33,7 +33,13 @@ from kompress.types import (
 )
 from worker.counting import ALL
 from worker.heartbeat import Heartbeat
-from worker.panel import Panel, make_panel
+from worker.panel import (
+    Panel,
+    consensus_of,
+    make_panel,
+    read_calibration,
+    take_columns,
+)
 from worker.runtime import Runtime
 from worker.stage import Stage
 from worker.stages.aggregate import stat_rows
@@ -88,9 +94,10 @@ def load(session: Session, job: JobRow) -> Inputs:
         config=config,
         seed=parse_config(LoopConfig, held.loop_config).seed,
         panel=make_panel(
-            [voter.name for voter in config.voters],
+            config.panel(),
             votes.load_round_votes(session, job.round_id, text_ids),
             texts.load_strata(session, text_ids, "farm"),
+            read_calibration(held.decisions),
         ),
         group_of={row.text_id: row.group_id for row in rows},
         gold_codes={text_id: found[text_id][0].codes_N for text_id in found},
@@ -118,19 +125,22 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
             codes_S2C = code_histogram(codes_W, truth.keep_W, panel.stratum_W, known_W)
             cells_S4 = cells[voter].sum(axis=0)
             voter_rows += stat_rows(voter, "gold", cells_S4, codes_S2C)
-    rules = rules_of(inputs.config.aggregation, len(inputs.config.voters))
+    beside = _measured_beside(inputs)
+    rules = rules_of(inputs.config.aggregation, len(beside.voters))
     rule_rows: list[RuleStatRow] = []
     weights: dict[tuple[str, str], float] = {}
     for done, (label, (name, params)) in enumerate(rules.items()):
         heartbeat.progress(done, len(rules))
+        is_own = label == inputs.config.aggregation.rule
+        used = consensus_of(panel, inputs.config) if is_own else beside
         posterior = make_aggregator(name, params).aggregate(
-            panel.p_WM, panel.strength_WM, panel.stratum_W
+            used.p_WM, used.strength_WM, used.stratum_W
         )
         keep_W = posterior.mean_N.astype(np.float16) >= np.float16(0.5)
-        own = _by_group(inputs, keep_W, truth)
+        own = _by_group(inputs, keep_W, truth, voted_W=_heard(used))
         rule_rows += _rule_rows(label, truth.name, own, cells, inputs.seed)
-        if label == inputs.config.aggregation.rule:
-            weights = _weights(panel, posterior.weight_SM)
+        if is_own:
+            weights = _weights(used, posterior.weight_SM)
     return Outputs(voter_rows, rule_rows, weights, _calibration(inputs, voter_rows))
 
 
@@ -142,6 +152,30 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
+
+
+def _measured_beside(inputs: Inputs) -> Panel:
+    """Give the votes that the rules beside the round's own are measured on.
+
+    Under the protocol `pairwise` they are the voters' words without the winning
+    reference's: what the round would have got without the comparisons.
+    """
+    names = [voter.name for voter in inputs.config.voters]
+    in_pairs = inputs.config.protocol == "pairwise"
+    return take_columns(inputs.panel, names) if in_pairs else inputs.panel
+
+
+def _heard(panel: Panel) -> BoolArray:
+    """Mark the words of texts on which anybody said anything: the others get no label.
+
+    Returns:
+        (W,) flags.
+    """
+    parts = [
+        np.full(len(p_NM), not np.isnan(p_NM).all())
+        for p_NM in panel.split(panel.p_WM).values()
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.bool_)
 
 
 def _truth(inputs: Inputs) -> Truth:

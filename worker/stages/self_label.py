@@ -1,10 +1,11 @@
 """Let the last round's student label a shard, under the hard must-keep override.
 
 Accepted per document only if the compression is sound: it shortens, it leaves enough,
-its lines are lines of the text. In `self_label+teacher` the consensus of this round
-decides the words that it is sure of, the student the others. `self_label_raw` is the
-mask before the override of the round's own source, over the same documents, so that
-both figures speak of the same words.
+its lines are lines of the text. In `self_label+teacher` a teacher that was shown the
+student's draft decides every word that it voted on; in a round without one the
+consensus decides the words that it is sure of, the student the others. `self_label_raw`
+is the mask before the override of the round's own source, over the same documents, so
+that both figures speak of the same words.
 
 N = words of one text
 """
@@ -15,7 +16,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from db.errors import NotFound
-from db.queries import labels, loops, selections, students, texts
+from db.queries import labels, loops, selections, students, texts, votes
 from db.queries.corpora import DocumentRow
 from db.queries.jobs import JobRow
 from db.queries.labels import CountKey, Counts
@@ -27,6 +28,7 @@ from kompress.words import join_kept, line_numbers, word_list
 from worker.checkpoints import load_student
 from worker.counting import LabelCounter
 from worker.heartbeat import Heartbeat
+from worker.panel import make_panel, read_calibration
 from worker.runtime import Runtime
 from worker.stage import Stage
 from worker.stages.aggregate import correct
@@ -54,8 +56,10 @@ class Inputs:
     documents: list[DocumentRow]
     texts: dict[int, str]
     codes: dict[str, dict[int, CodeArray]]
-    # The round's consensus, where a source needs it.
+    # Where a source needs it: the round's consensus, or (N,) P(keep) of the teachers
+    # that corrected the student's draft.
     teacher: dict[int, Label]
+    corrected: dict[int, FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +91,31 @@ def load(session: Session, job: JobRow) -> Inputs:
     text_ids = sorted(document.text_id for document in documents)
     config = parse_config(RoundConfig, held.config)
     sources = wanted_sources(config)
-    teacher = (
-        labels.load_labels(session, job.round_id, "consensus", text_ids)
-        if WITH_TEACHER in sources
-        else {}
-    )
+    codes = {
+        rule_set: texts.load_strata(session, text_ids, rule_set)
+        for rule_set in RULE_SETS
+    }
+    teacher: dict[int, Label] = {}
+    corrected: dict[int, FloatArray] = {}
+    if WITH_TEACHER in sources and config.correctors():
+        panel = make_panel(
+            config.correctors(),
+            votes.load_round_votes(session, job.round_id, text_ids),
+            codes["farm"],
+            read_calibration(held.decisions),
+        )
+        corrected = panel.split(first_said(panel.p_WM))
+    elif WITH_TEACHER in sources:
+        teacher = labels.load_labels(session, job.round_id, "consensus", text_ids)
     return Inputs(
         config=config.self_label,
         sources=sources,
         student_hash=earlier[-1].artifact_hash,
         documents=documents,
         texts=texts.load_texts(session, text_ids),
-        codes={
-            rule_set: texts.load_strata(session, text_ids, rule_set)
-            for rule_set in RULE_SETS
-        },
+        codes=codes,
         teacher=teacher,
+        corrected=corrected,
     )
 
 
@@ -162,6 +175,33 @@ def ask_teacher(own: Label, teacher: Label) -> Label:
     )
 
 
+def take_correction(own: Label, p_N: FloatArray) -> Label:
+    """Let a teacher that was shown the student's draft decide what it voted on.
+
+    Unlike a consensus it knew the student's opinion, so there is nothing left to weigh.
+
+    Args:
+        own: the student's label of a text.
+        p_N: (N,) the teacher's P(keep), NaN where it abstained.
+
+    Source: the published line's mechanism C, self-labels corrected by a teacher.
+    """
+    voted_N = ~np.isnan(p_N)
+    theirs = as_label(np.nan_to_num(p_N), np.nan_to_num(p_N) >= 0.5)
+    return Label(
+        mean_N=np.where(voted_N, theirs.mean_N, own.mean_N).astype(np.float16),
+        sd_N=np.where(voted_N, theirs.sd_N, own.sd_N).astype(np.float16),
+    )
+
+
+def first_said(p_WM: FloatArray) -> FloatArray:
+    """Take of each word the first column that did not abstain; (W,), NaN if none."""
+    said_W = np.full(len(p_WM), np.nan)
+    for p_W in p_WM.T:
+        said_W = np.where(np.isnan(said_W), p_W, said_W)
+    return said_W
+
+
 def is_sound(text: str, keep_N: BoolArray, config: SelfLabelConfig) -> bool:
     """Check that a compression may teach: it shortens, says enough, keeps lines.
 
@@ -196,6 +236,8 @@ def _label(inputs: Inputs, text_id: int, score_N: FloatArray) -> dict[str, Label
         raw = own
         if source == WITH_TEACHER and text_id in inputs.teacher:
             raw = ask_teacher(own, inputs.teacher[text_id])
+        elif source == WITH_TEACHER and text_id in inputs.corrected:
+            raw = take_correction(own, inputs.corrected[text_id])
         label = override(raw, caught_N, rate)
         if is_sound(text, label.keep_N, inputs.config):
             made[source] = label

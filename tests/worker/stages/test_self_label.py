@@ -9,8 +9,10 @@ from kompress.words import word_list
 from worker.stages.self_label import (
     as_label,
     ask_teacher,
+    first_said,
     is_sound,
     override,
+    take_correction,
     wanted_sources,
 )
 
@@ -117,6 +119,27 @@ def test_the_teacher_decides_the_words_that_it_is_sure_of():
     assert asked.mean_N.tolist() == [0.25, 0.75, 0.625, 0.25, 0.75]
     assert asked.sd_N.tolist() == [0.125, 0.25, 0.0625, 0.25, 0.25]
     assert asked.keep_N.tolist() == [False, True, True, False, True]
+
+
+def test_a_teacher_that_saw_the_draft_decides_all_that_it_voted_on():
+    own = label([0.75, 0.75, 0.25, 0.25], [0.25] * 4)
+
+    corrected = take_correction(own, np.array([0.499, 0.9, 0.5, np.nan]))
+
+    # As sure as it says, a tie keeps; where it abstained the draft stands.
+    assert corrected.keep_N.tolist() == [False, True, True, False]
+    np.testing.assert_allclose(
+        corrected.mean_N.astype(float), [0.499, 0.9, 0.5, 0.25], rtol=1e-3
+    )
+    # A coin's at .9: √(.9 · .1) = .3
+    np.testing.assert_allclose(corrected.sd_N[[1, 3]], [0.3, 0.25], rtol=1e-3)
+
+
+def test_of_several_correcting_teachers_the_first_that_said_anything_counts():
+    nan = np.nan
+    p_WM = np.array([[0.25, 0.75], [nan, 0.75], [nan, nan]])
+
+    np.testing.assert_array_equal(first_said(p_WM), [0.25, 0.75, nan])
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.5))))
