@@ -1,1 +1,18 @@
 """Language models as voters: what is asked, and how an answer becomes a vote."""
+
+from collections.abc import Callable
+
+from kompress.teachers.correct import Correct
+from kompress.teachers.protocol import ProtocolParams, TeacherProtocol
+from kompress.teachers.quotes import Quotes
+from kompress.teachers.request import Capabilities
+from kompress.teachers.rewrite import Rewrite
+from kompress.teachers.word_votes import WordVotes
+
+# `pairwise` is none of them: it compares references, see `PairwiseJudge`.
+PROTOCOLS: dict[str, Callable[[ProtocolParams, Capabilities], TeacherProtocol]] = {
+    "word_votes": WordVotes,
+    "rewrite": Rewrite,
+    "quotes": Quotes,
+    "correct": Correct,
+}

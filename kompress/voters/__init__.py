@@ -9,6 +9,7 @@ from kompress.voters.salience import SALIENCE
 from kompress.voters.self_information import SELF_INFORMATION
 from kompress.voters.simulated import SIMULATED
 from kompress.voters.syntax import SYNTAX
+from kompress.voters.teacher import TEACHER
 from kompress.voters.voter import Voter, VoterKind
 
 VOTERS: dict[str, VoterKind] = {
@@ -17,6 +18,7 @@ VOTERS: dict[str, VoterKind] = {
     "self_information": SELF_INFORMATION,
     "syntax": SYNTAX,
     "simulated": SIMULATED,
+    "teacher": TEACHER,
 }
 
 

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from kompress.config import parse_config
 from kompress.errors import InvalidConfig, VoteFailed
-from kompress.types import Fingerprint, Vote
+from kompress.teachers.protocol import ModelSpec
+from kompress.teachers.request import Ask
+from kompress.types import BoolArray, Fingerprint, Vote
 
 P = TypeVar("P", bound="VoterParams")
 
@@ -46,6 +48,22 @@ class ReferenceReader(Protocol):
         ...
 
 
+@runtime_checkable
+class Asker(Protocol):
+    """A voter that asks a language model and must be given the engine first."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model that is to answer."""
+        ...
+
+    def with_engine(
+        self, ask: Ask, drafts: Mapping[str, BoolArray] | None = None
+    ) -> Voter:
+        """Give a copy of the voter that asks, and knows drafts by their text."""
+        ...
+
+
 class VoterParams(BaseModel):
     """The base of a kind's parameters: unknown keys and wrong types are errors."""
 
@@ -67,6 +85,9 @@ class VoterKind:
         fit_references: params, the hash of all references of that origin in the pinned
             corpus, (text, reference) of its train split -> the snapshot's bytes; takes
             the place of `fit` where `origin_of` is given.
+        needs_engine: params -> the model that its worker has to hold; None for a kind
+            that needs none. Its snapshot is what `kompress.voters.teacher.declare`
+            writes, and its voters are `Asker`s (or judges).
     """
 
     fit: Callable[[Mapping[str, Any], Iterable[str]], bytes] | None
@@ -76,6 +97,7 @@ class VoterKind:
     fit_references: (
         Callable[[Mapping[str, Any], str, Sequence[tuple[str, str]]], bytes] | None
     ) = None
+    needs_engine: Callable[[Mapping[str, Any]], ModelSpec] | None = None
 
 
 def parse_params(model: type[P], kind: str, params: Mapping[str, Any]) -> P:

@@ -16,14 +16,18 @@ CORPUS = [
     "error: cannot open /etc/app.conf: permission denied",
     "error: the build failed again",
 ]
+# A teacher cannot vote without an engine; see test_teacher.py.
+ALONE = [kind for kind in VOTERS if VOTERS[kind].needs_engine is None]
+NEEDED = {"teacher": {"engine": "vllm", "model": "tiny"}}
 
 
 def voter(kind, corpus=CORPUS, **params):
+    params = NEEDED.get(kind, {}) | params
     fit = VOTERS[kind].fit
     return make_voter("v", kind, params, fit(params, corpus) if fit else None)
 
 
-@pytest.mark.parametrize("kind", VOTERS)
+@pytest.mark.parametrize("kind", ALONE)
 @given(text=st.text())
 @settings(max_examples=60)
 def test_any_text_gets_one_code_a_word(kind, text):
@@ -35,7 +39,7 @@ def test_any_text_gets_one_code_a_word(kind, text):
     assert vote.codes_N.dtype == "uint8"
 
 
-@pytest.mark.parametrize("kind", VOTERS)
+@pytest.mark.parametrize("kind", ALONE)
 def test_strange_texts_are_safe(kind):
     texts = [
         "",
@@ -53,7 +57,7 @@ def test_strange_texts_are_safe(kind):
             assert len(vote.codes_N) == len(texts[index].split())
 
 
-@pytest.mark.parametrize("kind", VOTERS)
+@pytest.mark.parametrize("kind", ALONE)
 def test_a_texts_vote_depends_on_nothing_but_the_text(kind):
     one = dict(voter(kind).vote(CORPUS))
     other = dict(voter(kind).vote(CORPUS[::-1]))
@@ -107,7 +111,7 @@ def test_a_missing_or_foreign_snapshot_is_refused_in_words(kind):
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones():
-    known = "references, salience, self_information, simulated, syntax"
+    known = "references, salience, self_information, simulated, syntax, teacher"
 
     with pytest.raises(InvalidConfig, match=known):
         make_voter("v", "oracle", {}, None)
@@ -128,6 +132,11 @@ def test_an_unknown_kind_is_refused_with_the_known_ones():
         ("references", {"origin": ""}, "found ''"),
         ("references", {"method": "guess"}, "bag_of_words"),
         ("references", {"worst_gap": 1.0}, "found 1.0"),
+        ("teacher", {"model": "tiny"}, "engine: Field required"),
+        ("teacher", NEEDED["teacher"] | {"chunk_words": 0}, "found 0"),
+        ("teacher", NEEDED["teacher"] | {"endpoint": "x"}, "has no endpoint"),
+        ("teacher", {"engine": "openai", "model": "tiny"}, "needs an endpoint"),
+        ("teacher", NEEDED["teacher"] | {"samples": 5, "temperature": 0}, "5 samples"),
     ],
 )
 def test_wrong_parameters_are_refused_with_found_and_expected(kind, params, says):
@@ -136,5 +145,5 @@ def test_wrong_parameters_are_refused_with_found_and_expected(kind, params, says
 
 
 @pytest.mark.parametrize("kind", VOTERS)
-def test_no_parameters_are_right(kind):
-    VOTERS[kind].check({})
+def test_only_a_teacher_has_parameters_without_which_it_is_nothing(kind):
+    VOTERS[kind].check(NEEDED.get(kind, {}))

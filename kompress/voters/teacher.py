@@ -1,0 +1,398 @@
+"""Voters that are language models: a protocol asks, an engine outside answers.
+
+N = words
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import asdict
+from hashlib import sha256
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from kompress.errors import InvalidConfig, VoteFailed
+from kompress.teachers import PROTOCOLS
+from kompress.teachers.endpoints import Endpoint, find_endpoint
+from kompress.teachers.pairwise import PairwiseJudge
+from kompress.teachers.protocol import (
+    Dtype,
+    Engine,
+    ModelSpec,
+    ProtocolParams,
+    TeacherProtocol,
+)
+from kompress.teachers.request import Answer, Ask, AskFailed, Capabilities, Request
+from kompress.teachers.shown import SHOWN_VERSION, show
+from kompress.types import BoolArray, Fingerprint, Vote
+from kompress.voters.voter import Voter, VoterKind, VoterParams, parse_params
+from kompress.words import WORD_VERSION
+
+KIND = "teacher"
+VERSION = "1"  # changes whenever the same answers would give another vote
+ALL = Capabilities(forced_tokens=True, logprobs=True, samples=True, prefix_cache=True)
+# What engines in the worker's own process can do.
+LOCAL: Mapping[str, Capabilities] = {
+    "vllm": ALL,
+    "transformers": Capabilities(
+        forced_tokens=True, logprobs=True, samples=True, prefix_cache=False
+    ),
+}
+
+
+class TeacherParams(VoterParams, ProtocolParams):
+    """Parameters of a teacher: how it is asked, and which model answers.
+
+    Attributes:
+        engine: what the model runs on.
+        model: see `ModelSpec`, as are the others.
+        endpoint: a name in the operator's settings; for `openai`, and only for it.
+    """
+
+    engine: Engine
+    model: Annotated[str, Field(min_length=1, max_length=500)]
+    revision: str = ""
+    endpoint: str = ""
+    dtype: Dtype = "auto"
+    gpus: Annotated[int, Field(ge=0, le=64)] = 0
+    max_model_tokens: Annotated[int, Field(ge=128)] = 8_192
+
+    @model_validator(mode="after")
+    def _check_endpoint(self) -> "TeacherParams":
+        if self.engine == "openai" and not self.endpoint:
+            raise ValueError(
+                "engine 'openai' needs an endpoint; name one of the operator's "
+                "settings, the file that FARM_ENDPOINTS names"
+            )
+        if self.engine != "openai" and self.endpoint:
+            raise ValueError(
+                f"engine {self.engine!r} runs in the worker and has no endpoint, but "
+                f"endpoint is {self.endpoint!r}; leave it out, or take engine 'openai'"
+            )
+        return self
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model that is to answer."""
+        return ModelSpec(
+            engine=self.engine,
+            model=self.model,
+            revision=self.revision,
+            endpoint=self.endpoint,
+            dtype=self.dtype,
+            gpus=self.gpus,
+            max_model_tokens=self.max_model_tokens,
+        )
+
+
+class _Declared:
+    """What every teacher knows of itself: its model, its limits, its fingerprint."""
+
+    def __init__(
+        self, name: str, params: TeacherParams, snapshot: bytes | None
+    ) -> None:
+        self.name = name
+        self.params = params
+        self.spec = params.spec
+        declared = _read_snapshot(params, snapshot)
+        self.capabilities, self.is_external, self.draft = declared
+
+    def fingerprint(self, protocol: Mapping[str, Any]) -> Fingerprint:
+        """Lay out everything that decides a vote; how many GPUs do not."""
+        parts = {
+            "params": self.params.model_dump(mode="json", exclude={"gpus"}),
+            "kind": KIND,
+            "version": VERSION,
+            "words": WORD_VERSION,
+            "shown": SHOWN_VERSION,
+            "protocol": dict(protocol),
+            "model": self.spec.identity(),
+            "capabilities": asdict(self.capabilities),
+            "external": self.is_external,
+            "draft": self.draft,
+        }
+        return Fingerprint(self.name, parts)
+
+
+class Teacher:
+    """Votes by what a language model answers.
+
+    Without an engine it has no answers: `with_engine` gives the voter that has.
+
+    Blind strata: the model's own, and what its criterion leaves out: `qa` drops what
+    no question asks for, numbers and identifiers first. Measure them on gold.
+
+    Source: the protocols' modules in `kompress.teachers`.
+    """
+
+    def __init__(
+        self, name: str, params: TeacherParams, snapshot: bytes | None
+    ) -> None:
+        self._declared = _Declared(name, params, snapshot)
+        self._protocol = PROTOCOLS[params.protocol](params, self._declared.capabilities)
+        self._fingerprint = self._declared.fingerprint(self._protocol.parts)
+        self._ask: Ask | None = None
+        self._drafts: Mapping[str, BoolArray] = {}
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Everything that decides a vote."""
+        return self._fingerprint
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model that is to answer."""
+        return self._declared.spec
+
+    @property
+    def protocol(self) -> TeacherProtocol:
+        """What is asked, and how answers are read."""
+        return self._protocol
+
+    @property
+    def draft(self) -> str:
+        """Hash of the student whose drafts it corrects, '' for none."""
+        return self._declared.draft
+
+    def shown(self, text: str) -> str:
+        """Give a text as the model sees it, with as many words."""
+        return show(text, external=self._declared.is_external)
+
+    def requests(
+        self, text: str, *, replicate: int = 0, draft_N: BoolArray | None = None
+    ) -> tuple[Request, ...]:
+        """Lay out the questions about one text, as `vote` asks them.
+
+        Args:
+            text: as it is stored, not as it is shown.
+            replicate: seeds the sampling.
+            draft_N: (N,) what the student keeps, for `correct`.
+
+        Raises:
+            VoteFailed: the text cannot be asked about.
+        """
+        seed = find_seed(text, replicate)
+        return self._protocol.requests(self.shown(text), draft_N=draft_N, seed=seed)
+
+    def with_engine(
+        self, ask: Ask, drafts: Mapping[str, BoolArray] | None = None
+    ) -> Voter:
+        """Give a copy of the voter that asks, and knows drafts by their text."""
+        known = copy(self)
+        known._ask = ask  # noqa: SLF001  # of its own class
+        known._drafts = drafts or {}  # noqa: SLF001
+        return known
+
+    def vote(
+        self, texts: Sequence[str], *, replicate: int = 0
+    ) -> Iterator[tuple[int, Vote | VoteFailed]]:
+        """Ask about all texts at once; a text's vote comes with its last answer.
+
+        Yields:
+            A text's index and its vote, or why there is none.
+        """
+        asked: list[tuple[int, Request]] = []
+        places: list[int] = []  # of each request among its text's
+        open_texts: dict[int, list[Answer | AskFailed | None]] = {}
+        for index, text in enumerate(texts):
+            try:
+                requests = self._lay_out(text, replicate)
+            except VoteFailed as error:
+                yield index, error
+                continue
+            if not requests:
+                yield index, self._read(text, [])
+                continue
+            open_texts[index] = [None] * len(requests)
+            asked.extend((index, request) for request in requests)
+            places.extend(range(len(requests)))
+        if self._ask is None or not asked:
+            return
+        for number, answer in self._ask(asked):
+            index = asked[number][0]
+            answers = open_texts[index]
+            answers[places[number]] = answer
+            known = [each for each in answers if each is not None]
+            if len(known) == len(answers):
+                del open_texts[index]
+                yield index, self._read(texts[index], known)
+        for index in open_texts:
+            yield index, VoteFailed("an answer did not come", is_transient=True)
+
+    def _lay_out(self, text: str, replicate: int) -> tuple[Request, ...]:
+        """Make a text's requests; without an engine only a text without words has."""
+        requests = self.requests(
+            text, replicate=replicate, draft_N=self._drafts.get(text)
+        )
+        if requests and self._ask is None:
+            raise VoteFailed(
+                f"teacher {self._declared.name!r} has no engine here; it votes on its "
+                f"own queue: farm worker start --queue teach.{self._declared.name}",
+                is_transient=True,
+            )
+        return requests
+
+    def _read(
+        self, text: str, known: Sequence[Answer | AskFailed]
+    ) -> Vote | VoteFailed:
+        """Read the vote, or say why there is none."""
+        failed = [each for each in known if isinstance(each, AskFailed)]
+        if failed:
+            # One question that cannot be answered makes asking the others useless.
+            worst = min(failed, key=lambda each: each.is_transient)
+            return VoteFailed(worst.error, is_transient=worst.is_transient)
+        answers = [each for each in known if isinstance(each, Answer)]
+        try:
+            draft_N = self._drafts.get(text)
+            return self._protocol.read(self.shown(text), answers, draft_N=draft_N)
+        except VoteFailed as error:
+            return error
+
+
+class Judge:
+    """A teacher of the protocol `pairwise`: compares references, votes on no word.
+
+    Source: `kompress.teachers.pairwise`.
+    """
+
+    def __init__(
+        self, name: str, params: TeacherParams, snapshot: bytes | None
+    ) -> None:
+        self._declared = _Declared(name, params, snapshot)
+        self._judge = PairwiseJudge(params.criterion, self._declared.capabilities)
+        self._fingerprint = self._declared.fingerprint(self._judge.parts)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Everything that decides a judgment."""
+        return self._fingerprint
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model that is to answer."""
+        return self._declared.spec
+
+    @property
+    def protocol(self) -> PairwiseJudge:
+        """What is asked, and how an answer is read."""
+        return self._judge
+
+    def shown(self, text: str) -> str:
+        """Give a text or a reference as the model sees it, with as many words."""
+        return show(text, external=self._declared.is_external)
+
+    def vote(
+        self, texts: Sequence[str], *, replicate: int = 0
+    ) -> Iterator[tuple[int, Vote | VoteFailed]]:
+        """Refuse: a judge has nothing to say of single words.
+
+        Yields:
+            A text's index and why there is no vote.
+        """
+        del replicate
+        for index in range(len(texts)):
+            yield (
+                index,
+                VoteFailed(
+                    f"{self._declared.name!r} has the protocol pairwise and compares "
+                    "references; name it under pairwise.judges, not under voters"
+                ),
+            )
+
+
+def declare(
+    params: Mapping[str, Any], endpoints: Mapping[str, Endpoint], *, draft: str = ""
+) -> bytes:
+    """Write down what decides votes beside the parameters: the voter's snapshot.
+
+    Args:
+        params: see `TeacherParams`.
+        endpoints: the operator's.
+        draft: hash of the student whose drafts are corrected; `correct` alone uses it.
+
+    Returns:
+        Canonical JSON.
+
+    Raises:
+        InvalidConfig: the params are wrong, or no such endpoint serves the model.
+
+    Source: ours.
+    """
+    checked = parse_params(TeacherParams, KIND, params)
+    if checked.engine == "openai":
+        endpoint = find_endpoint(endpoints, checked.endpoint, checked.model)
+        capabilities, external = endpoint.capabilities, endpoint.external
+    else:
+        capabilities, external = LOCAL[checked.engine], False
+    declared = {
+        "capabilities": asdict(capabilities),
+        "external": external,
+        "draft": draft if checked.protocol == "correct" else "",
+    }
+    return json.dumps(declared, sort_keys=True).encode()
+
+
+def find_seed(text: str, replicate: int) -> int:
+    """Give the seed of a text's sampling: its own in each replicate.
+
+    Returns:
+        In [0, 2^31).
+
+    Source: ours.
+    """
+    data = f"{replicate}\n{text}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(sha256(data).digest()[:4], "big") >> 1
+
+
+def needs_engine(params: Mapping[str, Any]) -> ModelSpec:
+    """Name the model that a teacher's worker has to hold.
+
+    Raises:
+        InvalidConfig: the params are wrong.
+
+    Source: ours.
+    """
+    return parse_params(TeacherParams, KIND, params).spec
+
+
+def load(
+    name: str, params: Mapping[str, Any], snapshot: bytes | None
+) -> Teacher | Judge:
+    """Make the teacher; without a snapshot its engine can do everything.
+
+    Raises:
+        InvalidConfig: the params are wrong, or the snapshot cannot be read.
+    """
+    checked = parse_params(TeacherParams, KIND, params)
+    kind = Judge if checked.protocol == "pairwise" else Teacher
+    return kind(name, checked, snapshot)
+
+
+def check(params: Mapping[str, Any]) -> None:
+    """Refuse wrong parameters; endpoints are the business of `declare`.
+
+    Raises:
+        InvalidConfig: names what was found and expected.
+    """
+    parse_params(TeacherParams, KIND, params)
+
+
+TEACHER = VoterKind(fit=None, load=load, check=check, needs_engine=needs_engine)
+
+
+def _read_snapshot(
+    params: TeacherParams, snapshot: bytes | None
+) -> tuple[Capabilities, bool, str]:
+    """Read what `declare` wrote."""
+    if snapshot is None:
+        return LOCAL.get(params.engine, ALL), False, ""
+    try:
+        found = json.loads(snapshot)
+        capabilities = Capabilities(**found["capabilities"])
+        return capabilities, bool(found["external"]), str(found["draft"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidConfig(
+            f"voter kind {KIND!r} cannot read its snapshot of {len(snapshot)} bytes "
+            f"({error}); declare it again"
+        ) from error
