@@ -1,4 +1,4 @@
-"""`python -m worker start --queue Q …` and `python -m worker relay`."""
+"""`python -m worker start --queue Q …`, `… relay` and `… ask`."""
 
 import argparse
 import logging
@@ -15,7 +15,7 @@ from worker.supervisor import plan_worker, supervise
 
 
 def main() -> int:
-    """Run a worker's supervisor or a relay until a signal ends it."""
+    """Run a worker's supervisor or a relay until a signal ends it, or ask once."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -38,6 +38,11 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     sessions = make_sessions(engine)
+    if options.command == "ask":
+        # Engines and protocols are for who asks; a relay needs neither.
+        from worker.ask import run_ask  # noqa: PLC0415
+
+        return run_ask(settings, sessions)
     stop = stop_on_signals()
     if options.command == "relay":
         # The relay needs Celery's app only to send; workers load it themselves.
@@ -62,6 +67,7 @@ def _parse() -> argparse.Namespace:
     start.add_argument("--slots", type=int, default=None)
     start.add_argument("--name", default=f"worker-{socket.gethostname()}")
     commands.add_parser("relay", help="send hints for pending jobs")
+    commands.add_parser("ask", help="let a teacher vote on one text: JSON in and out")
     return parser.parse_args()
 
 

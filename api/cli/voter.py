@@ -10,6 +10,7 @@ from api.cli.output import AsJson, console, print_json, say, show
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kompress.config import VoterConfig
     from kompress.voters.voter import Voter
 
 app = typer.Typer(help="Voters: what votes on words.", no_args_is_help=True)
@@ -27,8 +28,13 @@ def add_voter(
     param: Params = [],  # noqa: B006  # typer reads the default, nobody changes it
     wave: Annotated[int, typer.Option(min=1, help="Cheap voters vote in wave 1.")] = 1,
 ) -> None:
-    """Check a voter, store it if nothing must be fitted, and print its config."""
+    """Check a voter, store it if nothing must be fitted, and print its config.
+
+    A teacher is a voter of the kind `teacher`, for example --param engine=vllm --param
+    model=NAME --param protocol=word_votes --param criterion=agent.
+    """
     from api.cli.connection import open_session
+    from api.cli.teacher import declare_teacher, is_teacher
     from db.queries import voters
     from kompress.config import VoterConfig, parse_config
     from kompress.voters import VOTERS
@@ -39,22 +45,23 @@ def add_voter(
     )
     _check_kind(kind)
     VOTERS[kind].check(params)
-    if VOTERS[kind].fit is None and VOTERS[kind].fit_references is None:
-        voter = VOTERS[kind].load(name, params, None)
+    snapshot = declare_teacher(params) if is_teacher(kind) else None
+    if _is_complete(kind, params):
+        voter = VOTERS[kind].load(name, params, snapshot)
+        digest = _keep(snapshot)
         with open_session() as session:
-            voters.register_voter(session, voter.fingerprint, kind, params, "")
+            voters.register_voter(session, voter.fingerprint, kind, params, digest)
         say(f"{name} is stored")
     else:
         say(f"{name} is right; the first round that uses it fits and stores it")
-    say("\nPut this into a loop's config:\n")
-    say(_as_toml(config.model_dump()))
-    say(f"\nand start a worker on its queue: farm worker start --queue teach.{name}")
+    _explain(config)
 
 
 @app.command("list")
 def list_voters(as_json: AsJson = False) -> None:
     """List the voters that rounds have used, and the kinds there are."""
     from api.cli.connection import open_session
+    from api.cli.teacher import SHOWN, describe_teacher, is_teacher
     from db.queries import voters
     from kompress.voters import VOTERS
 
@@ -64,6 +71,9 @@ def list_voters(as_json: AsJson = False) -> None:
                 "name": voter.name,
                 "kind": voter.kind,
                 "id": voter.id,
+                **describe_teacher(
+                    voter.parts["params"] if is_teacher(voter.kind) else {}
+                ),
                 "fingerprint": voter.fingerprint[:12],
                 "params": voter.params,
                 "created_at": voter.created_at,
@@ -71,14 +81,28 @@ def list_voters(as_json: AsJson = False) -> None:
             }
             for voter in voters.list_voters(session)
         ]
-    show(rows, as_json=as_json, empty="no voter has voted yet")
+    # What has a column of its own is not shown twice.
+    listed = (
+        rows
+        if as_json
+        else [
+            {
+                **row,
+                "params": {k: v for k, v in row["params"].items() if k not in SHOWN},
+            }
+            for row in rows
+        ]
+    )
+    show(listed, as_json=as_json, empty="no voter has voted yet")
     if not as_json:
         say(f"kinds: {', '.join(sorted(VOTERS))}")
 
 
 @app.command("test")
 def try_voter(
-    kind: Annotated[str, typer.Argument(help="A kind, see `farm voter list`.")],
+    kind: Annotated[
+        str, typer.Argument(help="A stored voter's name or a kind, see `voter list`.")
+    ],
     file: Annotated[Path, typer.Argument(help="The text to vote on.")],
     param: Params = [],  # noqa: B006  # as above
     as_json: AsJson = False,
@@ -86,22 +110,39 @@ def try_voter(
     """Vote on one text, without storing anything.
 
     A kind that is fitted to a corpus is fitted to the sample that comes with the farm.
+    A teacher's model is asked by a worker's program, here and now; a `correct` one is
+    shown a draft that keeps all. A stored voter's parameters may be changed.
     """
+    import numpy as np
+
+    from api.cli.teacher import ask_teacher, is_teacher
     from kompress.types import decode_votes
     from kompress.words import split_words
 
     text = read_text(file)
-    voter = _make_voter(kind, parse_params(param))
-    vote = next(iter(voter.vote([text])))[1]
-    if isinstance(vote, Exception):
-        raise vote
-    p_N = decode_votes(vote.codes_N)
+    name, kind, params = _find_voter(kind, parse_params(param))
+    paid = None
+    if is_teacher(kind):
+        paid = ask_teacher(name, params, text)
+        p_N = decode_votes(np.array(paid["codes"], dtype=np.uint8))
+    else:
+        voter = _make_voter(kind, params)
+        vote = next(iter(voter.vote([text])))[1]
+        if isinstance(vote, Exception):
+            raise vote
+        p_N = decode_votes(vote.codes_N)
     words = [text[word.start : word.end] for word in split_words(text)]
     pairs = list(zip(words, p_N.tolist(), strict=True))
     if as_json:
         print_json([{"word": word, "p": p if p == p else None} for word, p in pairs])  # noqa: PLR0124  # NaN
         return
     _print_votes(text, pairs)
+    if paid:
+        say(
+            f"{paid['num_requests']} requests, {paid['input_tokens']:,} tokens in and "
+            f"{paid['output_tokens']:,} out, {paid['usd']:.6f} USD, "
+            f"{paid['num_samples']} samples a word"
+        )
 
 
 @app.command("quarantine")
@@ -172,8 +213,61 @@ def _check_kind(kind: str) -> None:
 
     if kind not in VOTERS:
         raise InvalidInput(
-            f"no voter is of kind {kind!r}; expected one of {', '.join(sorted(VOTERS))}"
+            f"no voter is of kind {kind!r}; expected one of "
+            f"{', '.join(sorted(VOTERS))}; `farm voter list` lists the stored ones"
         )
+
+
+def _is_complete(kind: str, params: dict[str, Any]) -> bool:
+    """Tell whether a voter needs nothing of a corpus or a loop to be stored."""
+    from kompress.voters import VOTERS
+
+    # The draft that it corrects is a student's, known when a round uses it.
+    if params.get("protocol") == "correct":
+        return False
+    return VOTERS[kind].fit is None and VOTERS[kind].fit_references is None
+
+
+def _keep(snapshot: bytes | None) -> str:
+    """Write a snapshot where workers find it; its hash, '' for none."""
+    from api.artifacts import put_artifact
+    from api.settings import load_settings
+
+    return put_artifact(load_settings().artifacts_url, snapshot) if snapshot else ""
+
+
+def _explain(config: "VoterConfig") -> None:
+    """Print a voter's config, and how its queue is served."""
+    from api.cli.teacher import explain_start
+    from kompress.voters import VOTERS
+
+    judges = config.params.get("protocol") == "pairwise"
+    table = "base.pairwise.judges" if judges else "base.voters"
+    say("\nPut this into a loop's config:\n")
+    if judges:
+        say('[base]\nprotocol = "both"\n')
+    say(_as_toml(config.model_dump(), table))
+    needs_engine = VOTERS[config.kind].needs_engine
+    if needs_engine:
+        explain_start(config.name, needs_engine(config.params))
+        return
+    say(f"\nand start a worker on its queue: farm worker start --queue "
+        f"teach.{config.name}")  # fmt: skip
+
+
+def _find_voter(wanted: str, params: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """Give name, kind and parameters of a kind, or of the newest voter of a name."""
+    from api.cli.connection import open_session
+    from db.queries import voters
+    from kompress.voters import VOTERS
+
+    if wanted in VOTERS:
+        return wanted, wanted, params
+    with open_session() as session:
+        known = [v for v in voters.list_voters(session) if v.name == wanted]
+    if not known:
+        _check_kind(wanted)
+    return known[-1].name, known[-1].kind, {**known[-1].params, **params}
 
 
 def _make_voter(kind: str, params: dict[str, Any]) -> "Voter":
@@ -205,15 +299,15 @@ def _print_votes(text: str, pairs: list[tuple[str, float]]) -> None:
     say(f"\nkeeps {num_kept} of {len(pairs)} words; (dropped) words are in brackets")
 
 
-def _as_toml(config: dict[str, Any]) -> str:
+def _as_toml(config: dict[str, Any], table: str) -> str:
     import json
 
-    lines = ["[[base.voters]]"]
+    lines = [f"[[{table}]]"]
     for key, value in config.items():
         if key != "params":
             lines.append(f"{key} = {json.dumps(value)}")
     if config["params"]:
-        lines.append("[base.voters.params]")
+        lines.append(f"[{table}.params]")
         for key, value in config["params"].items():
             lines.append(f"{key} = {json.dumps(value)}")
     return "\n".join(lines)
