@@ -1,0 +1,118 @@
+import json
+
+import numpy as np
+import pytest
+
+from db.queries.votes import VoteRow
+from kompress.aggregation.calibration import Calibration, fit_calibration
+from kompress.config import RoundConfig, parse_config
+from tests.worker.worlds import change
+from worker.panel import make_panel, read_calibration
+from worker.stages.fit import as_decision, count_codes, sampled_voters, teachers
+
+TEACHER = {"engine": "transformers", "model": "micro"}
+
+
+def vote(voter, codes, *, replicate=0, num_samples=1):
+    return VoteRow(1, voter, replicate, num_samples, np.array(codes, dtype=np.uint8))
+
+
+def gold(*codes):
+    return np.array(codes, dtype=np.uint8)
+
+
+def test_votes_are_counted_by_code_and_truth():
+    votes = {
+        1: [vote("t", [7, 254, 255, 9]), vote("u", [1, 1, 1, 1])],
+        2: [vote("t", [7])],
+        3: [vote("u", [5])],
+    }
+    panel = make_panel(
+        ["t"], votes, {n: gold(*[0] * s) for n, s in ((1, 4), (2, 1), (3, 1))}
+    )
+
+    counts = count_codes(
+        panel, {1: gold(0, 254, 254, 255), 2: gold(254), 3: gold(254)}
+    )["t"]
+
+    # Word 3 is an abstention, word 4 unknown, text 3 not the teacher's.
+    assert counts[0, 7] == counts[1, 7] == counts[1, 254] == 1
+    assert counts.sum() == 3
+
+
+def test_only_voters_that_ask_a_model_are_calibrated():
+    config = parse_config(
+        RoundConfig,
+        {
+            "voters": [
+                {"name": "t", "kind": "teacher", "params": TEACHER},
+                {"name": "s", "kind": "simulated"},
+            ]
+        },
+    )
+
+    assert teachers(config) == ("t",)
+
+
+def test_a_vote_of_several_samples_has_a_strength_of_its_own():
+    votes = {1: [vote("t", [7]), vote("r", [7])], 2: [vote("r", [7], num_samples=5)]}
+
+    assert sampled_voters(votes) == {"r"}
+
+
+def test_a_decision_is_read_as_it_was_written():
+    found = {"t": Calibration(2.5, 0.5, 40), "u": Calibration()}
+
+    decision = json.loads(json.dumps(as_decision(found)))
+
+    assert decision["t"] == {
+        "temperature": 2.5, "strength": 0.5, "num_words": 40, "gold": True,
+    }  # fmt: skip
+    assert decision["u"]["gold"] is False
+    assert read_calibration({"calibration": decision}) == found
+
+
+WORDS = """
+    SELECT w.codes, g.codes FROM round_votes rv JOIN votes w ON w.id = rv.vote_id
+    JOIN voters v ON v.id = w.voter_id AND v.name = 'alpha'
+    JOIN gold g ON g.text_id = w.text_id AND g.use = 'calibrate'
+    JOIN documents d ON d.text_id = w.text_id AND d.split = 'train'
+"""
+
+
+@pytest.mark.slow  # runs half a round
+def test_a_teacher_is_fitted_to_the_gold_that_its_round_selected(farm):
+    farm.add_documents(20)
+    farm.start()
+    farm.run(until="fit")
+    # Dice answered in a teacher's place.
+    change(
+        farm.sessions,
+        """UPDATE rounds SET config = jsonb_set(jsonb_set(config,
+               '{voters,0,kind}', '"teacher"'), '{voters,0,params}', :params)""",
+        params=json.dumps(TEACHER),
+    )
+    farm.run(until="train")
+
+    assert farm.parked() == []
+    ((decision,),) = farm.query("SELECT decisions -> 'calibration' FROM rounds")
+    counts = np.zeros((2, 256), dtype=np.int64)
+    for codes, truth in farm.query(WORDS):
+        for code, right in zip(codes, truth, strict=True):
+            counts[int(right == 254), code] += right != 255 and code != 255
+    assert counts.sum() > 500
+    assert decision == as_decision({"alpha": fit_calibration(counts)})
+    # Its dice know nothing of the gold.
+    assert decision["alpha"]["temperature"] > 2
+    assert decision["alpha"]["strength"] < 1
+
+
+@pytest.mark.slow  # runs half a round
+def test_a_round_without_teachers_decides_nothing(farm):
+    farm.add_documents(20)
+    farm.start()
+
+    farm.run(until="aggregate")
+
+    assert farm.query("SELECT decisions ? 'calibration' FROM rounds") == [(False,)]
+    assert farm.query("SELECT status FROM jobs WHERE stage = 'fit'") == [("done",)]
