@@ -38,3 +38,21 @@ def test_the_first_round_cannot_train_on_a_students_labels():
 
     with pytest.raises(InvalidConfig, match="no student exists before it"):
         parse_config(LoopConfig, {"base": base})
+
+
+CORRECTOR = {
+    "name": "expert",
+    "kind": "teacher",
+    "params": {"protocol": "correct", "engine": "vllm", "model": "m"},
+}
+
+
+def test_a_teacher_that_corrects_waits_for_a_student_to_correct():
+    both = {"voters": [*VOTERS, CORRECTOR]}
+
+    with pytest.raises(InvalidConfig, match="'expert' of the protocol correct"):
+        parse_config(LoopConfig, {"base": both})
+    loop = parse_config(LoopConfig, {"base": {"voters": VOTERS}, "rounds": [{}, both]})
+
+    assert loop.resolve(1).correctors() == ()
+    assert loop.resolve(2).correctors() == ("expert",)
