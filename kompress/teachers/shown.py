@@ -45,7 +45,7 @@ _KEYS = re.compile(
     r"|dop_v1_\w{16,}|shp[a-z]{2}_\w{16,}|(?<![a-zA-Z0-9])SG\.[\w-]{16,}\.[\w-]{16,}"
     r"|(?<!\w)SK[0-9a-f]{32}|(?<!\d)\d{8,10}:AA[\w-]{30,}|AGE-SECRET-KEY-1\w{16,}"
     # JSON Web Tokens: a base64 `{"`, a body, perhaps a signature.
-    r"|eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"
+    r"|eyJ[\w-]{8,1000}\.[\w-]{4,}(?:\.[\w-]*)?"
 )
 _KEY_BLOCK = re.compile(
     r"(?<=-----BEGIN )([A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)(.*?)"
@@ -71,16 +71,20 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _FLAGGED = re.compile(
-    rf"(?<!\S)--?[\w-]{{0,30}}(?:password|passwd|token|secret|api-?key){_GAP}{_VALUE}",
+    rf"(?<!\S)--?[\w-]{{0,30}}(?:password|passwd|token|secret|api-?key)[^\S\n]+{_VALUE}",
     re.IGNORECASE,
 )
 _TAGGED = re.compile(
     r"<[\w:-]{0,30}(?:password|passwd|token|secret|api-?key)>(?P<bare>[^<\n]+)",
     re.IGNORECASE,
 )
+# A quote ends a header's value only if one began it or, as in `-H "…"`, the header;
+# cookies hold quotes of their own.
 _HEADER = re.compile(
-    r"(?<![a-z])(?:(?:proxy-)?authorization|(?:set-)?cookie2?)"
-    rf"[\"'\\]{{0,4}}{_GAP}[:=]{_GAP}[\"'\\]{{0,4}}(?P<bare>[^\"'\n]+)",
+    r"(?<![a-z])(?:(?:proxy-)?authorization|(?P<cookie>(?:set-)?cookie2?))"
+    rf"[\"'\\]{{0,4}}{_GAP}[:=]{_GAP}"
+    r"(?:(?P<quote>\\{0,3}[\"'`])(?P<quoted>(?:\\.|[^\\\n]){0,8000}?)(?P=quote)"
+    r"|(?P<bare>(?(cookie)[^\n]+|[^\"'\n]+)))",
     re.IGNORECASE,
 )
 _BEARER = re.compile(
@@ -88,7 +92,7 @@ _BEARER = re.compile(
 )
 # Whoever logs in by URL; the last `@` before the path ends it.
 _USER_INFO = re.compile(
-    r"(?<=://)(?P<bare>[^\s/]{0,300}:[^\s/]{0,300}|[^\s/?#]{1,300})(?=@)"
+    r"(?<=://)(?P<bare>[^\s/]{0,500}:[^\s/]{0,500}|[^\s/?#]{1,500})(?=@)"
 )
 _WITH_VALUES = (_HEADER, _NAMED, _FLAGGED, _TAGGED, _BEARER, _USER_INFO)
 _RUN = re.compile(r"\S+")

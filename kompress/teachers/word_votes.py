@@ -300,12 +300,15 @@ def _read_probs(chunk: Chunk, samples: Sequence[Sample]) -> FloatArray:
             f"found log-probabilities of {found} words; expected one pair for each of "
             f"{num_words}; declare what the endpoint cannot do, or ask again"
         )
-    p_N2 = np.array(probs, dtype=np.float64)
-    if p_N2.shape != (num_words, len(CHOICES)) or not np.all((p_N2 >= 0) & (p_N2 <= 1)):
+    # Ragged rows make no array; NaN fails both comparisons.
+    if any(len(row) != len(CHOICES) for row in probs) or not all(
+        0 <= p <= 1 for row in probs for p in row
+    ):
         raise VoteFailed(
             "found log-probabilities that are no pairs of P(K) and P(D); expected two "
             "numbers in [0, 1] a word"
         )
+    p_N2 = np.array(probs, dtype=np.float64)
     total_N = p_N2.sum(axis=1)
     if np.any(np.abs(total_N - 1) > 0.01):
         raise VoteFailed(

@@ -24,7 +24,7 @@ from kompress.teachers.protocol import (
     TeacherProtocol,
 )
 from kompress.teachers.request import Answer, Ask, AskFailed, Capabilities, Request
-from kompress.teachers.shown import SHOWN_VERSION, show
+from kompress.teachers.shown import SHOWN_VERSION, show, show_reference
 from kompress.types import BoolArray, Fingerprint, Vote
 from kompress.voters.voter import Voter, VoterKind, VoterParams, parse_params
 from kompress.words import WORD_VERSION
@@ -279,8 +279,16 @@ class Judge:
         return self._judge
 
     def shown(self, text: str) -> str:
-        """Give a text or a reference as the model sees it, with as many words."""
+        """Give a text as the model sees it, with as many words."""
         return show(text, external=self._declared.is_external)
+
+    def request(self, text: str, a: str, b: str) -> Request:
+        """Ask which of two references of a text is better, all three as stored."""
+        shown = [
+            show_reference(text, reference, external=self._declared.is_external)
+            for reference in (a, b)
+        ]
+        return self._judge.request(self.shown(text), *shown)
 
     def vote(
         self, texts: Sequence[str], *, replicate: int = 0
