@@ -4,7 +4,6 @@ The judge sees them in the order it is given; asking both orders, and what to ma
 judge that likes the first, is the caller's.
 """
 
-import math
 from typing import Any
 
 from kompress.errors import VoteFailed
@@ -121,8 +120,8 @@ def _read_probs(
         )
     p_a, p_b, p_tie = probs[0]
     total = p_a + p_b + p_tie
-    is_share = all(math.isfinite(p) and 0 <= p <= 1 for p in probs[0])
-    if not is_share or abs(total - 1) > 0.01:
+    # NaN fails every comparison.
+    if not all(0 <= p <= 1 for p in probs[0]) or abs(total - 1) > 0.01:
         raise VoteFailed(
             f"found P(A), P(B), P(tie) of {p_a}, {p_b}, {p_tie}; expected three "
             "numbers in [0, 1] that sum to 1"

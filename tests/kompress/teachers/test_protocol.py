@@ -210,6 +210,15 @@ def test_garbage_is_refused_and_never_a_vote_by_accident(name, engine, answers, 
     assert all(m.shape == (NUM_WORDS,) and m.dtype == np.bool_ for m in masks)
 
 
+@pytest.mark.parametrize("name", ["word_votes", "correct"])
+@pytest.mark.parametrize("row", [(1.0,), (), (0.5, 0.25, 0.25), (float("nan"), 0.5)])
+def test_one_wrong_row_of_probabilities_spoils_the_answer(name, row):
+    probs = (*[(1.0, 0.0)] * (NUM_WORDS - 1), row)
+
+    with pytest.raises(VoteFailed, match="no pairs"):
+        make(name).read(TEXT, [answer("K" * NUM_WORDS, choice_probs=probs)])
+
+
 def test_several_samples_are_drawn_warm_unless_said_otherwise():
     assert ProtocolParams().temperature == 0
     assert ProtocolParams(protocol="rewrite", samples=5).temperature == 0.7

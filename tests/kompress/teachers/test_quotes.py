@@ -36,6 +36,8 @@ def kept(vote):
         # Once in the text, so it lies there; what comes after it is after it.
         ('"10:03:"\n"build at"\n"again"', [7, 10]),
         ('"10:02:"\n"build at"', [2, 5, 6]),
+        # It never goes back: the second `build at` lies before what was found.
+        ('"10:03:"\n"10:02:"\n"build at"', [2, 7]),
         # Words are the same but for what stands around them, if nowhere exactly.
         ('"10:03: disk full again"', [7, 8, 9, 10]),
         ('"disk full"', [3, 4]),
