@@ -20,7 +20,7 @@ from kompress.errors import InvalidConfig, KompressError, VoteFailed
 from kompress.teachers.endpoints import find_endpoint, read_endpoints
 from kompress.teachers.protocol import ModelSpec
 from kompress.teachers.request import Answer, AskFailed, Request
-from kompress.voters.teacher import Teacher, declare, load
+from kompress.voters.teacher import TEACHER, Teacher, declare
 from kompress.words import word_list
 from worker.errors import WorkError
 from worker.settings import WorkerSettings
@@ -63,7 +63,7 @@ def ask_about(
     """
     params, text = question["params"], question["text"]
     snapshot = declare(params, read_endpoints(settings.endpoints))
-    voter = load(question["name"], params, snapshot)
+    voter = TEACHER.load(question["name"], params, snapshot)
     if not isinstance(voter, Teacher):
         raise InvalidConfig(
             f"{question['name']!r} has the protocol pairwise: it compares references "

@@ -12,7 +12,7 @@ from kompress.voters.syntax import SYNTAX
 from kompress.voters.teacher import TEACHER
 from kompress.voters.voter import Voter, VoterKind
 
-VOTERS: dict[str, VoterKind] = {
+VOTERS: dict[str, VoterKind[Any, Voter]] = {
     "references": REFERENCES,
     "salience": SALIENCE,
     "self_information": SELF_INFORMATION,

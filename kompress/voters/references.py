@@ -186,28 +186,10 @@ def fit_references(
     return json.dumps(snapshot, sort_keys=True).encode()
 
 
-def load(name: str, params: Mapping[str, Any], snapshot: bytes | None) -> References:
-    """Make the voter; without a snapshot it knows the absolute bounds only.
-
-    Raises:
-        InvalidConfig: the params are wrong, or the snapshot cannot be read.
-    """
-    return References(name, parse_params(ReferencesParams, KIND, params), snapshot)
-
-
-def check(params: Mapping[str, Any]) -> None:
-    """Refuse wrong parameters.
-
-    Raises:
-        InvalidConfig: names what was found and expected.
-    """
-    parse_params(ReferencesParams, KIND, params)
-
-
 REFERENCES = VoterKind(
-    fit=None,
-    load=load,
-    check=check,
+    KIND,
+    ReferencesParams,
+    References,
     origin_of=origin_of,
     fit_references=fit_references,
 )

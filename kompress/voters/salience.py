@@ -137,25 +137,7 @@ def fit(params: Mapping[str, Any], texts: Iterable[str]) -> bytes:
     )
 
 
-def load(name: str, params: Mapping[str, Any], snapshot: bytes | None) -> Salience:
-    """Make the voter from its snapshot.
-
-    Raises:
-        InvalidConfig: the params are wrong, or the snapshot cannot be read.
-    """
-    return Salience(name, parse_params(SalienceParams, KIND, params), snapshot)
-
-
-def check(params: Mapping[str, Any]) -> None:
-    """Refuse wrong parameters.
-
-    Raises:
-        InvalidConfig: names what was found and expected.
-    """
-    parse_params(SalienceParams, KIND, params)
-
-
-SALIENCE = VoterKind(fit=fit, load=load, check=check)
+SALIENCE = VoterKind(KIND, SalienceParams, Salience, fit=fit)
 
 
 def _terms(text: str) -> list[str]:

@@ -158,28 +158,7 @@ def fit(params: Mapping[str, Any], texts: Iterable[str]) -> bytes:
     return pack(arrays)
 
 
-def load(
-    name: str, params: Mapping[str, Any], snapshot: bytes | None
-) -> SelfInformation:
-    """Make the voter from its snapshot.
-
-    Raises:
-        InvalidConfig: the params are wrong, or the snapshot cannot be read.
-    """
-    checked = parse_params(SelfInformationParams, KIND, params)
-    return SelfInformation(name, checked, snapshot)
-
-
-def check(params: Mapping[str, Any]) -> None:
-    """Refuse wrong parameters.
-
-    Raises:
-        InvalidConfig: names what was found and expected.
-    """
-    parse_params(SelfInformationParams, KIND, params)
-
-
-SELF_INFORMATION = VoterKind(fit=fit, load=load, check=check)
+SELF_INFORMATION = VoterKind(KIND, SelfInformationParams, SelfInformation, fit=fit)
 
 
 def _read_words(

@@ -105,7 +105,10 @@ class Simulated:
     a voter Dawid & Skene 1979; in this form ours.
     """
 
-    def __init__(self, name: str, params: SimulatedParams) -> None:
+    def __init__(
+        self, name: str, params: SimulatedParams, snapshot: bytes | None = None
+    ) -> None:
+        del snapshot  # nothing is fitted
         self._name = name
         self._params = params
         self._sensitivity_S = _by_stratum(params.sensitivity)
@@ -212,26 +215,7 @@ def simulated_truth(text: str, params: Mapping[str, Any]) -> BoolArray:
     return _truth(text, classify_words(text.split()), checked)
 
 
-def load(name: str, params: Mapping[str, Any], snapshot: bytes | None) -> Simulated:
-    """Make the voter; it has nothing to fit, so the snapshot is not looked at.
-
-    Raises:
-        InvalidConfig: the params are wrong.
-    """
-    del snapshot
-    return Simulated(name, parse_params(SimulatedParams, KIND, params))
-
-
-def check(params: Mapping[str, Any]) -> None:
-    """Refuse wrong parameters.
-
-    Raises:
-        InvalidConfig: names what was found and expected.
-    """
-    parse_params(SimulatedParams, KIND, params)
-
-
-SIMULATED = VoterKind(fit=None, load=load, check=check)
+SIMULATED = VoterKind(KIND, SimulatedParams, Simulated)
 
 
 def _truth(text: str, stratum_N: CodeArray, params: SimulatedParams) -> BoolArray:

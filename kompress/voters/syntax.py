@@ -4,15 +4,14 @@ N = words
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from kompress.errors import VoteFailed
 from kompress.types import Fingerprint, FloatArray, Vote, encode_votes
-from kompress.voters.voter import VoterKind, VoterParams, describe, parse_params
+from kompress.voters.voter import VoterKind, VoterParams, describe
 from kompress.words import WORD_VERSION
 
 KIND = "syntax"
@@ -73,7 +72,10 @@ class SyntaxRules:
     and Zhang et al. 2022 (DietCode, statement types by value); the table is ours.
     """
 
-    def __init__(self, name: str, params: SyntaxParams) -> None:
+    def __init__(
+        self, name: str, params: SyntaxParams, snapshot: bytes | None = None
+    ) -> None:
+        del snapshot  # nothing is fitted
         self._fingerprint = Fingerprint(
             name, describe(params, kind=KIND, version=VERSION, words=WORD_VERSION)
         )
@@ -96,26 +98,7 @@ class SyntaxRules:
             yield index, Vote(encode_votes(_strengths(text)))
 
 
-def load(name: str, params: Mapping[str, Any], snapshot: bytes | None) -> SyntaxRules:
-    """Make the voter; it has nothing to fit, so the snapshot is not looked at.
-
-    Raises:
-        InvalidConfig: the params are wrong.
-    """
-    del snapshot
-    return SyntaxRules(name, parse_params(SyntaxParams, KIND, params))
-
-
-def check(params: Mapping[str, Any]) -> None:
-    """Refuse wrong parameters.
-
-    Raises:
-        InvalidConfig: names what was found and expected.
-    """
-    parse_params(SyntaxParams, KIND, params)
-
-
-SYNTAX = VoterKind(fit=None, load=load, check=check)
+SYNTAX = VoterKind(KIND, SyntaxParams, SyntaxRules)
 
 
 def _strengths(text: str) -> FloatArray:

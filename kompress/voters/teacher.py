@@ -45,8 +45,7 @@ class TeacherParams(VoterParams, ProtocolParams):
     """Parameters of a teacher: how it is asked, and which model answers.
 
     Attributes:
-        engine: what the model runs on.
-        model: see `ModelSpec`, as are the others.
+        engine: see `ModelSpec`, as are the others.
         endpoint: a name in the operator's settings; for `openai`, and only for it.
     """
 
@@ -95,8 +94,8 @@ class _Declared:
         self.name = name
         self.params = params
         self.spec = params.spec
-        declared = _read_snapshot(params, snapshot)
-        self.capabilities, self.is_external, self.draft = declared
+        known = _read_snapshot(params, snapshot)
+        self.capabilities, self.is_external, self.draft = known
 
     def fingerprint(self, protocol: Mapping[str, Any]) -> Fingerprint:
         """Lay out everything that decides a vote; how many GPUs do not."""
@@ -120,8 +119,7 @@ class Teacher:
 
     Without an engine it has no answers: `with_engine` gives the voter that has.
 
-    Blind strata: the model's own, and what its criterion leaves out: `qa` drops what
-    no question asks for, numbers and identifiers first. Measure them on gold.
+    Blind strata: the model's own, and what its criterion leaves out; see gold.
 
     Source: the protocols' modules in `kompress.teachers`.
     """
@@ -237,14 +235,14 @@ class Teacher:
         self, text: str, known: Sequence[Answer | AskFailed]
     ) -> Vote | VoteFailed:
         """Read the vote, or say why there is none."""
+        answers = [each for each in known if isinstance(each, Answer)]
         failed = [each for each in known if isinstance(each, AskFailed)]
         if failed:
             # One question that cannot be answered makes asking the others useless.
             worst = min(failed, key=lambda each: each.is_transient)
             return VoteFailed(worst.error, is_transient=worst.is_transient)
-        answers = [each for each in known if isinstance(each, Answer)]
+        draft_N = self._drafts.get(text)
         try:
-            draft_N = self._drafts.get(text)
             return self._protocol.read(self.shown(text), answers, draft_N=draft_N)
         except VoteFailed as error:
             return error
@@ -299,14 +297,12 @@ class Judge:
             A text's index and why there is no vote.
         """
         del replicate
+        why = (
+            f"{self._declared.name!r} has the protocol pairwise, for references; "
+            "name it under pairwise.judges, not under voters"
+        )
         for index in range(len(texts)):
-            yield (
-                index,
-                VoteFailed(
-                    f"{self._declared.name!r} has the protocol pairwise and compares "
-                    "references; name it under pairwise.judges, not under voters"
-                ),
-            )
+            yield index, VoteFailed(why)
 
 
 def declare(
@@ -364,29 +360,24 @@ def needs_engine(params: Mapping[str, Any]) -> ModelSpec:
     return parse_params(TeacherParams, KIND, params).spec
 
 
-def load(
-    name: str, params: Mapping[str, Any], snapshot: bytes | None
-) -> Teacher | Judge:
-    """Make the teacher; without a snapshot its engine can do everything.
+def make(name: str, params: TeacherParams, snapshot: bytes | None) -> Teacher | Judge:
+    """Make a teacher, or a judge if its protocol compares references.
+
+    Args:
+        name: its own.
+        params: checked ones.
+        snapshot: what `declare` wrote; without it the engine can do everything.
 
     Raises:
-        InvalidConfig: the params are wrong, or the snapshot cannot be read.
+        InvalidConfig: the snapshot cannot be read.
+
+    Source: ours.
     """
-    checked = parse_params(TeacherParams, KIND, params)
-    kind = Judge if checked.protocol == "pairwise" else Teacher
-    return kind(name, checked, snapshot)
+    kind = Judge if params.protocol == "pairwise" else Teacher
+    return kind(name, params, snapshot)
 
 
-def check(params: Mapping[str, Any]) -> None:
-    """Refuse wrong parameters; endpoints are the business of `declare`.
-
-    Raises:
-        InvalidConfig: names what was found and expected.
-    """
-    parse_params(TeacherParams, KIND, params)
-
-
-TEACHER = VoterKind(fit=None, load=load, check=check, needs_engine=needs_engine)
+TEACHER = VoterKind(KIND, TeacherParams, make, needs_engine=needs_engine)
 
 
 def _read_snapshot(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +13,7 @@ from kompress.teachers.request import Ask
 from kompress.types import BoolArray, Fingerprint, Vote
 
 P = TypeVar("P", bound="VoterParams")
+V_co = TypeVar("V_co", bound="Voter", covariant=True)
 
 
 class Voter(Protocol):
@@ -71,15 +72,16 @@ class VoterParams(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class VoterKind:
+class VoterKind(Generic[P, V_co]):
     """One entry of the registry.
 
     Attributes:
+        name: the entry's key.
+        params: the kind's parameters.
+        make: the voter's name, checked params and snapshot (None without a fit) -> the
+            voter. Raises InvalidConfig on a snapshot it cannot read.
         fit: params and the texts of the pinned corpus' train split -> the snapshot's
             bytes, deterministic and without pickle; None if there is nothing to fit.
-        load: the voter's name, params and snapshot (None without `fit`) -> the voter.
-            Raises InvalidConfig on wrong params or a snapshot it cannot read.
-        check: raises InvalidConfig on wrong params, naming what was found and expected.
         origin_of: params -> the origin whose references the voter reads; None for a
             kind that reads none. Its voters are `ReferenceReader`s.
         fit_references: params, the hash of all references of that origin in the pinned
@@ -90,14 +92,37 @@ class VoterKind:
             writes, and its voters are `Asker`s (or judges).
     """
 
-    fit: Callable[[Mapping[str, Any], Iterable[str]], bytes] | None
-    load: Callable[[str, Mapping[str, Any], bytes | None], Voter]
-    check: Callable[[Mapping[str, Any]], None]
+    name: str
+    params: type[P]
+    make: Callable[[str, P, bytes | None], V_co]
+    fit: Callable[[Mapping[str, Any], Iterable[str]], bytes] | None = None
     origin_of: Callable[[Mapping[str, Any]], str] | None = None
     fit_references: (
         Callable[[Mapping[str, Any], str, Sequence[tuple[str, str]]], bytes] | None
     ) = None
     needs_engine: Callable[[Mapping[str, Any]], ModelSpec] | None = None
+
+    def load(
+        self, name: str, params: Mapping[str, Any], snapshot: bytes | None
+    ) -> V_co:
+        """Make a voter from plain parameters and its snapshot.
+
+        Raises:
+            InvalidConfig: the params are wrong, or the snapshot cannot be read.
+
+        Source: ours.
+        """
+        return self.make(name, parse_params(self.params, self.name, params), snapshot)
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """Refuse wrong parameters, naming what was found and expected.
+
+        Raises:
+            InvalidConfig: the params are wrong.
+
+        Source: ours.
+        """
+        parse_params(self.params, self.name, params)
 
 
 def parse_params(model: type[P], kind: str, params: Mapping[str, Any]) -> P:

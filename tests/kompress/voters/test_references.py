@@ -7,7 +7,6 @@ from kompress.types import ABSTAIN
 from kompress.voters.references import (
     REFERENCES,
     fit_references,
-    load,
     origin_of,
 )
 from kompress.voters.voter import ReferenceReader
@@ -18,7 +17,9 @@ SHORT = "disk failed disk"
 
 
 def vote(text, reference, params=None, snapshot=None):
-    voter = load("v", params or {}, snapshot).with_references({TEXT: reference})
+    voter = REFERENCES.load("v", params or {}, snapshot).with_references(
+        {TEXT: reference}
+    )
     ((_, found),) = voter.vote([text])
     return found
 
@@ -33,7 +34,7 @@ def test_a_vote_keeps_what_the_reference_kept():
 
 def test_a_text_without_a_reference_gets_abstentions():
     assert vote("another text", SHORT).codes_N.tolist() == [ABSTAIN] * 2
-    ((_, found),) = load("v", {}, None).vote([TEXT])
+    ((_, found),) = REFERENCES.load("v", {}, None).vote([TEXT])
     assert set(found.codes_N.tolist()) == {ABSTAIN}
 
 
@@ -79,7 +80,7 @@ def test_an_origin_without_references_is_named_with_the_command():
 def test_other_references_origin_method_or_bound_is_another_fingerprint():
     pairs = [(TEXT, SHORT)]
     prints = [
-        load("v", params, fit_references(params, digest, pairs)).fingerprint
+        REFERENCES.load("v", params, fit_references(params, digest, pairs)).fingerprint
         for params, digest in [
             ({}, "one"),
             ({}, "two"),
@@ -94,7 +95,7 @@ def test_other_references_origin_method_or_bound_is_another_fingerprint():
 
 
 def test_references_are_given_to_a_copy():
-    voter = load("v", {}, None)
+    voter = REFERENCES.load("v", {}, None)
 
     told = voter.with_references({TEXT: SHORT})
 
@@ -113,4 +114,4 @@ def test_the_kind_says_whose_references_it_reads():
 @pytest.mark.parametrize("snapshot", [b"", b"junk", b"[]", b"{}", b'{"max_gap": "x"}'])
 def test_a_foreign_snapshot_is_refused_in_words(snapshot):
     with pytest.raises(InvalidConfig, match="fit it again"):
-        load("v", {}, snapshot)
+        REFERENCES.load("v", {}, snapshot)

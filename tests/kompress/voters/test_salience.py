@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from kompress.types import decode_votes
-from kompress.voters.salience import fit, load
+from kompress.voters.salience import SALIENCE, fit
 
 # "the" is in every document, "volcano" in two of four.
 CORPUS = [
@@ -15,7 +15,7 @@ CORPUS = [
 
 
 def votes(text, **params):
-    ((_, vote),) = load("s", params, fit(params, CORPUS)).vote([text])
+    ((_, vote),) = SALIENCE.load("s", params, fit(params, CORPUS)).vote([text])
     return dict(zip(text.split(), decode_votes(vote.codes_N), strict=True))
 
 
@@ -39,7 +39,7 @@ def test_a_number_is_noise_however_well_the_corpus_knows_it():
     # As a term "7" would be the rarer one: in two documents, "coast" in three.
     corpus = ["7 the", "7 the", "the coast", "the coast", "the coast"]
 
-    ((_, vote),) = load("s", {}, fit({}, corpus)).vote(["7 coast"])
+    ((_, vote),) = SALIENCE.load("s", {}, fit({}, corpus)).vote(["7 coast"])
 
     assert decode_votes(vote.codes_N)[1] > 0.5 > decode_votes(vote.codes_N)[0]
 

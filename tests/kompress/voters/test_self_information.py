@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.types import decode_votes
-from kompress.voters.self_information import fit, load
+from kompress.voters.self_information import SELF_INFORMATION, fit
 
 # A log in which failure is what always happens.
 CORPUS = [f"job {n} failed with an error and did not restart" for n in range(20)] + [
     "job 3 finished with a warning about clock skew",
     "clock skew was corrected by the operator",
 ]
-VOTER = load("i", {}, fit({}, CORPUS))
+VOTER = SELF_INFORMATION.load("i", {}, fit({}, CORPUS))
 
 
 def votes(text, **params):
-    ((_, vote),) = load("i", params, fit(params, CORPUS)).vote([text])
+    ((_, vote),) = SELF_INFORMATION.load("i", params, fit(params, CORPUS)).vote([text])
     return dict(zip(text.split(), decode_votes(vote.codes_N), strict=True))
 
 
@@ -61,7 +61,7 @@ def test_a_rare_words_probability_is_shared_among_its_shape():
     # All three words are seen once, so the vocabulary is their shape alone, V = 2 with
     # the unknown. Unigram (3 + 1/2) / 4 = .875; at the start, bigram (1 + .875) / 2 =
     # .9375, trigram (1 + .9375) / 2 = .96875, shared by three words and the next one.
-    rare = load("i", {}, fit({}, ["a1 b2 c3"]))
+    rare = SELF_INFORMATION.load("i", {}, fit({}, ["a1 b2 c3"]))
 
     assert rare.information("z9") == pytest.approx([np.log(4 / 0.96875)])
 

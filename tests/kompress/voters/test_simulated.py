@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from kompress.errors import VoteFailed
 from kompress.must_keep import classify_words
 from kompress.types import ABSTAIN, STRATA, Vote
-from kompress.voters.simulated import load, simulated_truth
+from kompress.voters.simulated import SIMULATED, simulated_truth
 
 TEXT = " ".join(f"word{'s' * (n % 7)}" for n in range(20_000))
 HASH = {"truth": "hash", "keep_share": 0.3, "seed": 5}
 
 
 def keep(params, name="v", text=TEXT, replicate=0):
-    ((_, vote),) = load(name, params, None).vote([text], replicate=replicate)
+    ((_, vote),) = SIMULATED.load(name, params, None).vote([text], replicate=replicate)
     return vote.codes_N >= 127
 
 
@@ -74,7 +74,7 @@ def test_voters_of_other_families_or_worlds_are_independent():
 
 
 def test_samples_make_a_vote_soft_and_are_counted():
-    ((_, vote),) = load("v", {**HASH, "samples": 5}, None).vote([TEXT])
+    ((_, vote),) = SIMULATED.load("v", {**HASH, "samples": 5}, None).vote([TEXT])
 
     # k/5 of 255 cells: 0, 51, 102, 153, 204, and 1 is the last code, 254.
     assert vote.num_samples == 5
@@ -89,7 +89,9 @@ def test_replicates_differ_and_each_repeats_itself():
 
 def test_a_share_of_texts_fails_and_a_share_of_words_abstains():
     texts = [f"text {n}" for n in range(400)]
-    some = load("v", {**HASH, "failure_rate": 0.25, "abstain_rate": 0.5}, None)
+    some = SIMULATED.load(
+        "v", {**HASH, "failure_rate": 0.25, "abstain_rate": 0.5}, None
+    )
 
     results = [result for _, result in some.vote(texts)]
 
@@ -101,7 +103,7 @@ def test_a_share_of_texts_fails_and_a_share_of_words_abstains():
 
 
 def test_latency_passes_and_only_its_share_burns_a_core():
-    slow = load(
+    slow = SIMULATED.load(
         "v",
         {**HASH, "latency_s": 0.05, "latency_batch_s": 0.1, "cpu_share": 0.4},
         None,

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from kompress.must_keep import classify_words
 from kompress.types import PLAIN, decode_votes
-from kompress.voters.syntax import load
+from kompress.voters.syntax import SYNTAX
 
-VOTER = load("s", {}, None)
+VOTER = SYNTAX.load("s", {}, None)
 
 
 def kept(text):
