@@ -280,13 +280,9 @@ class Judge:
         """Give a text as the model sees it, with as many words."""
         return show(text, external=self._declared.is_external)
 
-    def request(self, text: str, a: str, b: str) -> Request:
-        """Ask which of two references of a text is better, all three as stored."""
-        shown = [
-            show_reference(text, reference, external=self._declared.is_external)
-            for reference in (a, b)
-        ]
-        return self._judge.request(self.shown(text), *shown)
+    def shown_reference(self, text: str, reference: str) -> str:
+        """Give a text's reference as the model sees it, without the text's secrets."""
+        return show_reference(text, reference, external=self._declared.is_external)
 
     def vote(
         self, texts: Sequence[str], *, replicate: int = 0

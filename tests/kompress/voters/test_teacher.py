@@ -250,14 +250,14 @@ def test_a_judge_compares_and_does_not_vote():
     teacher = make(HOSTED)
 
     ((_, failure),) = judge.vote(["a b"])
-    request = judge.request("password: hunter2x refused", "hunter2x", "refused")
+    text = "password: hunter2x refused"
 
     assert isinstance(judge, Judge)
     assert isinstance(teacher, Teacher)
     assert not isinstance(judge, Asker)
     assert "pairwise.judges" in str(failure)
     # The secret is one in the reference, too, where nothing names it.
-    assert "hunter2x" not in request.user
-    assert "\nB:\n=====\nrefused\n=====\n" in request.user
+    assert judge.shown(text) == "password: REDACTED refused"
+    assert judge.shown_reference(text, "hunter2x refused") == "REDACTED refused"
     assert judge.fingerprint.parts["protocol"]["reads"] == "free"
     assert judge.spec == replace(teacher.spec)
