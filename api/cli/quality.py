@@ -25,44 +25,58 @@ def show_quality(
     by: Annotated[By | None, typer.Option(help="What a row stands for.")] = None,
     number: Annotated[int | None, typer.Option("--round", help="One round.")] = None,
     rule_set: Annotated[str, typer.Option(help="Whose must-keep words.")] = "",
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this source, such as a voter's name; repeat it, and with --by "
+            "category they stand side by side."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how good the labels are: mk_in_ref, never without its keep_rate.
 
-    With --json the rows of the view label_quality (voter_quality for --by voter).
+    With --json the rows of the view label_quality (voter_quality for --by voter, with
+    what the round's voters were calibrated by).
     """
     from api.cli.connection import open_session
+    from api.cli.quality_tables import print_beside
     from db.queries import quality_views
 
+    if by is By.VOTER:
+        _show_voters(loop, number, source or [], as_json=as_json)
+        return
     with open_session() as session:
         name = _name_loop(session, loop)
-        if by is By.VOTER:
-            rows = quality_views.voter_quality(session, name, number)
-        else:
-            rows = quality_views.label_quality(session, name, number)
-    if by is By.VOTER:
-        empty = "no voter was judged yet"
-        show(rows, as_json=as_json, empty=empty)
-        return
+        found = quality_views.label_quality(session, name, number)
+        criteria = _criteria(session, name)
+    _check_sources(source or [], found, "source")
     shown = rule_set or ("" if as_json else "farm")
     rows = [
         row
-        for row in rows
-        if _is_wanted(row, by or (None if as_json else By.ROUND))
+        for row in found
+        if (not source or row["source"] in source)
         and row["rule_set"] == (shown or row["rule_set"])
     ]
-    key = () if by in (None, By.ROUND) else (by.value,)
-    show(
-        rows,
-        as_json=as_json,
-        empty=f"loop {name} has no labels yet; see `farm status {name}`",
-        columns=("loop", "round", "source", *key, *COUNTS),
-    )
+    if source and by is By.CATEGORY and rows and not as_json:
+        print_beside([row for row in rows if row["kind"] == "all"], source, criteria)
+    else:
+        rows = [row for row in rows if _is_wanted(row, by, as_json=as_json)]
+        key = () if by in (None, By.ROUND) else (by.value,)
+        show(
+            rows,
+            as_json=as_json,
+            empty=f"loop {name} has no labels yet; see `farm status {name}`",
+            columns=("loop", "round", "source", *key, *COUNTS),
+        )
     if rows and not as_json:
         say(
             f"must-keep words of rule set {shown}; every document that the round "
             "labelled, audit included"
         )
+        if by is By.CATEGORY and not source and len(set(criteria.values())) > 1:
+            beside = " ".join(f"--source {voter}" for voter in sorted(criteria))
+            say(f"side by side: farm quality {name} --by category {beside}")
 
 
 def run_sql(
@@ -109,12 +123,62 @@ def _name_loop(session: Any, loop: str) -> str:
     return str(newest[0].name)
 
 
-def _is_wanted(row: dict[str, Any], by: By | None) -> bool:
+def _is_wanted(row: dict[str, Any], by: By | None, *, as_json: bool) -> bool:
     whole_kind, whole_category = row["kind"] == "all", row["category"] == "all"
-    if by is By.ROUND:
-        return bool(whole_kind and whole_category)
     if by is By.CATEGORY:
         return bool(whole_kind) and not whole_category
     if by is By.KIND:
         return bool(whole_category) and not whole_kind
+    if by is By.ROUND or not as_json:
+        return bool(whole_kind and whole_category)
     return True
+
+
+def _show_voters(
+    loop: str, number: int | None, wanted: list[str], *, as_json: bool
+) -> None:
+    """Show what each voter is worth, and what its votes were turned by."""
+    from api.cli.connection import open_session
+    from api.cli.quality_tables import FITTED, calibrations, print_calibrations
+    from db.queries import loops, quality_views
+
+    with open_session() as session:
+        name = _name_loop(session, loop)
+        found = quality_views.voter_quality(session, name, number)
+        rounds = loops.rounds_of(session, loops.get_loop(session, name).id)
+        fitted = calibrations(rounds, number)
+    _check_sources(wanted, found, "voter")
+    rows = [row for row in found if not wanted or row["voter"] in wanted]
+    if as_json:
+        nothing = dict.fromkeys(FITTED)
+        print_json([
+            {**row, **fitted.get((row["round"], row["voter"]), nothing)} for row in rows
+        ])  # fmt: skip
+        return
+    show(rows, as_json=False, empty="no voter was judged yet")
+    print_calibrations(
+        {k: v for k, v in fitted.items() if not wanted or k[1] in wanted}
+    )
+
+
+def _check_sources(wanted: list[str], rows: list[dict[str, Any]], column: str) -> None:
+    from api.errors import InvalidInput
+
+    known = sorted({row[column] for row in rows})
+    if unknown := [name for name in wanted if name not in known]:
+        raise InvalidInput(
+            f"no {column} is named {unknown[0]!r}; expected one of "
+            f"{', '.join(known) or 'none yet'}"
+        )
+
+
+def _criteria(session: Any, loop: str) -> dict[str, str]:
+    """Give the criterion of each teacher of a loop's rounds, by its name."""
+    from db.queries import loops
+
+    return {
+        voter["name"]: voter["params"].get("criterion", "agent")
+        for row in loops.rounds_of(session, loops.get_loop(session, loop).id)
+        for voter in row.config["voters"]
+        if voter["kind"] == "teacher"
+    }

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from db.queries import corpora, labels, loops
+from db.queries import corpora, labels, loops, quality
 from db.queries.labels import CountKey, Counts
 from kompress.types import Label
 
@@ -57,6 +57,102 @@ def test_a_row_stands_for_what_was_asked(farm, loop, by, kind, category):
 
     assert [(row["kind"], row["category"]) for row in rows] == [(kind, category)]
     assert "0.500" in farm("quality", loop, "--by", "round").stdout
+
+
+@pytest.fixture
+def criteria(farm, loop, sessions):
+    """Two teachers of the loop: one keeps for an agent, one for a question."""
+    voters = [
+        {"name": f"for_{c}", "kind": "teacher",
+         "params": {"criterion": c, "engine": "vllm", "model": "m"}}
+        for c in ("qa", "agent")
+    ]  # fmt: skip
+    kept = {"for_qa": (4, 1, 3), "for_agent": (6, 3, 4)}  # all, hex, number
+    with sessions.begin() as session:
+        found = loops.get_loop(session, loop)
+        (first,) = loops.rounds_of(session, found.id)
+        first.config = {**first.config, "voters": voters}
+        counts = {}
+        for source, (whole, hexes, numbers) in kept.items():
+            # Of 10 words 4 are hex and 4 numbers.
+            counts |= {
+                CountKey(source, "all", "all", "farm"): Counts(
+                    2, 10, whole, 8, hexes + numbers
+                ),
+                CountKey(source, "all", "number", "farm"): Counts(
+                    2, 4, numbers, 4, numbers
+                ),
+                CountKey(source, "all", "hex", "farm"): Counts(2, 4, hexes, 4, hexes),
+                CountKey(source, "all", "plain", "farm"): Counts(2, 2, 0, 0, 0),
+                CountKey(source, "log", "all", "farm"): Counts(1, 9, 1, 1, 0),
+            }
+        labels.add_label_counts(session, first.id, counts)
+        loops.record_decision(
+            session,
+            first.id,
+            "calibration",
+            {
+                "for_qa": {"temperature": 2.0, "strength": 3.5, "num_words": 70,
+                           "gold": True},
+                "for_agent": {"temperature": 1.0, "strength": 1.0, "num_words": 0,
+                              "gold": False},
+            },
+        )  # fmt: skip
+        stats = [
+            quality.VoterStatRow(voter, "all", "must_keep", 3, 1, 0, 0, 0, 0, [], [])
+            for voter in kept
+        ]
+        quality.add_voter_stats(session, first.id, stats)
+    return ["--source", "for_qa", "--source", "for_agent"]
+
+
+def test_sources_stand_side_by_side_by_category(farm, loop, criteria):
+    said = farm("quality", loop, "--by", "category", *criteria).stdout
+
+    rows = [
+        [cell.strip() for cell in line.strip("│ ").split("│")]
+        for line in said.splitlines()
+        if line.startswith("│")
+    ]
+    assert "for qa (qa)" in said
+    assert "for agent (agent)" in said
+    # mk_in_ref of hex 1/4 and 3/4, number 3/4 and 4/4, all 4/8 and 7/8.
+    assert rows == [
+        ["1", "hex", "4", "0.250", "0.750", "0.500"],
+        ["1", "number", "4", "0.750", "1.000", "0.250"],
+        ["1", "all", "8", "0.500", "0.875", "0.375"],
+        ["1", "keep_rate of all words", "–", "0.400", "0.600", "–"],
+        ["1", "documents", "–", "2", "2", "–"],
+    ]
+
+
+def test_teachers_of_two_criteria_are_pointed_out(farm, loop, criteria):
+    said = farm("quality", loop, "--by", "category").stdout
+
+    assert "--source for_agent --source for_qa" in said
+
+
+def test_only_the_sources_asked_for_are_shown(farm, loop, criteria):
+    rows = farm.json("quality", loop, *criteria[:2])
+    wrong = farm.mistake("quality", loop, "--source", "nobody")
+
+    assert {row["source"] for row in rows} == {"for_qa"}
+    assert len(rows) == 5
+    assert "expected one of for_agent, for_qa, silver" in wrong
+
+
+def test_what_voters_were_calibrated_by_is_shown(farm, loop, criteria):
+    rows = farm.json("quality", loop, "--by", "voter")
+    said = farm("quality", loop, "--by", "voter").stdout
+
+    shown = {
+        row["voter"]: (row["temperature"], row["strength"], row["calibration_words"])
+        for row in rows
+    }
+    assert shown == {"for_qa": (2.0, 3.5, 70), "for_agent": (1.0, 1.0, 0)}
+    assert "no calibration gold under the votes of for_agent" in said
+    assert "3.500" in said
+    assert "3.500" not in farm("quality", loop, "--by", "voter", *criteria[2:]).stdout
 
 
 def test_what_is_missing_is_said(farm, loop):
