@@ -150,7 +150,7 @@ def quarantine(
     name: Annotated[str, typer.Argument(help="The voter.")],
     release: Annotated[bool, typer.Option("--release", help="Let it back in.")] = False,
 ) -> None:
-    """Take a voter out of new rounds; its stored votes stay."""
+    """Take a voter out of every loop: nothing more is asked; its stored votes stay."""
     from api.cli.connection import actor, open_session
     from db.queries import records, voters
 
@@ -158,7 +158,7 @@ def quarantine(
         voters.quarantine(session, name, on=not release)
         kind = "voter_released" if release else "voter_quarantined"
         records.add_event(session, actor(), kind, detail={"voter": name})
-    say(f"{name} " + ("votes again" if release else "is out of new rounds"))
+    say(f"{name} " + ("votes again" if release else "is asked nothing more"))
 
 
 def parse_params(pairs: list[str]) -> dict[str, Any]:
