@@ -6,10 +6,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENT := .farm/client-venv
 CLIENT_READY := $(CLIENT)/.ready
+VLLM := .farm/vllm-venv
+VLLM_READY := $(VLLM)/.ready
 # A folder of wheels that pip is told of is uv's too: torch comes from it if it is there.
 FIND_LINKS := $(foreach place,$(PIP_FIND_LINKS),--find-links $(place))
 
-.PHONY: demo test check bench up setup lock chaos coverage test-client test-images clean help
+.PHONY: demo test check bench up setup lock chaos coverage test-client test-vllm test-images clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -41,7 +43,7 @@ check: $(READY) ## linters, types, import contracts, schema against models
 
 test: check ## all checks and tests, with coverage of kompress, db and worker
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -m "not chaos and not images and not client" $(ARGS)
+	@$(BIN)/coverage run -m pytest -q -m "not chaos and not images and not client and not vllm" $(ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90
 
 chaos: $(READY) ## the long fault run
@@ -53,6 +55,15 @@ test-client: $(READY) $(CLIENT_READY) ## the real client, headroom-ai, on an exp
 $(CLIENT_READY): requirements/client.txt | $(READY)
 	@test -x $(CLIENT)/bin/python || $(PYTHON) -m venv $(CLIENT)
 	@$(BIN)/uv pip install --quiet --no-deps --python $(CLIENT)/bin/python $(FIND_LINKS) -r requirements/client.txt
+	@touch $@
+
+test-vllm: $(READY) $(VLLM_READY) ## teachers on the real vLLM, in-process and as `vllm serve`
+	@$(BIN)/python -m pytest -q -m vllm tests/vllm $(ARGS)
+
+$(VLLM_READY): requirements/vllm.txt requirements/vllm-overrides.txt | $(READY)
+	@test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	@$(BIN)/uv pip install --quiet --python $(VLLM)/bin/python $(FIND_LINKS) \
+		--overrides requirements/vllm-overrides.txt -r requirements/vllm.txt
 	@touch $@
 
 bench: $(READY) ## the figures of docs/log.md
@@ -77,6 +88,9 @@ lock: $(READY) ## pin every version again
 		echo 'headroom-ai==0.42.0' >> requirements/client.txt
 	@$(BIN)/uv pip compile --quiet --python $(BIN)/python --python-version 3.11 --no-header --no-annotate \
 		-c requirements/base.txt requirements/light.in -o requirements/light.txt
+	@$(BIN)/uv pip compile --quiet --python $(BIN)/python --python-version 3.11 --no-header --no-annotate \
+		$(FIND_LINKS) --overrides requirements/vllm-overrides.txt requirements/vllm.in -o requirements/vllm.txt && \
+		sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements/vllm.txt
 	@$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
 		--no-header --no-annotate requirements/teacher.in -o requirements/teacher.txt
 
