@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from kompress.config import RoundConfig, SelfLabelConfig, parse_config
 from kompress.types import Label
 from kompress.words import word_list
+from tests.worker.worlds import change
 from worker.stages.self_label import (
     as_label,
     ask_teacher,
@@ -205,3 +206,46 @@ def test_without_a_rate_the_must_keep_words_are_added():
     label = override(raw, np.array([0, 1, 0], bool), None)
 
     assert label.keep_N.tolist() == [True, True, False]
+
+
+CORRECTIONS = """
+    SELECT b.mean, w.codes FROM labels b
+    JOIN rounds r ON r.id = b.round_id AND r.number = 2
+    JOIN round_votes rv ON rv.round_id = r.id
+    JOIN votes w ON w.id = rv.vote_id AND w.text_id = b.text_id
+    JOIN voters v ON v.id = w.voter_id AND v.name = 'alpha'
+    WHERE b.source = 'self_label_raw'
+"""
+
+
+@pytest.mark.slow  # trains two students
+def test_a_round_with_a_correcting_teacher_takes_its_word_for_the_consensus(farm):
+    farm.add_documents(12)
+    farm.start(
+        rounds=2,
+        by_round=[
+            {},
+            {
+                "label_source": "self_label+teacher",
+                "self_label": {"min_ratio": 1.0, "min_chars": 0},
+            },
+        ],
+    )
+    farm.run(before_round=2)
+    farm.run(until="fit")
+    # Dice answered in its place.
+    change(
+        farm.sessions,
+        """UPDATE rounds SET config = jsonb_set(jsonb_set(config,
+               '{voters,0,kind}', '"teacher"'), '{voters,0,params}', :params)
+           WHERE number = 2""",
+        params='{"protocol": "correct", "engine": "vllm", "model": "m"}',
+    )
+    farm.run(until="train")
+
+    assert farm.parked() == []
+    found = farm.query(CORRECTIONS)
+    assert found
+    for mean, codes in found:
+        kept = np.frombuffer(mean, dtype=np.float16) >= 0.5
+        assert kept.tolist() == [code >= 127 for code in codes]
