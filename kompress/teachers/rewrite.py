@@ -4,13 +4,14 @@ Each sample is aligned to the text; one that writes words of its own is left out
 N = words of the text
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from kompress.alignment import ALIGNMENT_VERSION, align
 from kompress.errors import VoteFailed
+from kompress.subsequence import embed, find_bounds
 from kompress.teachers.chunks import Chunk, split_chunks
 from kompress.teachers.prompt import (
     CRITERIA,
@@ -23,7 +24,7 @@ from kompress.teachers.protocol import ProtocolParams
 from kompress.teachers.request import Answer, Capabilities, Request, Sample
 from kompress.teachers.word_votes import group_samples, join_masks, share_samples
 from kompress.types import BoolArray, Vote, encode_votes
-from kompress.words import WORD_VERSION, word_list
+from kompress.words import WORD_VERSION, line_numbers, word_list
 
 NAME = "rewrite"
 # Changes whenever any prompt, or any vote read in an answer, would.
@@ -76,7 +77,6 @@ class Rewrite:
             "temperature": self._params.temperature,
             "max_unfound": self._params.max_unfound,
             "words": WORD_VERSION,
-            "alignment": ALIGNMENT_VERSION,
             "reads": "samples",
         }
 
@@ -192,11 +192,53 @@ class Rewrite:
             # Nothing at all is no answer; the line alone says that nothing is kept.
             said_so = bar in word_list(sample.text)
             return np.zeros(chunk.num_words, dtype=np.bool_) if said_so else None
-        alignment = align(chunk.text, reference)
-        num_unfound = num_written - int(alignment.keep_N.sum())
-        if num_unfound > self._params.max_unfound * num_written:
+        keep = _align(chunk.text, reference, self._params.max_unfound)
+        if keep is None:
             return None
-        return alignment.keep_N
+        keep_N = np.zeros(chunk.num_words, dtype=np.bool_)
+        keep_N[keep] = True
+        return keep_N
+
+
+def _align(text: str, reference: str, max_unfound: float) -> list[int] | None:
+    """Find the words that a rewrite kept; None if too many have no place in order."""
+    words, wanted = word_list(text), word_list(reference)
+    wanted_lines = line_numbers(reference).tolist()
+    bounds = find_bounds(words, wanted)
+    if bounds is None:
+        fewest = len(wanted) - max_unfound * len(wanted)
+        # Cheap, and no subsequence is longer: garbage of any length ends here.
+        if (Counter(words) & Counter(wanted)).total() < fewest:
+            return None
+        found = _longest_common(words, wanted)
+        if len(found) < fewest:
+            return None
+        wanted = [wanted[place] for place in found]
+        wanted_lines = [wanted_lines[place] for place in found]
+        bounds = find_bounds(words, wanted)
+        assert bounds is not None, "common words lie in both, in order"  # noqa: S101
+    return embed(words, line_numbers(text).tolist(), wanted, wanted_lines, bounds)
+
+
+def _longest_common(words: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Find the places in `wanted` of a longest common subsequence."""
+    best = [[0] * (len(words) + 1) for _ in range(len(wanted) + 1)]
+    for j, want in enumerate(wanted):
+        row, next_row = best[j], best[j + 1]
+        for i, word in enumerate(words):
+            next_row[i + 1] = (
+                row[i] + 1 if word == want else max(row[i + 1], next_row[i])
+            )
+    found, i = [], len(words)
+    for j in range(len(wanted), 0, -1):
+        if best[j][i] == best[j - 1][i]:
+            continue
+        # The last word that still gives as long a subsequence: its own.
+        while best[j][i] == best[j][i - 1]:
+            i -= 1
+        i -= 1
+        found.append(j - 1)
+    return found[::-1]
 
 
 def _strip_delimiters(answer: str, bar: str) -> str:
