@@ -1,6 +1,11 @@
-import numpy as np
+import json
 
-from kompress.types import STRATA, Label
+import numpy as np
+import pytest
+
+from db.queries import voters, votes
+from kompress.types import STRATA, Fingerprint, Label, Vote
+from tests.worker.worlds import change
 from worker.stages.aggregate import correct, stat_rows
 
 
@@ -48,3 +53,63 @@ def test_agreement_is_with_the_other_voters_only():
     rows = stat_rows("a", "gold", cells_S4, codes_S2C)
 
     assert {(row.num_agreed, row.num_compared) for row in rows} == {(0, 0)}
+
+
+def let_win(farm):
+    """A reference won for every other text: it keeps each second word, from the first.
+
+    Returns:
+        Its mask by text.
+    """
+    rows = farm.query("""
+        SELECT DISTINCT v.text_id, octet_length(v.codes) FROM votes v
+        ORDER BY v.text_id
+    """)[::2]
+    with farm.sessions.begin() as session:
+        voter_id = voters.register_voter(session, Fingerprint("pairwise"), "chosen", {})
+        cast = {}
+        for text_id, num_words in rows:
+            codes_N = np.where(np.arange(num_words) % 2 == 0, 254, 0).astype(np.uint8)
+            cast[text_id] = (codes_N == 254).tolist()
+            votes.store_votes(session, 1, voter_id, [(text_id, 0, Vote(codes_N))])
+    change(
+        farm.sessions,
+        "UPDATE rounds SET config = config || CAST(:more AS jsonb)",
+        more=json.dumps(
+            {
+                "protocol": "pairwise",
+                "pairwise": {"judges": [{"name": "j", "kind": "teacher"}]},
+            }
+        ),
+    )
+    return cast
+
+
+@pytest.mark.slow  # runs half a round
+def test_the_winning_reference_alone_is_the_consensus_and_all_are_counted(farm):
+    farm.add_documents(20)
+    farm.start()
+    farm.run(until="aggregate")
+    won = let_win(farm)
+
+    farm.run(until="train")
+
+    assert farm.parked() == []
+    labels = farm.query("SELECT text_id, mean FROM labels WHERE source = 'consensus'")
+    assert {
+        text_id: (np.frombuffer(mean, dtype=np.float16) >= 0.5).tolist()
+        for text_id, mean in labels
+    } == won
+    counted = dict(
+        farm.query("""
+            SELECT source, num_documents FROM label_counts
+            WHERE kind = 'all' AND category = 'all' AND rule_set = 'farm'
+        """)
+    )
+    assert counted["consensus"] == counted["pairwise"] == len(won)
+    assert counted["alpha"] > len(won)
+    # Its own words have nobody to be compared with; the others are compared with it.
+    compared = farm.query("""
+        SELECT DISTINCT voter FROM voter_stats WHERE truth = 'leave_one_out'
+    """)
+    assert sorted(compared) == [("alpha",), ("beta",), ("gamma",)]
