@@ -24,7 +24,9 @@ class WorkerSettings(BaseSettings):
         gpu_locks: folder of one lock file a GPU, shared by all workers of a host.
     """
 
-    model_config = SettingsConfigDict(env_prefix="FARM_", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="FARM_", env_ignore_empty=True, extra="ignore"
+    )
 
     database_url: SecretStr
     broker_url: SecretStr
