@@ -12,7 +12,13 @@ from api.names import check_name
 from db.models import Loop, Round
 from db.queries import loops, records, students
 from kompress.aggregation import make_aggregator
-from kompress.config import LoopConfig, RoundConfig, parse_config
+from kompress.config import (
+    PAIRWISE,
+    LoopConfig,
+    RoundConfig,
+    VoterConfig,
+    parse_config,
+)
 from kompress.errors import InvalidConfig
 from kompress.voters import VOTERS
 
@@ -183,30 +189,58 @@ def _check_parent(session: Session, parent: str) -> None:
 
 def _mistakes(config: RoundConfig) -> list[str]:
     """List what a well-formed config names in vain, one line each."""
-    found = []
-    for voter in config.voters:
-        if voter.kind not in VOTERS:
-            found.append(
-                f"voters.{voter.name}.kind: found {voter.kind!r}; expected one of "
-                f"{', '.join(sorted(VOTERS))}"
-            )
-            continue
-        try:
-            VOTERS[voter.kind].check(voter.params)
-        except InvalidConfig as error:
-            found.append(f"voters.{voter.name}.params: {error}")
+    found = [
+        _voter_mistake(f"voters.{voter.name}", voter, is_judge=False)
+        for voter in config.voters
+    ]
+    found += [
+        _voter_mistake(f"pairwise.judges.{judge.name}", judge, is_judge=True)
+        for judge in config.pairwise.judges
+    ]
     for rule in config.aggregation.compare:
         params = config.aggregation.params if rule == config.aggregation.rule else {}
         found += _rule_mistakes("aggregation.compare", rule, params)
     found += _rule_mistakes(
         "aggregation", config.aggregation.rule, config.aggregation.params
     )
+    k = config.aggregation.params.get("k", 2)
+    if (config.protocol, config.aggregation.rule) == (PAIRWISE, "k_of_n") and k != 1:
+        found.append(
+            f"aggregation.params.k: found {k} under protocol pairwise, whose consensus "
+            "has one voter, the winning reference: no word would be dropped; expected "
+            "k = 1, or another rule or protocol"
+        )
     found += [
         f"evaluation.suites: found {suite!r}; expected one of {', '.join(SUITES)}"
         for suite in config.evaluation.suites
         if suite not in SUITES
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def _voter_mistake(key: str, voter: VoterConfig, *, is_judge: bool) -> str:
+    """Check a kind and its parameters, and that judges judge and voters vote."""
+    if voter.kind not in VOTERS:
+        return (
+            f"{key}.kind: found {voter.kind!r}; expected one of "
+            f"{', '.join(sorted(VOTERS))}"
+        )
+    try:
+        VOTERS[voter.kind].check(voter.params)
+    except InvalidConfig as error:
+        return f"{key}.params: {error}"
+    protocol = voter.params.get("protocol")
+    if is_judge and protocol != PAIRWISE:
+        return (
+            f"{key}: found kind {voter.kind!r} and protocol {protocol!r}; expected a "
+            "teacher of the protocol pairwise; only those compare references"
+        )
+    if protocol == PAIRWISE and not is_judge:
+        return (
+            f"{key}: found the protocol pairwise, which votes on no word; move it to "
+            "pairwise.judges, or choose another protocol"
+        )
+    return ""
 
 
 def _rule_mistakes(key: str, rule: str, params: dict[str, Any]) -> list[str]:

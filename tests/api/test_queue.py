@@ -11,6 +11,12 @@ from kompress.errors import InvalidConfig
 from kompress.types import Document
 
 VOTER = {"name": "salience", "kind": "salience"}
+MODEL = {"engine": "vllm", "model": "m"}
+JUDGE = {
+    "name": "j",
+    "kind": "teacher",
+    "params": {**MODEL, "protocol": "pairwise"},
+}
 
 
 @pytest.fixture
@@ -128,11 +134,36 @@ def test_a_paused_or_cancelled_loop_takes_no_round(sessions, corpus):
         ({"aggregation": {"rule": "best"}}, "aggregation: .*'best' is unknown"),
         ({"aggregation": {"compare": ["best"]}}, r"aggregation\.compare: .*'best'"),
         ({"evaluation": {"suites": ["exam"]}}, r"evaluation\.suites: found 'exam'"),
+        ({"voters": [VOTER, JUDGE]}, r"voters\.j: .*move it to pairwise\.judges"),
+        (
+            {"pairwise": {"judges": [{"name": "j", "kind": "syntax"}]}},
+            r"pairwise\.judges\.j: found kind 'syntax'.*protocol pairwise",
+        ),
+        (
+            {"pairwise": {"judges": [JUDGE | {"params": MODEL}]}},
+            r"pairwise\.judges\.j: .*protocol None",
+        ),
+        (
+            {"pairwise": {"judges": [JUDGE | {"params": {"model": "m"}}]}},
+            r"pairwise\.judges\.j\.params: .*engine",
+        ),
+        (
+            {
+                "protocol": "pairwise",
+                "pairwise": {"judges": [JUDGE]},
+                "aggregation": {"rule": "k_of_n", "params": {"k": 2}},
+            },
+            r"aggregation\.params\.k: found 2 under protocol pairwise",
+        ),
     ],
 )
 def test_what_this_farm_does_not_have_is_named_with_its_round(base, message):
     with pytest.raises(InvalidConfig, match="round 1: " + message):
         queue.check_loop_config(make(**base))
+
+
+def test_judges_that_judge_are_taken():
+    queue.check_loop_config(make(pairwise={"judges": [JUDGE]}, protocol="both"))
 
 
 def test_a_mistake_of_a_later_round_is_found_at_the_start():
