@@ -8,8 +8,15 @@ from kompress.students.checkpoint import pack, unpack
 from worker.runtime import Runtime
 
 
-def load_student(runtime: Runtime, artifact_hash: str) -> Student:
+def load_student(
+    runtime: Runtime, artifact_hash: str, *, engine: str = "torch"
+) -> Student:
     """Load a student once per process; its content hash is verified.
+
+    Args:
+        runtime: this process.
+        artifact_hash: of the checkpoint in the artifact store.
+        engine: what scores, see `kompress.students.load`.
 
     Raises:
         ArtifactError: the checkpoint is not in the store, or was altered there.
@@ -19,9 +26,9 @@ def load_student(runtime: Runtime, artifact_hash: str) -> Student:
     def make() -> Student:
         with tempfile.TemporaryDirectory() as folder:
             unpack(runtime.artifacts.get(artifact_hash), Path(folder))
-            return load(Path(folder))
+            return load(Path(folder), engine=engine)
 
-    return runtime.resident(f"student {artifact_hash}", make)
+    return runtime.resident(f"student {artifact_hash} {engine}", make)
 
 
 def save_student(runtime: Runtime, folder: Path) -> str:

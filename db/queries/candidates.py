@@ -27,6 +27,28 @@ class OriginSummary:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class CandidateRow:
+    """A stored reference, and what the newest fit and the verifier said of it."""
+
+    id: int
+    text_id: int
+    candidate: Candidate
+    quality: float | None
+    quality_se: float | None
+    is_sound: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a fit and the verifier say of a reference; None: not judged."""
+
+    candidate_id: int
+    quality: float | None
+    quality_se: float | None
+    is_sound: bool
+
+
 _CANDIDATE = {
     "text_id": "int8",
     "origin": "text",
@@ -43,6 +65,27 @@ _LOAD = text("""
     FROM candidates c JOIN texts t ON t.id = c.text_id
     WHERE c.origin = :origin AND c.text_id = ANY(:text_ids)
     ORDER BY c.text_id, c.replicate
+""")
+_LIST = text("""
+    SELECT c.id, c.text_id, c.origin, c.replicate, c.reference, c.keep, c.quality,
+           c.quality_se, c.is_sound, t.num_words
+    FROM candidates c JOIN texts t ON t.id = c.text_id
+    WHERE c.text_id = ANY(:text_ids)
+    ORDER BY c.text_id, c.origin COLLATE "C", c.replicate
+""")
+# In the order of ids, so that two rounds that judge the same references cannot
+# deadlock.
+_LOCK = text("""
+    SELECT id FROM candidates WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
+""")
+_JUDGE = text("""
+    UPDATE candidates c
+    SET quality = given.quality, quality_se = given.quality_se,
+        is_sound = given.is_sound
+    FROM unnest(CAST(:ids AS int8[]), CAST(:quality AS float8[]),
+                CAST(:quality_se AS float8[]), CAST(:is_sound AS bool[]))
+         AS given (id, quality, quality_se, is_sound)
+    WHERE c.id = given.id
 """)
 _HASHES = text("""
     SELECT t.sha256, c.replicate, sha256(convert_to(c.reference, 'UTF8')) AS digest
@@ -114,6 +157,52 @@ def load_candidates(
         )
         for row in session.execute(_LOAD, values)
     }
+
+
+def list_candidates(
+    session: Session, text_ids: Sequence[int]
+) -> dict[int, list[CandidateRow]]:
+    """List all references of some texts, whoever wrote them.
+
+    Returns:
+        By text id, each list in the order of origins and replicates; texts without any
+        are left out.
+    """
+    found: dict[int, list[CandidateRow]] = {}
+    for row in session.execute(_LIST, {"text_ids": list(text_ids)}):
+        candidate = Candidate(
+            origin=row.origin,
+            reference=row.reference,
+            keep_N=_unpack(row.keep, row.num_words),
+            replicate=row.replicate,
+        )
+        found.setdefault(row.text_id, []).append(
+            CandidateRow(
+                row.id,
+                row.text_id,
+                candidate,
+                row.quality,
+                row.quality_se,
+                row.is_sound,
+            )
+        )
+    return found
+
+
+def store_verdicts(session: Session, verdicts: Sequence[Verdict]) -> None:
+    """Write what the newest fit says; the references themselves stay as they are."""
+    ordered = sorted(verdicts, key=lambda verdict: verdict.candidate_id)
+    ids = [verdict.candidate_id for verdict in ordered]
+    session.execute(_LOCK, {"ids": ids})
+    session.execute(
+        _JUDGE,
+        {
+            "ids": ids,
+            "quality": [verdict.quality for verdict in ordered],
+            "quality_se": [verdict.quality_se for verdict in ordered],
+            "is_sound": [verdict.is_sound for verdict in ordered],
+        },
+    )
 
 
 def summarize_origin(

@@ -146,7 +146,8 @@ def hold_contest(
     limits = Limits(config.max_keep_rate, config.min_must_keep)
     judged = {}
     for text_id, entry in entries.items():
-        judged[text_id] = _judge(entry, *scores[text_id], quality, limits, checks)
+        score_I, se_I = scores[text_id]
+        judged[text_id] = _judge(entry, score_I, se_I, quality, limits, checks)
         tick()
     return Contest(judged, _pool(fits), quality)
 

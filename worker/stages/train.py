@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sqlalchemy.orm import Session
 
 from db.queries import loops, records, scores, students, texts
 from db.queries.jobs import JobRow
+from db.queries.loops import RoundRow
 from db.queries.students import NewStudent
 from kompress.config import RecipeConfig, RoundConfig, parse_config
 from kompress.errors import TrainingFailed
@@ -36,6 +36,7 @@ from worker.mixing import (
     is_held_out,
     load_lessons,
 )
+from worker.references import winning_qualities
 from worker.runtime import Runtime
 from worker.stage import Stage
 
@@ -111,7 +112,6 @@ def load(session: Session, job: JobRow) -> Inputs:
     if not lessons or (recipe.early_stop_patience is not None and not held_out):
         raise TrainingFailed(_too_few(len(lessons), len(held_out), recipe))
     parent_id, parent_hash = _find_parent(session, job, recipe, fold)
-    decided = held.decisions["selection"]
     return Inputs(
         job_id=job.id,
         round_id=job.round_id,
@@ -121,8 +121,8 @@ def load(session: Session, job: JobRow) -> Inputs:
         epochs=recipe.epochs if fold == MAIN else recipe.fold_epochs,
         max_tokens=share_of_budget(recipe, config.folds, is_main=fold == MAIN),
         text_ids=sorted(lesson.text_id for lesson in lessons),
-        train_texts=_train_texts(session, lessons, recipe, decided),
-        held_out=_train_texts(session, held_out, recipe, decided),
+        train_texts=_train_texts(session, held, lessons, recipe),
+        held_out=_train_texts(session, held, held_out, recipe),
         parent_id=parent_id,
         parent_hash=parent_hash,
         pretrained="" if is_ours(recipe.parent) else recipe.parent,
@@ -263,12 +263,22 @@ def _load_parent(runtime: Runtime, inputs: Inputs) -> bytes | Student | None:
 
 def _train_texts(
     session: Session,
+    held: RoundRow,
     lessons: Sequence[Lesson],
     recipe: RecipeConfig,
-    decided: Mapping[str, Any],
 ) -> list[TrainText]:
-    """Weigh documents by n/(N·π); gold weighs 1, for no sampling decided on it."""
-    content = texts.load_texts(session, sorted(lesson.text_id for lesson in lessons))
+    """Weigh documents by n/(N·π); gold weighs 1, for no sampling decided on it.
+
+    A quality head learns the quality of the reference that won the comparisons.
+    """
+    decided = held.decisions["selection"]
+    text_ids = sorted(lesson.text_id for lesson in lessons)
+    content = texts.load_texts(session, text_ids)
+    qualities = (
+        winning_qualities(session, held.id, text_ids)
+        if recipe.student.quality_head
+        else {}
+    )
     weights = training_weights(
         np.array([1.0 if x.probability is None else x.probability for x in lessons]),
         decided["num_expected"],
@@ -281,8 +291,11 @@ def _train_texts(
             target_N=lesson.target_N,
             weight_N=lesson.weight_N,
             document_weight=1.0 if lesson.probability is None else float(weight),
+            quality=known[0],
+            quality_se=known[1],
         )
         for lesson, weight in zip(lessons, weights, strict=True)
+        for known in (qualities.get(lesson.text_id, (None, None)),)
     ]
 
 

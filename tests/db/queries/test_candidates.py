@@ -113,3 +113,52 @@ def test_a_forgotten_text_takes_its_references_along(session, corpus):
     corpora.forget_text(session, external_id="n0")
 
     assert session.scalar(text("SELECT count(*) FROM candidates")) == 0
+
+
+def test_all_references_of_a_text_are_listed_with_their_verdicts(session, corpus):
+    _, (one, two, six) = corpus
+    candidates.store_candidates(
+        session,
+        [
+            (one, Candidate("b", "one", mask(1, 0, 0))),
+            (one, Candidate("B", "two", mask(0, 1, 0))),
+            (one, Candidate("b", "fresh", None, replicate=1)),
+            (two, Candidate("b", "five", mask(0, 1))),
+        ],
+    )
+    before = candidates.list_candidates(session, [one, two, six])
+    first, second, third = before[one]
+
+    candidates.store_verdicts(
+        session,
+        [
+            candidates.Verdict(third.id, None, None, is_sound=False),
+            candidates.Verdict(first.id, 0.75, 0.125, is_sound=True),
+        ],
+    )
+
+    assert set(before) == {one, two}
+    assert [row.candidate.origin for row in before[one]] == ["B", "b", "b"]
+    assert (first.quality, first.quality_se, first.is_sound) == (None, None, None)
+    found = candidates.list_candidates(session, [one])[one]
+    assert [(r.quality, r.quality_se, r.is_sound) for r in found] == [
+        (0.75, 0.125, True),
+        (None, None, None),
+        (None, None, False),
+    ]
+    assert second.candidate.keep_N.tolist() == [True, False, False]
+    assert third.candidate.keep_N is None
+
+
+def test_a_newer_fit_replaces_the_verdict_and_not_the_reference(session, corpus):
+    _, (one, _, _) = corpus
+    candidates.store_candidates(session, [(one, Candidate("b", "one", mask(1, 0, 0)))])
+    (row,) = candidates.list_candidates(session, [one])[one]
+
+    for quality in (0.25, 0.5):
+        verdict = candidates.Verdict(row.id, quality, 0.125, is_sound=True)
+        candidates.store_verdicts(session, [verdict])
+
+    (found,) = candidates.list_candidates(session, [one])[one]
+    assert found.quality == 0.5
+    assert found.candidate.reference == "one"
