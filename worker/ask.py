@@ -17,10 +17,12 @@ import numpy as np
 from sqlalchemy.orm import Session, sessionmaker
 
 from kompress.errors import InvalidConfig, KompressError, VoteFailed
-from kompress.teachers.endpoints import find_endpoint, read_endpoints
+from kompress.teachers.endpoints import Endpoint, find_endpoint, read_endpoints
 from kompress.teachers.protocol import ModelSpec
 from kompress.teachers.request import Answer, AskFailed, Request
-from kompress.voters.teacher import TEACHER, Teacher, declare
+from kompress.types import Vote
+from kompress.voters import make_voter
+from kompress.voters.teacher import KIND, Teacher, declare
 from kompress.words import word_list
 from worker.errors import WorkError
 from worker.settings import WorkerSettings
@@ -34,61 +36,42 @@ def run_ask(settings: WorkerSettings, sessions: sessionmaker[Session]) -> int:
     """Answer the question on standard input; the exit code."""
     with _own_stdout() as out:
         try:
-            answer = ask_about(settings, sessions, json.load(sys.stdin))
+            answer = _answer(settings, sessions, json.load(sys.stdin))
         except (KompressError, WorkError) as error:
             answer = {"error": str(error)}
         out.write(json.dumps(answer) + "\n")
     return MISTAKE if "error" in answer else 0
 
 
-def ask_about(
-    settings: WorkerSettings,
-    sessions: sessionmaker[Session],
-    question: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Let a teacher vote on one text.
-
-    Args:
-        settings: `endpoints` and `gpu_locks` of this machine.
-        sessions: of the database, where workers share an endpoint's limit.
-        question: name, params and text.
-
-    Returns:
-        The vote's codes, its samples, and what it cost.
+def load_teacher(
+    name: str, params: Mapping[str, Any], endpoints: Mapping[str, Endpoint]
+) -> Teacher:
+    """Make a teacher that votes, as a round on this machine would.
 
     Raises:
-        InvalidConfig: the params are wrong, or name no teacher that votes.
-        VoteFailed: the model's answers hold no vote.
-        WorkError: the engine cannot be had here.
+        InvalidConfig: the params are wrong, or name no endpoint or a judge.
     """
-    params, text = question["params"], question["text"]
-    snapshot = declare(params, read_endpoints(settings.endpoints))
-    voter = TEACHER.load(question["name"], params, snapshot)
-    if not isinstance(voter, Teacher):
-        raise InvalidConfig(
-            f"{question['name']!r} has the protocol pairwise: it compares references "
-            "and has no vote on a text; try it in a round, under pairwise.judges"
-        )
-    worker = f"ask-{socket.gethostname()}-{os.getpid()}"
-    transport = open_transport(voter.spec, settings, sessions, worker)
-    try:
-        meter = Meter(transport)
-        # A draft that keeps all is what a student that has learned nothing would say.
-        draft_N = np.ones(len(word_list(text)), dtype=np.bool_)
-        asker = voter.with_engine(meter.ask, {text: draft_N})
-        result = next(iter(asker.vote([text])))[1]
-    finally:
-        transport.close()
+    voter = make_voter(name, KIND, params, declare(params, endpoints))
+    if isinstance(voter, Teacher):
+        return voter
+    raise InvalidConfig(
+        f"{name!r} has the protocol pairwise: it compares references and has no vote "
+        "on a text; try it in a round, under pairwise.judges"
+    )
+
+
+def ask_about(voter: Teacher, meter: "Meter", text: str) -> Vote:
+    """Let a teacher vote on a text; one that corrects is shown a draft that keeps all.
+
+    Raises:
+        VoteFailed: the model's answers hold no vote.
+    """
+    draft_N = np.ones(len(word_list(text)), dtype=np.bool_)
+    asker = voter.with_engine(meter.ask, {text: draft_N})
+    _, result = next(iter(asker.vote([text])))
     if isinstance(result, VoteFailed):
         raise result
-    return {
-        "codes": result.codes_N.tolist(),
-        "num_samples": result.num_samples,
-        "num_requests": meter.num_requests,
-        "input_tokens": meter.input_tokens,
-        "output_tokens": meter.output_tokens,
-        "usd": _price(settings, voter.spec, meter),
-    }
+    return result
 
 
 class Meter:
@@ -117,11 +100,35 @@ class Meter:
             yield place, answer
 
 
-def _price(settings: WorkerSettings, spec: ModelSpec, meter: Meter) -> float:
+def _answer(
+    settings: WorkerSettings,
+    sessions: sessionmaker[Session],
+    question: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Open the engine or endpoint, ask, and say what came back and what it cost."""
+    endpoints = read_endpoints(settings.endpoints)
+    voter = load_teacher(question["name"], question["params"], endpoints)
+    worker = f"ask-{socket.gethostname()}-{os.getpid()}"
+    transport = open_transport(voter.spec, settings, sessions, worker)
+    meter = Meter(transport)
+    try:
+        vote = ask_about(voter, meter, question["text"])
+    finally:
+        transport.close()
+    return {
+        "codes": vote.codes_N.tolist(),
+        "num_samples": vote.num_samples,
+        "num_requests": meter.num_requests,
+        "input_tokens": meter.input_tokens,
+        "output_tokens": meter.output_tokens,
+        "usd": _price(endpoints, voter.spec, meter),
+    }
+
+
+def _price(endpoints: Mapping[str, Endpoint], spec: ModelSpec, meter: Meter) -> float:
     """Give the endpoint's price in USD; an engine of our own has none a token."""
     if spec.engine != "openai":
         return 0.0
-    endpoints = read_endpoints(settings.endpoints)
     price = find_endpoint(endpoints, spec.endpoint, spec.model).prices.get(spec.model)
     return price.usd(meter.input_tokens, meter.output_tokens) if price else 0.0
 
