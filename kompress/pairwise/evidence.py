@@ -1,0 +1,196 @@
+"""Judgments as evidence: soft votes {first, second, tie} become counts and Betas.
+
+E = judgments, N = items
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kompress.errors import InvalidComparisons
+from kompress.pairwise.graph import IntArray
+from kompress.types import FloatArray
+
+# Of a judgment's three probabilities: stored in half precision they may miss 1 by this.
+_SUM_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """Judgments that did not fail, as weights of their three outcomes.
+
+    Attributes:
+        first_E: (E,) the item that stood first in the prompt.
+        second_E: (E,) the other.
+        win_E: (E,) weight for the first: strength times probability.
+        loss_E: (E,) weight for the second.
+        tie_E: (E,) weight of a tie.
+        place_E: (E,) where each stood among the judgments that came in.
+    """
+
+    first_E: IntArray
+    second_E: IntArray
+    win_E: FloatArray
+    loss_E: FloatArray
+    tie_E: FloatArray
+    place_E: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What all judgments of a set of items say together.
+
+    Attributes:
+        wins_NN: (N, N) [i, j] is the soft number of votes for i against j.
+        ties_NN: (N, N) symmetric, soft numbers of ties.
+    """
+
+    wins_NN: FloatArray
+    ties_NN: FloatArray
+
+    @property
+    def alpha_NN(self) -> FloatArray:
+        """(N, N) pseudo-counts of "i is better than j": 1 + wins + half the ties."""
+        return 1 + self.wins_NN + 0.5 * self.ties_NN
+
+    @property
+    def beta_NN(self) -> FloatArray:
+        """(N, N) pseudo-counts of "j is better than i"."""
+        return self.alpha_NN.T
+
+    @property
+    def mean_NN(self) -> FloatArray:
+        """(N, N) posterior mean of P(i is better than j); 1/2 without votes."""
+        return self.alpha_NN / (self.alpha_NN + self.beta_NN)
+
+    @property
+    def sd_NN(self) -> FloatArray:
+        """(N, N) posterior standard deviation of it; √(1/12) without votes."""
+        total_NN = self.alpha_NN + self.beta_NN
+        return np.sqrt(self.mean_NN * (1 - self.mean_NN) / (total_NN + 1))
+
+
+def count_votes(
+    first_E: ArrayLike,
+    second_E: ArrayLike,
+    p_first_E: ArrayLike,
+    p_second_E: ArrayLike,
+    p_tie_E: ArrayLike,
+    *,
+    num_items: int,
+    strength_E: ArrayLike | None = None,
+) -> Evidence:
+    """Pool judgments into counts; the order in the prompt is forgotten.
+
+    A vote p of strength n adds n p. A tie adds n/2 to both sides of the Beta, a failed
+    call (three NaN, or three zeros) adds nothing.
+
+    Args:
+        first_E: (E,) item that stood first, 0..N-1.
+        second_E: (E,) the other item.
+        p_first_E: (E,) P(first is better).
+        p_second_E: (E,) P(second is better).
+        p_tie_E: (E,) P(neither); the three sum to 1.
+        num_items: N.
+        strength_E: (E,) samples behind each vote, at least 0; 1 by default.
+
+    Returns:
+        The counts and their Beta posteriors under Beta(1, 1).
+
+    Raises:
+        InvalidComparisons: a shape, an item, a probability or a strength is wrong.
+
+    Source: facts of a vote and its posterior; ours.
+    """
+    votes = read_votes(
+        first_E,
+        second_E,
+        p_first_E,
+        p_second_E,
+        p_tie_E,
+        num_items=num_items,
+        strength_E=strength_E,
+    )
+    cell_E = votes.first_E * num_items + votes.second_E
+
+    def pool(weight_E: FloatArray) -> FloatArray:
+        flat = np.bincount(cell_E, weight_E, num_items * num_items)
+        return np.asarray(flat.reshape(num_items, num_items), dtype=np.float64)
+
+    ties_NN = pool(votes.tie_E)
+    return Evidence(pool(votes.win_E) + pool(votes.loss_E).T, ties_NN + ties_NN.T)
+
+
+def read_votes(
+    first_E: ArrayLike,
+    second_E: ArrayLike,
+    p_first_E: ArrayLike,
+    p_second_E: ArrayLike,
+    p_tie_E: ArrayLike,
+    *,
+    num_items: int,
+    strength_E: ArrayLike | None = None,
+) -> Votes:
+    """Check judgments and leave the failed ones out.
+
+    Args:
+        first_E: see `count_votes`, as all others.
+        second_E: (E,) items.
+        p_first_E: (E,) probabilities.
+        p_second_E: (E,) probabilities.
+        p_tie_E: (E,) probabilities.
+        num_items: N.
+        strength_E: (E,) strengths.
+
+    Returns:
+        The judgments of positive strength that did not fail.
+
+    Raises:
+        InvalidComparisons: see `count_votes`.
+
+    Source: ours.
+    """
+    first, second = np.asarray(first_E), np.asarray(second_E)
+    columns = [np.asarray(p, np.float64) for p in (p_first_E, p_second_E, p_tie_E)]
+    strength = np.ones(first.shape) if strength_E is None else np.asarray(strength_E)
+    shapes = [array.shape for array in (first, second, *columns, strength)]
+    if len(set(shapes)) > 1 or first.ndim != 1:
+        raise InvalidComparisons(f"judgments have shapes {shapes}; expected one (E,)")
+    items = np.concatenate([first, second])
+    if items.size and not np.issubdtype(items.dtype, np.integer):
+        raise InvalidComparisons(f"items are {items.dtype}; expected integers")
+    if items.size and not (items.min() >= 0 and items.max() < num_items):
+        raise InvalidComparisons(
+            f"items lie in {items.min()}..{items.max()}; expected 0..{num_items - 1}"
+        )
+    if (first == second).any():
+        item = first[first == second][0]
+        raise InvalidComparisons(
+            f"item {item} is held against itself; expected two items a judgment"
+        )
+    p_3E = np.stack(columns)
+    failed_E = np.isnan(p_3E).all(axis=0) | (p_3E == 0).all(axis=0)
+    _check_probabilities(p_3E[:, ~failed_E], strength)
+    used_E = np.flatnonzero(~failed_E & (strength > 0))
+    win_E, loss_E, tie_E = p_3E[:, used_E] * strength[used_E]
+    first_E, second_E = first[used_E].astype(np.int64), second[used_E].astype(np.int64)
+    return Votes(first_E, second_E, win_E, loss_E, tie_E, used_E)
+
+
+def _check_probabilities(p_3E: FloatArray, strength_E: FloatArray) -> None:
+    # A NaN makes every comparison false.
+    whole_E = p_3E.sum(axis=0)
+    good_E = (p_3E >= 0).all(axis=0) & (np.abs(whole_E - 1) <= _SUM_TOLERANCE)
+    if not good_E.all():
+        bad = p_3E[:, ~good_E][:, 0].tolist()
+        raise InvalidComparisons(
+            f"a judgment's probabilities are {bad}; expected three of at least 0 that "
+            "sum to 1, or three NaN for a failed call"
+        )
+    strong_E = (strength_E >= 0) & (strength_E < np.inf)
+    if not strong_E.all():
+        raise InvalidComparisons(
+            f"a strength is {strength_E[~strong_E][0]}; expected finite numbers of at "
+            "least 0"
+        )

@@ -1,0 +1,113 @@
+"""Soft votes become counts and Betas."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kompress.errors import InvalidComparisons
+from kompress.pairwise.evidence import count_votes, read_votes
+
+NAN = np.nan
+
+
+@pytest.mark.parametrize(
+    ("votes", "strength", "alpha", "beta"),
+    [
+        ([(NAN, NAN, NAN)], [1], 1, 1),  # a failed call: the prior alone
+        ([(0, 0, 0)], [1], 1, 1),
+        ([(0, 0, 1)], [1], 1.5, 1.5),  # a tie adds one half to both
+        ([(1, 0, 0)], [3], 4, 1),
+        ([(0.5, 0.2, 0.3)], [2], 2.3, 1.7),  # 1 + 2(.5 + .15), 1 + 2(.2 + .15)
+        ([(1, 0, 0), (0, 1, 0), (NAN, NAN, NAN)], [1, 2, 9], 2, 3),
+    ],
+)
+def test_votes_add_to_the_beta_what_they_are_worth(votes, strength, alpha, beta):
+    items = np.zeros(len(votes), int)
+
+    found = count_votes(
+        items, items + 1, *np.transpose(votes), num_items=2, strength_E=strength
+    )
+
+    assert found.alpha_NN[0, 1] == pytest.approx(alpha)
+    assert found.beta_NN[0, 1] == pytest.approx(beta)
+    assert found.mean_NN[0, 1] == pytest.approx(alpha / (alpha + beta))
+    variance = alpha * beta / (alpha + beta) ** 2 / (alpha + beta + 1)
+    assert found.sd_NN[0, 1] == pytest.approx(np.sqrt(variance))
+
+
+def test_who_stood_first_does_not_matter_to_the_counts():
+    one = count_votes([0, 1], [1, 0], [0.7, 0.4], [0.2, 0.5], [0.1, 0.1], num_items=2)
+    other = count_votes([0, 0], [1, 1], [0.7, 0.5], [0.2, 0.4], [0.1, 0.1], num_items=2)
+
+    assert one.wins_NN == pytest.approx(other.wins_NN)
+    assert one.wins_NN == pytest.approx(np.array([[0, 1.2], [0.6, 0]]))
+    assert one.ties_NN == pytest.approx(np.array([[0, 0.2], [0.2, 0]]))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 4),
+            st.integers(1, 4),
+            st.tuples(*[st.floats(0.01, 1)] * 3),
+            st.floats(0, 9),
+        ),
+        max_size=20,
+    )
+)
+def test_the_votes_of_i_and_j_are_one_beta_seen_from_both_sides(rows):
+    first = np.array([row[0] for row in rows], int)
+    second = np.array([(row[0] + row[1]) % 5 for row in rows], int)
+    p = np.array([row[2] for row in rows]).reshape(-1, 3)
+    p /= p.sum(axis=1, keepdims=True)
+    strength = np.array([row[3] for row in rows])
+
+    found = count_votes(first, second, *p.T, num_items=5, strength_E=strength)
+
+    assert found.alpha_NN == pytest.approx(found.beta_NN.T)
+    assert found.mean_NN + found.mean_NN.T == pytest.approx(np.ones((5, 5)))
+    # Every vote is counted once.
+    assert (found.alpha_NN - 1).sum() == pytest.approx(strength.sum())
+
+
+def test_failed_and_weightless_judgments_are_left_out_by_place():
+    votes = read_votes(
+        [0, 1, 2, 0],
+        [1, 2, 0, 2],
+        [1, NAN, 0, 0],
+        [0, NAN, 0, 1],
+        [0, NAN, 0, 0],
+        num_items=3,
+        strength_E=[1, 1, 1, 0],
+    )
+
+    assert votes.place_E.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"first_E": [0, 1]}, "shapes"),
+        ({"first_E": [0.5]}, "float64; expected integers"),
+        ({"first_E": [3]}, r"items lie in 1\.\.3; expected 0\.\.2"),
+        ({"first_E": [-1]}, r"items lie in -1"),
+        ({"first_E": [1]}, "item 1 is held against itself"),
+        ({"p_first_E": [0.2]}, "sum to 1"),
+        ({"p_first_E": [1.7], "p_tie_E": [-0.7]}, "of at least 0"),
+        ({"p_first_E": [NAN]}, "three NaN for a failed call"),
+        ({"strength_E": [-1.0]}, "a strength is -1.0"),
+        ({"strength_E": [np.inf]}, "a strength is inf"),
+    ],
+)
+def test_judgments_that_break_their_contract_are_refused(changes, message):
+    given_ = {
+        "first_E": [0],
+        "second_E": [1],
+        "p_first_E": [0.7],
+        "p_second_E": [0.0],
+        "p_tie_E": [0.3],
+    }
+
+    with pytest.raises(InvalidComparisons, match=message):
+        count_votes(**(given_ | changes), num_items=3)
