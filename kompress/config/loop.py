@@ -1,42 +1,31 @@
-"""What a loop computes, as validated, frozen data; never read from the environment.
+"""What a round and a loop compute.
 
 A `LoopConfig` is stored once in `loops.config`; `LoopConfig.resolve(number)` gives the
-`RoundConfig` that is stored in `rounds.config`. Unknown keys and wrong types are
-errors that name them.
+`RoundConfig` that is stored in `rounds.config`.
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
+from pydantic import Field, model_validator
+
+from kompress.config.recipe import RecipeConfig
+from kompress.config.values import (
+    Frozen,
+    Positive,
+    RuleSet,
+    Share,
+    parse_config,
 )
-
 from kompress.errors import InvalidConfig
 
-RuleSet = Literal["farm", "headroom-0.42", "kompress-r0"]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[int, Field(ge=1)]
 LabelSource = Literal[
     "silver", "corrected", "consensus", "self_label", "self_label+teacher"
 ]
-MixSource = Literal[
-    "silver", "corrected", "consensus", "self_label", "self_label+teacher", "gold"
-]
-C = TypeVar("C", bound=BaseModel)
 # The voter that votes by the reference which won the comparisons.
 PAIRWISE = "pairwise"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class VoterConfig(_Frozen):
+class VoterConfig(Frozen):
     """One voter of a round: a name of its own, a kind of the registry, its wave."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
@@ -46,7 +35,7 @@ class VoterConfig(_Frozen):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class SelectionConfig(_Frozen):
+class SelectionConfig(Frozen):
     """How many documents a round labels, and how their probabilities are laid.
 
     q is (1 - uniform_share) * r**gamma + uniform_share over the scaled residual r;
@@ -59,7 +48,7 @@ class SelectionConfig(_Frozen):
     random_slice: Share = 0.1
 
 
-class AggregationConfig(_Frozen):
+class AggregationConfig(Frozen):
     """The rule that makes the consensus, and the rules only measured beside it."""
 
     rule: str = "beta"
@@ -67,7 +56,7 @@ class AggregationConfig(_Frozen):
     compare: tuple[str, ...] = ("majority", "k_of_n", "inverse_variance", "beta")
 
 
-class EscalationConfig(_Frozen):
+class EscalationConfig(Frozen):
     """Which documents the voters of wave 2 and later see.
 
     The `share` of the selected documents with the widest provisional posterior, plus
@@ -77,7 +66,7 @@ class EscalationConfig(_Frozen):
     share: Share = 0.5
 
 
-class PairwiseConfig(_Frozen):
+class PairwiseConfig(Frozen):
     """How references are compared in pairs, and which one wins.
 
     Attributes:
@@ -102,163 +91,7 @@ class PairwiseConfig(_Frozen):
     min_must_keep: Share = 0.4
 
 
-class StudentConfig(_Frozen):
-    """The architecture: a ModernBERT of any size under one or two heads."""
-
-    variant: Literal["dual_head", "token_head"] = "dual_head"
-    quality_head: bool = False  # one more head regresses a document's quality
-    num_layers: Positive = 4
-    hidden_size: Positive = 128
-    num_heads: Positive = 4
-    intermediate_size: Positive = 256
-    span_channels: Positive = 64
-    vocab_size: Annotated[int, Field(ge=300, le=65_536)] = 6_000
-    max_tokens: Annotated[int, Field(ge=16, le=8_192)] = 512
-    local_attention: Positive = 128
-    global_every: Positive = 3
-
-
-# Sizes that a recipe may name: `student = "base"`. Widths of ModernBERT: Warner et al.
-# 2024, table 4; the span head's of the deployed client.
-SIZES: dict[str, StudentConfig] = {
-    "demo": StudentConfig(),
-    "base": StudentConfig(
-        num_layers=22,
-        hidden_size=768,
-        num_heads=12,
-        intermediate_size=1_152,
-        span_channels=256,
-        vocab_size=50_368,
-    ),
-    "large": StudentConfig(
-        num_layers=28,
-        hidden_size=1_024,
-        num_heads=16,
-        intermediate_size=2_624,
-        span_channels=256,
-        vocab_size=50_368,
-    ),
-}
-
-
-def _named_size(value: Any) -> Any:
-    """Take a size by its name; anything else is left to the model."""
-    if not isinstance(value, str):
-        return value
-    if value not in SIZES:
-        raise ValueError(
-            f"no student size is called {value!r}; expected one of "
-            f"{', '.join(SIZES)}, or a table of sizes"
-        )
-    return SIZES[value]
-
-
-class MixPart(_Frozen):
-    """One source of training documents, and its share of the documents trained on.
-
-    Attributes:
-        source: the label source; `gold` is calibration gold of the train split.
-        kinds: the documents' kinds, empty for every kind.
-        voter: only documents whose `silver` or `corrected` label is this voter's; ''
-            for any. A document that several parts could take counts for one alone.
-        share: of all documents trained on; None takes what the others leave. Parts are
-            thinned until the shares hold, to a document; without any share none is.
-        max_documents_per_kind: at most so many of each kind, None for all.
-    """
-
-    source: MixSource
-    kinds: tuple[str, ...] = ()
-    voter: str = ""
-    share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    max_documents_per_kind: Positive | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> "MixPart":
-        if self.voter and self.source not in ("silver", "corrected"):
-            raise ValueError(
-                f"a part of source {self.source!r} names the voter {self.voter!r}; "
-                "only silver and corrected labels are one voter's; leave voter out"
-            )
-        return self
-
-
-class FineTuningConfig(_Frozen):
-    """Which weights move.
-
-    `full`: all; `heads`: the heads alone; `last_layers`: the heads and the last
-    `num_layers` layers; `lora`: the heads and low-rank adapters on `lora_modules`.
-    """
-
-    method: Literal["full", "heads", "last_layers", "lora"] = "full"
-    num_layers: Positive = 2
-    lora_rank: Positive = 16
-    lora_alpha: Annotated[float, Field(gt=0.0)] = 32.0
-    lora_dropout: Share = 0.05
-    lora_modules: tuple[str, ...] = ("Wqkv", "Wo")
-
-
-class RecipeConfig(_Frozen):
-    """How a student is trained; stored with the student."""
-
-    name: str = "spine"
-    change: str = ""  # what sets it apart from the recipe before it, for the ladder
-    student: Annotated[StudentConfig, BeforeValidator(_named_size)] = Field(
-        default_factory=StudentConfig
-    )
-    # `scratch`, `previous` (the loop's last student), `student/ID`, a ModernBERT or
-    # student folder, or a hub name.
-    parent: str = "scratch"
-    mix: tuple[MixPart, ...] = ()  # empty: the round's label_source on every document
-    must_keep_weight: Annotated[float, Field(gt=0.0, le=100.0)] = 3.0
-    must_keep_rule_set: RuleSet = "farm"
-    # Of a label with a posterior: its mean or its mask, weighed by certainty or not.
-    targets: Literal["soft", "hard"] = "soft"
-    weigh_certainty: bool = True
-    span_weight: Annotated[float, Field(ge=0.0, le=10.0)] = 0.3
-    quality_weight: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
-    fine_tuning: FineTuningConfig = Field(default_factory=FineTuningConfig)
-    optimizer: Literal["adamw"] = "adamw"
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    epochs: Positive = 3
-    fold_epochs: Positive = 2
-    max_train_tokens: Positive | None = None  # of the round, folds included
-    batch_tokens: Positive = 1_024  # F1 on gold .989; with 4,096 .867
-    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-3
-    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
-    warmup_share: Share = 0.1
-    clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
-    max_document_weight: Annotated[float, Field(ge=1.0)] = 10.0
-    held_out_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0  # of train groups
-    evaluate_every: Positive = 100  # steps between held-out losses
-    early_stop_patience: Positive | None = None  # held-out losses without a gain
-    checkpoint_every: Positive = 100
-    num_threads: Positive = 2
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _check(self) -> "RecipeConfig":
-        given = [part.share for part in self.mix if part.share is not None]
-        whole = len(given) == len(self.mix)
-        if sum(given) > 1 + 1e-9 or (given and whole and sum(given) < 1 - 1e-9):
-            raise ValueError(
-                f"the mix's shares add up to {sum(given):g}; expected 1, or less if "
-                "one part has no share"
-            )
-        if given and len(self.mix) - len(given) > 1:
-            raise ValueError(
-                "several parts of the mix have no share; expected at most one beside "
-                "parts that have"
-            )
-        if self.early_stop_patience is not None and not self.held_out_share:
-            raise ValueError(
-                "early_stop_patience needs a held-out loss; set held_out_share, for "
-                "example 0.1"
-            )
-        return self
-
-
-class SelfLabelConfig(_Frozen):
+class SelfLabelConfig(Frozen):
     """When a student's own compression is accepted as a label."""
 
     override: RuleSet = "headroom-0.42"
@@ -268,7 +101,7 @@ class SelfLabelConfig(_Frozen):
     min_chars: Annotated[int, Field(ge=0)] = 30
 
 
-class EvaluationConfig(_Frozen):
+class EvaluationConfig(Frozen):
     """What a student is scored on."""
 
     suites: tuple[str, ...] = ("dense", "agent", "planted")
@@ -278,7 +111,7 @@ class EvaluationConfig(_Frozen):
     num_bootstraps: Annotated[int, Field(ge=10, le=100_000)] = 1_000
 
 
-class RoundConfig(_Frozen):
+class RoundConfig(Frozen):
     """Everything that decides one round."""
 
     voters: tuple[VoterConfig, ...]
@@ -347,7 +180,7 @@ class RoundConfig(_Frozen):
         return {self.label_source, *(part.source for part in self.recipe.mix)}
 
 
-class StopConfig(_Frozen):
+class StopConfig(Frozen):
     """When a loop ends: converged, or a limit; limits on time act between rounds."""
 
     max_rounds: Positive = 3
@@ -358,7 +191,7 @@ class StopConfig(_Frozen):
     max_seconds: Annotated[float, Field(gt=0.0)] | None = None
 
 
-class LoopConfig(_Frozen):
+class LoopConfig(Frozen):
     """A loop: the base of every round, and what single rounds change.
 
     `rounds[i]` holds the keys of `base` that round i+1 replaces; nested tables are
@@ -402,28 +235,6 @@ class LoopConfig(_Frozen):
         if self.rounds:
             merged = _merge(merged, self.rounds[min(number, len(self.rounds)) - 1])
         return parse_config(RoundConfig, merged)
-
-
-def parse_config(model: type[C], data: dict[str, Any]) -> C:
-    """Validate a config, naming every wrong key in words.
-
-    Args:
-        model: `LoopConfig`, `RoundConfig` or one of their parts.
-        data: plain data, as read from TOML or JSON.
-
-    Raises:
-        InvalidConfig: one line a mistake: where, what was found, what was expected.
-    """
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}; found {e['input']!r:.80}"
-            if e["loc"]
-            else e["msg"].removeprefix("Value error, ")
-            for e in error.errors(include_url=False)
-        ]
-        raise InvalidConfig("\n".join(lines)) from error
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
