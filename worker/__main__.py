@@ -11,7 +11,7 @@ from db.engine import make_engine, make_sessions
 from db.errors import StoreError
 from worker.relay import run_relay, stop_on_signals
 from worker.settings import WorkerSettings
-from worker.supervisor import plan_worker, supervise
+from worker.supervisor import needs_engine, plan_worker, supervise
 
 
 def main() -> int:
@@ -51,7 +51,12 @@ def main() -> int:
         run_relay(sessions, CelerySender(), settings, stop)
         return 0
     try:
-        plan = plan_worker(options.name, options.queue, options.slots)
+        plan = plan_worker(
+            options.name,
+            options.queue,
+            options.slots,
+            has_engine=needs_engine(sessions, options.queue),
+        )
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -8,6 +8,7 @@ name a job that is pending anyway.
 import importlib
 import logging
 import os
+import threading
 from typing import Any
 
 from celery import Celery
@@ -23,6 +24,11 @@ from worker.settings import WorkerSettings
 from worker.stage import Stage, run_stage
 
 LOGGER = logging.getLogger(__name__)
+# The exit code of a process whose engine died.
+EXIT_ENGINE = 71
+# A broken engine may hang when it is closed.
+CLOSE_S = 5.0
+_MAIN_PID = os.getpid()
 
 
 def make_app(settings: WorkerSettings) -> Celery:
@@ -103,7 +109,7 @@ def runtime() -> Runtime:
     pid = os.getpid()
     if pid not in _runtimes:
         _runtimes.clear()
-        _runtimes[pid] = make_runtime(SETTINGS)
+        _runtimes[pid] = make_runtime(SETTINGS, is_forked=pid != _MAIN_PID)
     return _runtimes[pid]
 
 
@@ -122,6 +128,20 @@ def run_hint(stage: str, job_id: int) -> None:
     except (DBAPIError, OSError) as error:
         # The relay sends the hint again, or takes the lease back.
         LOGGER.warning("job %d waits for the relay: %s", job_id, error)
+    if here.is_broken:
+        _exit_broken(here)
+
+
+def _exit_broken(here: Runtime) -> None:
+    """End the process, not only the task; the supervisor starts the next one."""
+    LOGGER.error("the engine of worker %s died; this process exits", here.worker)
+    engine = here.give_up_engine()
+    if engine is not None:
+        closing = threading.Thread(target=engine.close, daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
+    logging.shutdown()
+    os._exit(EXIT_ENGINE)
 
 
 def _top_up(here: Runtime) -> None:

@@ -3,6 +3,8 @@
 WorkError
 ├── Retryable      a fault outside this job: try again later, with growing delay
 ├── Interrupted    the job must hand itself back: drain, pause, cancel, lost lease
+├── NotHere        another worker must do it: this one holds another model
+├── EngineDied     the model's engine is broken: the process must restart
 └── ArtifactError  an artifact is missing, altered, or cannot be written
 """
 
@@ -17,6 +19,14 @@ class Retryable(WorkError):
 
 class Interrupted(WorkError):
     """The job must stop here and hand itself back; nothing is wrong with it."""
+
+
+class NotHere(WorkError):
+    """This worker cannot hold the job's model: another one, or later, must do it."""
+
+
+class EngineDied(WorkError):
+    """The engine in this process can answer nothing any more (CUDA, out of memory)."""
 
 
 class ArtifactError(Retryable, OSError):

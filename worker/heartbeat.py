@@ -9,7 +9,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -44,6 +45,7 @@ class Heartbeat:
         self._ticks = 1  # a claim counts as progress: the first renewal is free
         self._seen_ticks = 0
         self._interrupted = ""
+        self._patient_until = 0.0
         self._renewed_at = time.monotonic()
         self._started_at = time.monotonic()
         self._ended = threading.Event()
@@ -65,6 +67,34 @@ class Heartbeat:
         """Stop to beat."""
         self._ended.set()
         self._thread.join()
+
+    @property
+    def job(self) -> JobRow:
+        """The job whose attempt this is."""
+        return self._job
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the attempt began."""
+        return time.monotonic() - self._started_at
+
+    def tick(self) -> None:
+        """Report progress within a unit, as `progress` does between units.
+
+        Raises:
+            Interrupted: the job must hand itself back now.
+        """
+        self.progress(self._done, self._total)
+
+    @contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """Renew the lease without progress for so long: what follows cannot report."""
+        self._patient_until = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._patient_until = 0.0
+            self._ticks += 1
 
     def progress(self, done: int, total: int) -> None:
         """Report progress; call it at least every third of a lease.
@@ -114,7 +144,8 @@ class Heartbeat:
     def _beat(self, lease_s: float) -> None:
         """Renew if a third of the lease is over and something moved; read flags."""
         ticks = self._ticks
-        has_progressed = ticks != self._seen_ticks
+        is_patient = time.monotonic() < self._patient_until
+        has_progressed = is_patient or ticks != self._seen_ticks
         is_due = time.monotonic() - self._renewed_at > lease_s / 3
         with self._runtime.sessions.begin() as session:
             pulse = jobs.renew(

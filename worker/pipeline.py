@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from db.queries import loops, selections
+from db.queries import loops, selections, voters
 from db.queries.jobs import JobSpec
 from kompress.config import LoopConfig, RoundConfig, parse_config
 
@@ -42,6 +42,7 @@ class RoundState:
         config: the round's resolved config.
         shards: shard numbers by teaching wave, as frozen.
         is_last: no round can follow, so residuals would aim nothing.
+        absent: voters in quarantine: as if the config did not name them.
     """
 
     stage: str
@@ -49,6 +50,7 @@ class RoundState:
     config: RoundConfig
     shards: Mapping[int, tuple[int, ...]]
     is_last: bool
+    absent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ def advance(session: Session, round_id: int, *, num_finished: int) -> bool:
             for wave in range(1, last_wave(config) + 1)
         },
         is_last=held.number >= stop.max_rounds,
+        absent=frozenset(held.decisions.get(voters.QUARANTINED, ())),
     )
     step = next_jobs(state)
     if step is None:
@@ -149,7 +152,7 @@ def _jobs(stage: str, wave: int, state: RoundState) -> list[JobSpec]:
         return [
             JobSpec("teach", wave, voter.name, shard)
             for voter in config.voters
-            if voter.wave == wave
+            if voter.wave == wave and voter.name not in state.absent
             for shard in state.shards.get(wave, ())
         ]
     if stage == "compare":
@@ -157,6 +160,7 @@ def _jobs(stage: str, wave: int, state: RoundState) -> list[JobSpec]:
         return [
             JobSpec("compare", wave, judge.name, shard)
             for judge in judges
+            if judge.name not in state.absent
             for shard in state.shards.get(1, ())
         ]
     in_pairs = () if config.protocol == "words" else state.shards.get(1, ())

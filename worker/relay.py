@@ -14,7 +14,7 @@ import redis
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
-from db.queries import dispatch, loops
+from db.queries import dispatch, loops, reservations
 from db.queries.dispatch import Hint
 from worker.bisection import after_lost_lease
 from worker.pipeline import advance
@@ -65,6 +65,10 @@ def mend(sessions: sessionmaker[Session], sender: Sender, *, resend_s: float) ->
         for job in dispatch.expire_leases(session):
             LOGGER.warning("job %d lost its lease (%d)", job.id, job.num_lost_leases)
             after_lost_lease(session, job)
+    with sessions.begin() as session:
+        num_lost = reservations.settle(session)
+    if num_lost:
+        LOGGER.warning("%d paid requests were lost with their attempts", num_lost)
     with sessions() as session:
         stale = dispatch.stale_hints(session, age_s=resend_s)
     for queue in stale:

@@ -13,21 +13,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from db.errors import LeaseLost
-from db.queries import jobs, records
+from db.queries import dispatch, jobs, records
 from db.queries.jobs import JobRow
 from kompress.errors import KompressError
-from worker.errors import Interrupted
+from worker.bisection import after_lost_lease
+from worker.errors import EngineDied, Interrupted, NotHere
 from worker.heartbeat import Heartbeat
+from worker.patience import is_outage, patiently
 from worker.pipeline import advance
 from worker.runtime import Runtime
 
 LOGGER = logging.getLogger(__name__)
-# How long a finished computation waits for a database that restarts.
-STORE_PATIENCE_S = 60.0
+# Another worker gets the time to take what this one cannot hold.
+NOT_HERE_S = 5.0
 
 Inputs = TypeVar("Inputs")
 Outputs = TypeVar("Outputs")
@@ -62,7 +64,9 @@ def run_stage(
     the time this one ends, and again where this one opened a step.
 
     Whatever goes wrong is recorded on the job's row, so nothing is raised for it: a
-    lost lease stores nothing, an interruption hands the job back, an error counts.
+    lost lease stores nothing, an interruption hands the job back, an error counts. An
+    engine that died counts as a lost lease, and `runtime.is_broken` from then on: the
+    caller must end the process.
     """
     with runtime.sessions.begin() as session:
         job = jobs.claim(
@@ -87,6 +91,13 @@ def run_stage(
     except Interrupted as reason:
         LOGGER.info("%s is handed back: %s", job.title, reason)
         _end(runtime, job, lambda session: jobs.release(session, job), started)
+    except NotHere as reason:
+        LOGGER.warning("%s is handed back: %s", job.title, reason)
+        _hand_on(runtime, job, str(reason), started)
+    except EngineDied as death:
+        LOGGER.error("%s: the engine died: %s", job.title, death)  # noqa: TRY400  # nobody reads a trace of CUDA
+        _forfeit(runtime, job, death, started)
+        runtime.is_broken = True
     except Exception as error:  # noqa: BLE001  # every error ends on the job's row
         _fail(runtime, job, error, started)
     return job
@@ -119,7 +130,7 @@ def _fail(runtime: Runtime, job: JobRow, error: Exception, started: float) -> No
     park = isinstance(error, KompressError)
 
     def write(session: Session) -> None:
-        if isinstance(error, DBAPIError) and _is_outage(error):
+        if isinstance(error, DBAPIError) and is_outage(error):
             jobs.release(session, job, delay_s=1.0)
             return
         jobs.fail(session, job, report, park=park)
@@ -132,6 +143,34 @@ def _fail(runtime: Runtime, job: JobRow, error: Exception, started: float) -> No
             job_id=job.id,
             detail={"error": f"{type(error).__name__}: {error}"[:2000]},
         )
+
+    _end(runtime, job, write, started)
+
+
+def _hand_on(runtime: Runtime, job: JobRow, reason: str, started: float) -> None:
+    """Leave the job to another worker, in a while; the row says why."""
+
+    def write(session: Session) -> None:
+        jobs.release(session, job, delay_s=NOT_HERE_S, reason=reason)
+
+    _end(runtime, job, write, started)
+
+
+def _forfeit(runtime: Runtime, job: JobRow, death: EngineDied, started: float) -> None:
+    """Count the engine's death as a lost lease: a prompt that kills is bisected."""
+
+    def write(session: Session) -> None:
+        lost = dispatch.forfeit_lease(session, job, f"EngineDied: {death}")
+        records.add_event(
+            session,
+            runtime.worker,
+            "engine_died",
+            loop_id=job.loop_id,
+            round_id=job.round_id,
+            job_id=job.id,
+            detail={"error": str(death)[:2000], "lost_leases": lost.num_lost_leases},
+        )
+        after_lost_lease(session, lost)
 
     _end(runtime, job, write, started)
 
@@ -157,23 +196,12 @@ def _transact(runtime: Runtime, job: JobRow, write: Callable[[Session], T]) -> T
     If a commit went through although its connection broke, the fence refuses the
     second try: the effects are stored once.
     """
-    give_up_at = time.monotonic() + STORE_PATIENCE_S
-    while True:
-        try:
-            with runtime.sessions.begin() as session:
-                result = write(session)
-        except DBAPIError as error:
-            if not _is_outage(error) or time.monotonic() > give_up_at:
-                raise
-            LOGGER.warning("%s waits for the database: %s", job.title, error.orig)
-            time.sleep(0.5)
-        else:
-            return result
 
+    def run() -> T:
+        with runtime.sessions.begin() as session:
+            return write(session)
 
-def _is_outage(error: DBAPIError) -> bool:
-    """Tell a lost or refused connection from an error of the statement."""
-    return isinstance(error, (OperationalError, InterfaceError))
+    return patiently(job.title, run)
 
 
 def _add_costs(

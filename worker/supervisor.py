@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
-from db.kinds import TRAIN
-from db.queries import workers
+from db.kinds import TEACH, TRAIN
+from db.queries import voters, workers
+from kompress.voters import VOTERS
 from worker.settings import WorkerSettings
 
 LOGGER = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ BEAT_S = 2.0
 MAX_BACKOFF_S = 30.0
 # A child that ran this long has recovered: its next start is immediate again.
 STEADY_S = 60.0
+# How often a worker that forks looks whether a voter of its queues became a model.
+LOOK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,12 @@ class WorkerPlan:
     name: str
     queues: tuple[str, ...]
     slots: int
+    owns_model: bool = False
 
     @property
     def pool(self) -> str:
         """`threads` for what owns a model (its process keeps it), else `prefork`."""
-        return "threads" if TRAIN in self.queues else "prefork"
+        return "threads" if self.owns_model else "prefork"
 
     def command(self) -> list[str]:
         """Give the Celery command line."""
@@ -55,20 +59,51 @@ class WorkerPlan:
         ]  # fmt: skip
 
 
-def plan_worker(name: str, queues: Sequence[str], slots: int | None) -> WorkerPlan:
+def plan_worker(
+    name: str, queues: Sequence[str], slots: int | None, *, has_engine: bool = False
+) -> WorkerPlan:
     """Choose the slots: one for a model's owner, else the cores.
+
+    Args:
+        name: of the worker.
+        queues: what it takes.
+        slots: as asked for; None to choose.
+        has_engine: one of its voters is a model in the worker's own process.
 
     Raises:
         ValueError: a model's owner was given more than one slot.
     """
-    owns_model = TRAIN in queues
+    owns_model = has_engine or TRAIN in queues
     if owns_model and slots not in (None, 1):
+        owner = repr(TRAIN) if TRAIN in queues else "of a teacher"
         raise ValueError(
-            f"found --slots {slots} for the queue {TRAIN!r}; expected 1: a model has "
+            f"found --slots {slots} for the queue {owner}; expected 1: a model has "
             "one owner; start more workers instead"
         )
     default = 1 if owns_model else (os.cpu_count() or 1)
-    return WorkerPlan(name, tuple(queues), slots or default)
+    return WorkerPlan(name, tuple(queues), slots or default, owns_model)
+
+
+def needs_engine(sessions: sessionmaker[Session], queues: Sequence[str]) -> bool:
+    """Tell whether a voter of these queues is a model in the worker's own process.
+
+    A voter is known once a round or `farm voter add` has stored it. False while the
+    database is away.
+    """
+    names = [queue.removeprefix(TEACH) for queue in queues if queue.startswith(TEACH)]
+    if not names:
+        return False
+    try:
+        with sessions() as session:
+            found = voters.newest_settings(session, names)
+    except DBAPIError as error:
+        LOGGER.warning("which voters need an engine is unknown: %s", error.orig)
+        return False
+    for kind, params in found.values():
+        asked = VOTERS[kind].needs_engine if kind in VOTERS else None
+        if asked is not None and not asked(params).endpoint:
+            return True
+    return False
 
 
 def supervise(
@@ -82,9 +117,18 @@ def supervise(
     started_at = 0.0
     backoff_s = 0.0
     start_at = 0.0
+    look_at = time.monotonic() + LOOK_S
     is_registered = False
     while not stop.is_set():
         now = time.monotonic()
+        if now > look_at:
+            look_at = now + LOOK_S
+            if not plan.owns_model and needs_engine(sessions, plan.queues):
+                LOGGER.warning("worker %s now owns a model: one slot", plan.name)
+                if child is not None:
+                    _hand_back(plan, sessions, child, settings.soft_shutdown_s)
+                plan = plan_worker(plan.name, plan.queues, None, has_engine=True)
+                child, start_at, is_registered = None, now, False
         if child is not None and child.poll() is not None:
             steady = now - started_at > STEADY_S
             backoff_s = 0.0 if steady else min(MAX_BACKOFF_S, backoff_s * 2 + 0.5)

@@ -19,6 +19,7 @@ __all__ = [
     "NewDocument",
     "WitnessRow",
     "add_bands",
+    "allows_external",
     "append_documents",
     "count_kinds",
     "create_corpus",
@@ -161,6 +162,11 @@ def get_corpus(session: Session, name: str) -> Corpus:
             "`farm corpus add` makes one"
         )
     return corpus
+
+
+def allows_external(session: Session, corpus_id: int) -> bool:
+    """Say whether a corpus' texts may leave the farm for a hosted model."""
+    return session.get_one(Corpus, corpus_id).external_ok
 
 
 def list_corpora(session: Session) -> list[CorpusSummary]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db.queries.jobs import job_title
+from db.errors import LeaseLost
+from db.queries.jobs import JobRow, job_title
 
 HINTS_PER_SLOT = 2
 # A worker that was silent for this long has no slots.
@@ -101,6 +102,14 @@ _EXPIRE = text("""
     WHERE id = :job_id
 """)
 
+_FORFEIT = text("""
+    UPDATE jobs
+    SET status = 'pending', sent_at = NULL, lease_until = NULL, worker = '',
+        num_lost_leases = num_lost_leases + 1, last_error = :error
+    WHERE id = :job_id AND attempt = :attempt AND status = 'running'
+    RETURNING id, round_id, stage, num_lost_leases
+""")
+
 _STALE = text("""
     SELECT queue, count(*) AS jobs FROM jobs
     WHERE status = 'pending' AND sent_at < clock_timestamp() - make_interval(
@@ -131,6 +140,19 @@ def expire_leases(session: Session) -> list[ExpiredJob]:
     for job in expired:
         session.execute(_EXPIRE, {"job_id": job.id})
     return expired
+
+
+def forfeit_lease(session: Session, job: JobRow, error: str) -> ExpiredJob:
+    """Give a lease up as if it had run out: the process that held it must end.
+
+    Raises:
+        LeaseLost: another attempt owns the job.
+    """
+    values = {"job_id": job.id, "attempt": job.attempt, "error": error}
+    row = session.execute(_FORFEIT, values).one_or_none()
+    if row is None:
+        raise LeaseLost(f"attempt {job.attempt} of job {job.id} lost its lease")
+    return ExpiredJob(*row)
 
 
 def stale_hints(session: Session, *, age_s: float) -> dict[str, int]:

@@ -152,7 +152,8 @@ _DONE = text("""
 _RELEASE = text("""
     UPDATE jobs
     SET status = 'pending', sent_at = NULL, lease_until = NULL, worker = '',
-        run_after = clock_timestamp() + make_interval(secs => :delay_s)
+        run_after = clock_timestamp() + make_interval(secs => :delay_s),
+        last_error = CASE WHEN :reason = '' THEN last_error ELSE :reason END
     WHERE id = :job_id AND attempt = :attempt AND status = 'running'
 """)
 
@@ -303,13 +304,21 @@ def mark_done(session: Session, job: JobRow) -> None:
     _end(session, _DONE, job)
 
 
-def release(session: Session, job: JobRow, *, delay_s: float = 0.0) -> None:
+def release(
+    session: Session, job: JobRow, *, delay_s: float = 0.0, reason: str = ""
+) -> None:
     """Hand the job back, as if it had not been claimed.
+
+    Args:
+        session: the session.
+        job: the claimed job.
+        delay_s: seconds in which nobody claims it.
+        reason: why, for people, where no flag of theirs says so; '' for none.
 
     Raises:
         LeaseLost: another attempt owns the job.
     """
-    _end(session, _RELEASE, job, delay_s=delay_s)
+    _end(session, _RELEASE, job, delay_s=delay_s, reason=reason)
 
 
 def fail(session: Session, job: JobRow, error: str, *, park: bool) -> None:

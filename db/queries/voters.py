@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -9,9 +10,16 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from db.errors import NotFound
+from db.kinds import ASKING, STAGES
 from db.models import Voter
+from db.queries import loops
 from kompress.types import Fingerprint
 
+# Until then a round has only collected votes.
+BEFORE_LABELS = STAGES[: STAGES.index("fit")]
+
+# The decision of a round that names the voters it goes on without.
+QUARANTINED = "quarantined"
 # A voter in quarantine stays there under every later fingerprint of its name.
 _INSERT = text("""
     INSERT INTO voters (name, fingerprint, kind, params, parts, snapshot_hash,
@@ -21,6 +29,24 @@ _INSERT = text("""
     ON CONFLICT (name, fingerprint) DO NOTHING
 """)
 _ID = text("SELECT id FROM voters WHERE name = :name AND fingerprint = :fingerprint")
+_ROUNDS = text("""
+    SELECT r.id FROM rounds r
+    WHERE r.status = 'running' AND r.decisions -> 'voters' ? :name
+    ORDER BY r.id
+""")
+# What it was to be asked; running attempts notice by their heartbeat.
+_WITHDRAW = text("""
+    UPDATE jobs SET status = 'cancelled', finished_at = clock_timestamp(),
+                    lease_until = NULL,
+                    last_error = 'its voter is in quarantine'
+    WHERE voter = :name AND round_id = ANY(:round_ids) AND stage = ANY(:stages)
+      AND status IN ('pending', 'running', 'failed')
+""")
+_UNLINK = text("""
+    DELETE FROM round_votes rv USING votes v, voters n
+    WHERE rv.round_id = :round_id AND v.id = rv.vote_id AND n.id = v.voter_id
+      AND n.name = :name
+""")
 _QUARANTINE = text("""
     UPDATE voters
     SET quarantined_at = CASE WHEN :on THEN coalesce(quarantined_at, now()) END
@@ -85,6 +111,18 @@ def list_voters(session: Session) -> list[Voter]:
     return list(session.scalars(select(Voter).order_by(Voter.name, Voter.id)))
 
 
+def newest_settings(
+    session: Session, names: Sequence[str]
+) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Give kind and parameters of each name's newest voter; unknown names are left out.
+
+    What a worker asks when it starts: does one of its queues need a model?
+    """
+    query = select(Voter.name, Voter.kind, Voter.params)
+    rows = session.execute(query.where(Voter.name.in_(names)).order_by(Voter.id))
+    return {row.name: (row.kind, row.params) for row in rows}
+
+
 def quarantined_names(session: Session) -> set[str]:
     """Name the voters that no new round may use."""
     found = select(Voter.name).where(Voter.quarantined_at.is_not(None))
@@ -92,15 +130,37 @@ def quarantined_names(session: Session) -> set[str]:
 
 
 def quarantine(session: Session, name: str, *, on: bool) -> None:
-    """Take a voter out of new rounds, or let it back in; its stored votes stay.
+    """Take a voter out of every loop, or let it back into new rounds.
+
+    Running rounds go on without it: what it was to be asked is cancelled, and while a
+    round has not aggregated yet, it uses none of its votes. These stay stored.
 
     Raises:
         NotFound: no voter has that name; the message lists what exists.
     """
-    if session.scalars(_QUARANTINE, {"name": name, "on": on}).all():
-        return
-    known = list(session.scalars(select(Voter.name).distinct().order_by(Voter.name)))
-    raise NotFound(
-        f"no voter is named {name!r}; there are {known}; a voter is stored when a "
-        "round first uses it"
-    )
+    if not session.scalars(_QUARANTINE, {"name": name, "on": on}).all():
+        known = list(
+            session.scalars(select(Voter.name).distinct().order_by(Voter.name))
+        )
+        raise NotFound(
+            f"no voter is named {name!r}; there are {known}; a voter is stored when a "
+            "round first uses it"
+        )
+    if on:
+        _withdraw(session, name)
+
+
+def _withdraw(session: Session, name: str) -> None:
+    """Let running rounds go on without a voter; the relay opens their next step."""
+    round_ids = list(session.scalars(_ROUNDS, {"name": name}))
+    values = {"name": name, "round_ids": round_ids, "stages": list(ASKING)}
+    # Jobs before rounds, as whoever ends a job locks them.
+    session.execute(_WITHDRAW, values)
+    for round_id in round_ids:
+        held = loops.lock_round(session, round_id)
+        absent = sorted({*held.decisions.get(QUARANTINED, []), name})
+        loops.record_decision(session, round_id, QUARANTINED, absent)
+        if held.stage in BEFORE_LABELS:
+            session.execute(_UNLINK, {"round_id": round_id, "name": name})
+    # What a step that opened meanwhile has planned; now none can.
+    session.execute(_WITHDRAW, values)

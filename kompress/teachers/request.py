@@ -147,10 +147,14 @@ class AskFailed:
         error: what went wrong, in words.
         is_transient: the text is not to blame (an endpoint was away, a budget is
             spent): a later round asks again.
+        wasted_input_tokens: paid for all the same, as far as is known.
+        wasted_output_tokens: likewise.
     """
 
     error: str
     is_transient: bool
+    wasted_input_tokens: int = 0
+    wasted_output_tokens: int = 0
 
 
 # Requests, each with the index of the text that it is about -> the request's place in

@@ -23,6 +23,7 @@ class ScriptPlan:
     code: str
     queues: tuple[str, ...] = ("cpu",)
     slots: int = 2
+    owns_model: bool = False
 
     def command(self):
         return [sys.executable, "-S", "-c", self.code]

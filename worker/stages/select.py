@@ -19,6 +19,7 @@ from db.queries import (
     loops,
     quality,
     selections,
+    students,
     texts,
     voters,
 )
@@ -31,14 +32,18 @@ from kompress.selection.probabilities import (
     with_random_slice,
 )
 from kompress.selection.sampling import systematic_sample
+from kompress.teachers.endpoints import find_endpoint
+from kompress.teachers.protocol import ModelSpec
 from kompress.types import Candidate, Fingerprint, FloatArray
 from kompress.voters import VOTERS, make_voter
+from kompress.voters.teacher import declare
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage
 
 # Statistics of a corpus settle long before this many documents; memory stays bounded.
 MAX_FIT_DOCUMENTS = 20_000
+CORRECT = "correct"  # the protocol that needs a student's draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,10 @@ class Inputs:
     residuals: dict[int, float]
     fit_texts: list[str]
     references: dict[str, OriginReferences]
+    # May texts leave the farm for a hosted model?
+    external_ok: bool = False
+    # Content hash of the student that drafts, '' before there is one.
+    draft: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,9 @@ def load(session: Session, job: JobRow) -> Inputs:
             f"the corpus has no train documents among its first {held.corpus_seq}; "
             "add more documents (groups are split by hash) and start another loop"
         )
+    _check_quarantine(config, voters.quarantined_names(session), job.round)
     before = loops.previous_round(session, job.loop_id, job.round)
+    earlier = students.main_students(session, job.loop_id, before_round=job.round)
     residuals = quality.load_residuals(session, before) if before else {}
     to_fit = sorted(document.text_id for document in train[:MAX_FIT_DOCUMENTS])
     content = texts.load_texts(session, to_fit)
@@ -119,14 +130,20 @@ def load(session: Session, job: JobRow) -> Inputs:
             )
             for origin in sorted(filter(None, map(_origin_of, config.voters)))
         },
+        external_ok=corpora.allows_external(session, held.corpus_id),
+        draft=earlier[-1].artifact_hash if earlier else "",
     )
 
 
 def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     """Fit voters and draw the sample."""
-    num_steps = len(inputs.config.voters) + 1
+    config = inputs.config
+    # Judges vote on no word, but they answer under a fingerprint all the same.
+    judges = () if config.protocol == "words" else config.pairwise.judges
+    asked = (*config.voters, *judges)
+    num_steps = len(asked) + 1
     fitted = []
-    for done, voter in enumerate(inputs.config.voters):
+    for done, voter in enumerate(asked):
         heartbeat.progress(done, num_steps)
         fitted.append(_fit(runtime, voter, inputs))
     heartbeat.progress(num_steps - 1, num_steps)
@@ -153,6 +170,10 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
         for voter in out.voters
     }
     loops.record_decision(session, job.round_id, "voters", ids)
+    # Read again: whoever quarantines a voter after this waits for the round's row.
+    loops.lock_round(session, job.round_id)
+    if absent := sorted(voters.quarantined_names(session) & ids.keys()):
+        loops.record_decision(session, job.round_id, voters.QUARANTINED, absent)
     loops.record_decision(session, job.round_id, "selection", out.decisions)
     selections.store_selections(session, job.round_id, out.rows)
     selections.freeze_shards(session, job.round_id, 1, out.shards)
@@ -194,12 +215,50 @@ def _fit(runtime: Runtime, voter: VoterConfig, inputs: Inputs) -> FittedVoter:
         snapshot = kind.fit_references(voter.params, known.digest, known.pairs)
     elif kind.fit:
         snapshot = kind.fit(voter.params, inputs.fit_texts)
+    elif kind.needs_engine:
+        snapshot = _declare(runtime, voter, kind.needs_engine(voter.params), inputs)
     made = make_voter(voter.name, voter.kind, voter.params, snapshot)
     return FittedVoter(
         config=voter,
         fingerprint=made.fingerprint,
         snapshot_hash="" if snapshot is None else runtime.artifacts.put(snapshot),
     )
+
+
+def _declare(
+    runtime: Runtime, voter: VoterConfig, spec: ModelSpec, inputs: Inputs
+) -> bytes:
+    """Write down what a teacher's endpoint can do, once it may see these texts."""
+    endpoints = runtime.endpoints()
+    if spec.endpoint:
+        endpoint = find_endpoint(endpoints, spec.endpoint, spec.model)
+        if endpoint.external and not inputs.external_ok:
+            raise InvalidConfig(
+                f"voter {voter.name!r} asks the endpoint {spec.endpoint!r}, which is "
+                "external, but the corpus was not added with --external-ok; its texts "
+                "stay in the farm: take a local model, or add a corpus that may leave"
+            )
+    if voter.params.get("protocol") == CORRECT and not inputs.draft:
+        raise InvalidConfig(
+            f"voter {voter.name!r} corrects a student's draft, but no round of this "
+            "loop has trained a student yet; leave it out of round 1, for example "
+            "with `rounds = [{voters = […]}, {}]`"
+        )
+    return declare(voter.params, endpoints, draft=inputs.draft)
+
+
+def _check_quarantine(config: RoundConfig, absent: set[str], number: int) -> None:
+    """Refuse a voter in quarantine at a loop's start, later only a wave without any."""
+    names = [voter.name for voter in config.voters]
+    names += [judge.name for judge in config.pairwise.judges]
+    found = sorted(absent & set(names))
+    first = {voter.name for voter in config.voters if voter.wave == 1}
+    if found and (number == 1 or first <= absent):
+        raise InvalidConfig(
+            f"in quarantine: {', '.join(found)}; `farm voter quarantine NAME "
+            "--release` lets a voter back in, then `farm job retry`; or start a loop "
+            "without it"
+        )
 
 
 def _draw(

@@ -1,7 +1,8 @@
 """Ask one voter about one shard; votes are stored in slices as they come.
 
 A voter is asked only for votes that nobody has stored: a repeated job, a later round
-and another loop all find the earlier ones. What it cannot vote on is a failure.
+and another loop all find the earlier ones. What it cannot vote on is a failure. A
+teacher's answers are stored apart, see `worker.asking`.
 """
 
 import time
@@ -22,17 +23,27 @@ from db.queries import (
 from db.queries.jobs import JobRow
 from kompress.config import RoundConfig, VoterConfig, parse_config
 from kompress.errors import VoteFailed
-from kompress.types import Vote
+from kompress.must_keep import classify_words
+from kompress.types import BoolArray, Vote
 from kompress.voters import VOTERS, make_voter
-from kompress.voters.voter import ReferenceReader, Voter
+from kompress.voters.teacher import Teacher
+from kompress.voters.voter import Asker, ReferenceReader, Voter
 from kompress.words import word_list
+from worker.asking import hold_engine, make_ask
+from worker.checkpoints import load_student
 from worker.heartbeat import Heartbeat
+from worker.patience import patiently
 from worker.runtime import Runtime
 from worker.stage import Stage
 
 # A slice is stored when it is this large or this old: what a kill can cost.
 SLICE_TEXTS = 256
 SLICE_S = 5.0
+# A failure of the endpoint or the budget, not of the text: later rounds ask again.
+ASK = "ask"
+DRAFT_OVERRIDE = "headroom-0.42"  # as `Student.compress` has it
+DRAFT_ENGINE = "onnx"  # without torch, on the processor: the device is the teacher's
+DRAFT_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,8 @@ class Outputs:
     known_texts: list[int]
     num_replicates: int
     failures: dict[int, str] = field(default_factory=dict)
+    # Not asked, or not answered, for reasons that are not the text's.
+    unasked: dict[int, str] = field(default_factory=dict)
 
 
 def load(session: Session, job: JobRow) -> Inputs:
@@ -92,15 +105,16 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         text_id: f"not tried again; in an earlier round: {error}"
         for text_id, error in inputs.poison.items()
     }
+    unasked: dict[int, str] = {}
     total = len(inputs.texts) * inputs.voter.replicates
     done = len(inputs.known)
     heartbeat.progress(done, total)
     pending: list[tuple[int, int, Vote]] = []
     stored_at = time.monotonic()
-    for text_id, replicate, result in _vote(runtime, inputs):
+    for text_id, replicate, result in _vote(runtime, inputs, heartbeat):
         done += 1
         if isinstance(result, VoteFailed):
-            failures[text_id] = str(result)
+            (unasked if result.is_transient else failures)[text_id] = str(result)
         else:
             pending.append((text_id, replicate, result))
         is_old = time.monotonic() - stored_at > SLICE_S
@@ -116,6 +130,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         known_texts=sorted({text_id for text_id, _ in inputs.known}),
         num_replicates=inputs.voter.replicates,
         failures=failures,
+        unasked=unasked,
     )
 
 
@@ -130,8 +145,9 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
     records.add_failures(
         session,
         [
-            (text_id, out.voter_id, job.stage, job.attempt, job.round_id, error)
-            for text_id, error in sorted(out.failures.items())
+            (text_id, out.voter_id, stage, job.attempt, job.round_id, error)
+            for stage, found in ((ASK, out.unasked), (job.stage, out.failures))
+            for text_id, error in sorted(found.items())
         ],
     )
 
@@ -151,16 +167,19 @@ def _load_references(
 
 
 def _vote(
-    runtime: Runtime, inputs: Inputs
+    runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat
 ) -> Iterator[tuple[int, int, Vote | VoteFailed]]:
     """Ask for the votes that are missing, as (text, replicate, result)."""
     voter = _load_voter(runtime, inputs)
+    drafts: dict[str, BoolArray] = {}
     for replicate in range(inputs.voter.replicates):
         asked = [
             text_id
             for text_id in inputs.texts
             if (text_id, replicate) not in inputs.known and text_id not in inputs.poison
         ]
+        if not asked:
+            continue
         contents = [inputs.texts[text_id] for text_id in asked]
         asker = voter
         if isinstance(voter, ReferenceReader):
@@ -171,8 +190,36 @@ def _vote(
                     if (text_id, replicate) in inputs.references
                 }
             )
+        if isinstance(voter, Asker):
+            transport = hold_engine(runtime, heartbeat, voter.spec, voter.fingerprint)
+            drafts |= _draft(runtime, heartbeat, voter, set(contents) - drafts.keys())
+            ask = make_ask(
+                runtime, heartbeat, transport, voter.spec, asked, replicate=replicate
+            )
+            asker = voter.with_engine(ask, drafts)
         for index, result in asker.vote(contents, replicate=replicate):
             yield asked[index], replicate, _checked(result, contents[index])
+
+
+def _draft(
+    runtime: Runtime, heartbeat: Heartbeat, voter: Voter, contents: set[str]
+) -> dict[str, BoolArray]:
+    """Compress texts with the student that a `correct` teacher corrects, as deployed.
+
+    The student alone decides: its hash is in the voter's fingerprint.
+    """
+    if not isinstance(voter, Teacher) or not voter.draft:
+        return {}
+    student = load_student(runtime, voter.draft, engine=DRAFT_ENGINE)
+    drafts = {}
+    ordered = sorted(contents)
+    for start in range(0, len(ordered), DRAFT_BATCH):
+        heartbeat.tick()
+        batch = ordered[start : start + DRAFT_BATCH]
+        for text, score_N in zip(batch, student.score(batch), strict=True):
+            caught_N = classify_words(word_list(text), DRAFT_OVERRIDE) > 0
+            drafts[text] = (score_N > 0.5) | caught_N
+    return drafts
 
 
 def _checked(result: Vote | VoteFailed, text: str) -> Vote | VoteFailed:
@@ -205,8 +252,8 @@ def _store_slice(
     heartbeat: Heartbeat, inputs: Inputs, pending: list[tuple[int, int, Vote]]
 ) -> None:
     """Store votes now; a later attempt finds them."""
-    heartbeat.store_slice(
-        lambda session: votes.store_votes(
-            session, inputs.round_id, inputs.voter_id, pending
-        )
-    )
+
+    def write(session: Session) -> None:
+        votes.store_votes(session, inputs.round_id, inputs.voter_id, pending)
+
+    patiently(heartbeat.job.title, lambda: heartbeat.store_slice(write))
