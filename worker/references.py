@@ -121,10 +121,22 @@ def make_field(
     return Field(tuple(chosen), place_of, mine[0] if mine else None)
 
 
-def judge_ids(held: RoundRow, config: RoundConfig) -> list[int]:
-    """Give the voter ids of a round's judges, in the config's order."""
-    known = {**held.decisions["voters"], **held.decisions.get("judges", {})}
-    return [int(known[judge.name]) for judge in config.pairwise.judges]
+def judge_ids(held: RoundRow, config: RoundConfig) -> dict[int, int]:
+    """Give the places in the config of a round's judges, by their voter ids.
+
+    Judges in quarantine are left out: what they said before counts no more.
+    """
+    known, absent = held.decisions["voters"], absent_voters(held)
+    return {
+        int(known[judge.name]): place
+        for place, judge in enumerate(config.pairwise.judges)
+        if judge.name not in absent
+    }
+
+
+def absent_voters(held: RoundRow) -> frozenset[str]:
+    """Name the voters that were put into quarantine while the round ran."""
+    return frozenset(held.decisions.get(voters.QUARANTINED, ()))
 
 
 def winning_qualities(
@@ -155,11 +167,13 @@ def last_student(session: Session, held: RoundRow) -> str:
 
 def _priority(session: Session, held: RoundRow, config: RoundConfig) -> list[str]:
     """Order a round's origins: voters, the last student, samples, older students."""
+    absent = absent_voters(held)
     digests = {
         voter.name: voters.get_voter(
             session, int(held.decisions["voters"][voter.name])
         ).fingerprint
         for voter in config.voters
+        if voter.name not in absent
     }
     earlier = students.main_students(session, held.loop_id, before_round=held.number)
     own = [origin_of(STUDENT, row.artifact_hash) for row in reversed(earlier)]

@@ -90,7 +90,7 @@ def load(session: Session, job: JobRow) -> Inputs:
     text_ids = sorted(document.text_id for document in documents)
     ids = judge_ids(held, config)
     fields = load_fields(session, held, config, text_ids)
-    said = comparisons.load_comparisons(session, text_ids, ids)
+    said = comparisons.load_comparisons(session, text_ids, list(ids))
     digests = [voters.get_voter(session, judge_id).fingerprint for judge_id in ids]
     return Inputs(
         config=config.pairwise,
@@ -177,7 +177,10 @@ def fingerprint_of(
 
 
 def _place(
-    text_id: int, field: Field, said: Sequence[ComparisonRow], ids: Sequence[int]
+    text_id: int,
+    field: Field,
+    said: Sequence[ComparisonRow],
+    places: Mapping[int, int],
 ) -> list[Judgment]:
     """Move judgments from candidates' ids to places, which no database decides."""
     found = []
@@ -186,7 +189,7 @@ def _place(
         second = field.place_of.get(row.candidate_b_id)
         if first is None or second is None or first == second:
             continue
-        judge = ids.index(row.voter_id)
+        judge = places[row.voter_id]
         p = (row.p_a, row.p_b, row.p_tie)
         found.append(Judgment(text_id, first, second, judge, row.replicate, *p))
     return found

@@ -28,7 +28,7 @@ from kompress.voters import make_voter
 from kompress.voters.teacher import Judge
 from worker.asking import hold_engine, make_ask
 from worker.heartbeat import Heartbeat
-from worker.references import Field, judge_ids, load_fields
+from worker.references import Field, load_fields
 from worker.runtime import Runtime
 from worker.stage import Stage
 
@@ -77,15 +77,14 @@ def load(session: Session, job: JobRow) -> Inputs:
     config = parse_config(RoundConfig, held.config)
     documents = selections.shard_documents(session, job.round_id, 1, job.shard)
     text_ids = sorted(document.text_id for document in documents)
-    names = [judge.name for judge in config.pairwise.judges]
-    voter_id = judge_ids(held, config)[names.index(job.voter)]
+    voter_id = int(held.decisions["voters"][job.voter])
     known = comparisons.load_comparisons(session, text_ids, [voter_id])
     failed = records.failed_texts(
         session, voter_id, "compare", text_ids, before_round=job.round_id
     )
     return Inputs(
         voter_id=voter_id,
-        judge=config.pairwise.judges[names.index(job.voter)],
+        judge=next(j for j in config.pairwise.judges if j.name == job.voter),
         snapshot_hash=voters.get_voter(session, voter_id).snapshot_hash,
         config=config.pairwise,
         texts=texts.load_texts(session, text_ids),

@@ -28,6 +28,7 @@ from worker.heartbeat import Heartbeat
 from worker.references import (
     SAMPLES,
     STUDENT,
+    absent_voters,
     as_candidate,
     last_student,
     origin_of,
@@ -73,6 +74,7 @@ def load(session: Session, job: JobRow) -> Inputs:
     rows = {
         voter.name: voters.get_voter(session, int(held.decisions["voters"][voter.name]))
         for voter in config.voters
+        if voter.name not in absent_voters(held)
     }
     return Inputs(
         texts=texts.load_texts(session, text_ids),
@@ -81,7 +83,9 @@ def load(session: Session, job: JobRow) -> Inputs:
         samplers=[
             Sampler(voter, rows[voter.name].fingerprint, rows[voter.name].snapshot_hash)
             for voter in config.voters
-            if voter.kind == "teacher" and voter.params.get("protocol") == "rewrite"
+            if voter.name in rows
+            and voter.kind == "teacher"
+            and voter.params.get("protocol") == "rewrite"
         ],
         student_hash=last_student(session, held),
     )
