@@ -3,7 +3,9 @@
 
 `--scale worker-teacher=4` starts four equal containers, and an engine would show all of
 them the same first GPU. Here each takes the first GPU that no other has locked; the
-lock is a file in a folder that the containers share, and ends with the process.
+lock is a file in a folder that the containers share, and ends with the process. A
+worker outside takes the same ones (worker/transports/devices.py, which this must agree
+with: it stands alone in the image); the one inside is told what is held for it.
 """
 
 import fcntl
@@ -17,6 +19,8 @@ from pathlib import Path
 from typing import NoReturn
 
 FOLDER = Path("/gpus")
+# Read by the worker that the command starts.
+HELD, LOCKS = "FARM_GPUS_HELD", "FARM_GPU_LOCKS"
 POLL_S = 5.0
 # A line of `nvidia-smi --list-gpus`; MIG slices have an indented line of another form.
 GPU = re.compile(r"^GPU \d+: .*\(UUID: (GPU-[0-9a-f-]+)\)", re.MULTILINE)
@@ -35,10 +39,11 @@ def main() -> int:
             "the NVIDIA container toolkit and start with the profile `gpu`\n"
         )
         return 2
-    while (gpu := take(gpus, FOLDER)) is None:
+    folder = Path(os.environ.get(LOCKS, FOLDER))
+    while (gpu := take(gpus, folder)) is None:
         sys.stderr.write(f"all {len(gpus)} GPUs are taken; waiting for one\n")
         time.sleep(POLL_S)
-    return _become(command, gpu)
+    return _become(command, gpu, folder)
 
 
 def list_gpus() -> list[str]:
@@ -78,8 +83,8 @@ def take(gpus: Sequence[str], folder: Path) -> str | None:
     return None
 
 
-def _become(command: Sequence[str], gpu: str) -> NoReturn:
-    os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+def _become(command: Sequence[str], gpu: str, folder: Path) -> NoReturn:
+    os.environ.update({"CUDA_VISIBLE_DEVICES": gpu, HELD: gpu, LOCKS: str(folder)})
     os.execvp(command[0], list(command))  # noqa: S606  # the container's own command
 
 

@@ -31,6 +31,14 @@ def hold(folder):
     )
 
 
+def listing_of(folder, text):
+    """Give the folder of an `nvidia-smi` that lists such GPUs."""
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\necho '{text}'\n")
+    program.chmod(0o755)
+    return folder
+
+
 def test_whole_gpus_are_listed_and_their_slices_are_not():
     assert [gpu[:12] for gpu in GPUS] == ["GPU-11111111", "GPU-33333333"]
 
@@ -63,9 +71,7 @@ def test_a_machine_without_a_gpu_is_told_what_is_missing(tmp_path):
 
 
 def test_the_command_runs_with_its_gpu_alone(tmp_path, monkeypatch):
-    listing = tmp_path / "nvidia-smi"
-    listing.write_text(f"#!/bin/sh\necho '{LISTING}'\n")
-    listing.chmod(0o755)
+    listing_of(tmp_path, LISTING)
     code = (
         "import sys; from pathlib import Path; from docker import own_gpu\n"
         "own_gpu.FOLDER = Path(sys.argv.pop(1))\n"
@@ -82,3 +88,69 @@ def test_the_command_runs_with_its_gpu_alone(tmp_path, monkeypatch):
     )
 
     assert result.stdout.strip() == GPUS[0]
+
+
+def test_a_worker_outside_does_not_get_the_containers_gpu(tmp_path):
+    with hold(tmp_path) as container:
+        gpu = container.stdout.readline().strip()
+        environment = {"PATH": str(listing_of(tmp_path, LISTING))}
+        code = (
+            "import os; from pathlib import Path\n"
+            "from worker.errors import NotHere\n"
+            "from worker.transports import devices\n"
+            f"print(devices.hold(Path({str(tmp_path)!r}), 1, os.environ).ids[0])\n"
+            f"try: devices.hold(Path({str(tmp_path)!r}), 0, os.environ)\n"
+            "except NotHere as error: print(error)"
+        )
+        outside = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=SCRIPT.parents[1],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        container.communicate()
+
+    assert gpu == GPUS[0]
+    free, refusal = outside.stdout.splitlines()
+    assert free == GPUS[1]
+    assert GPUS[0] in refusal
+    assert "held by another teacher" in refusal
+
+
+def test_the_containers_worker_holds_its_gpu_and_no_second_one_does(tmp_path):
+    listing = listing_of(tmp_path, LISTING)
+    become = (
+        "import sys; from docker import own_gpu\n"
+        "sys.argv = ['own_gpu.py', sys.executable, '-c', sys.argv[1]]\n"
+        "own_gpu.main()"
+    )
+    take = (
+        "import os; from worker.transports import devices\n"
+        "from pathlib import Path\n"
+        "folder = Path(os.environ['FARM_GPU_LOCKS'])\n"
+        "held = devices.hold(folder, 0, os.environ)\n"
+        "print(*held.ids, flush=True)\n"
+        "code = ('import os; from pathlib import Path\\n'\n"
+        "  'from worker.transports import devices\\n'\n"
+        "  'devices.hold(Path(os.environ[\"FARM_GPU_LOCKS\"]), 0, os.environ)')\n"
+        "import subprocess, sys\n"
+        "second = subprocess.run([sys.executable, '-c', code], capture_output=True)\n"
+        "print(b'NotHere' in second.stderr)"
+    )
+
+    result = subprocess.run(
+        [sys.executable, "-c", become, take],
+        cwd=SCRIPT.parents[1],
+        env={
+            "PATH": f"{listing}:{os.environ['PATH']}",
+            "FARM_GPU_LOCKS": str(tmp_path),
+            "PYTHONPATH": str(SCRIPT.parents[1]),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert result.stdout.split() == [GPUS[0], "True"]

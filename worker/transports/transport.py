@@ -1,5 +1,6 @@
 """What turns requests into answers: a model in this process, or an endpoint."""
 
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from kompress.errors import InvalidConfig
 from kompress.teachers.protocol import ModelSpec
 from kompress.teachers.request import Answer, AskFailed, Capabilities, Request
+from worker.errors import NotHere
 from worker.settings import WorkerSettings
 
 
@@ -69,11 +71,17 @@ def open_transport(
 
     Raises:
         InvalidConfig: there is no such engine, model or endpoint.
-        NotHere: a device that the model needs is held by another process.
+        NotHere: a device that the model needs is held by another process, or vLLM
+            is not installed here.
         EngineDied: the engine broke while it loaded.
     """
     # An engine takes seconds to import, and each environment has only some of them.
     if spec.engine == "vllm":
+        if importlib.util.find_spec("vllm") is None:
+            raise NotHere(
+                "vLLM is not installed in this worker's environment; start a worker in "
+                "one that has it (requirements/teacher.txt, vllm.txt without a GPU)"
+            )
         from worker.transports.vllm_engine import VllmEngine  # noqa: PLC0415
 
         return VllmEngine(spec, gpu_locks=settings.gpu_locks)
