@@ -8,8 +8,10 @@ origin. A round compares its own voters' and its loop's students', and all uploa
 N = words of one text
 """
 
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +26,9 @@ from kompress.types import BoolArray, Candidate
 from kompress.words import join_kept
 
 STUDENT = "student"
+# What the words' votes say by the round's rule: a choice among references shall not
+# lose to them for want of a candidate.
+CONSENSUS = "consensus"
 # What a teacher's single samples add to its name.
 SAMPLES = "/samples"
 _DIGITS = 12
@@ -49,11 +54,27 @@ def origin_of(name: str, digest: str, what: str = "") -> str:
     """Name the origin of what a voter or student makes.
 
     Args:
-        name: the voter's name, or `STUDENT`.
+        name: the voter's name, `STUDENT` or `CONSENSUS`.
         digest: hex: the voter's fingerprint, or the student's artifact.
         what: '' for its own mask, `SAMPLES` for a teacher's samples.
     """
     return f"{name}{what}@{digest[:_DIGITS]}"
+
+
+def consensus_origin(digests: Mapping[str, str], config: RoundConfig) -> str:
+    """Name the origin of the consensus of a round's voters.
+
+    Args:
+        digests: fingerprints by the voters' names.
+        config: its rule.
+    """
+    parts = {
+        "voters": dict(digests),
+        "rule": config.aggregation.rule,
+        "params": config.aggregation.params,
+    }
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return origin_of(CONSENSUS, hashlib.sha256(canonical.encode()).hexdigest())
 
 
 def as_candidate(
@@ -166,7 +187,10 @@ def last_student(session: Session, held: RoundRow) -> str:
 
 
 def _priority(session: Session, held: RoundRow, config: RoundConfig) -> list[str]:
-    """Order a round's origins: voters, the last student, samples, older students."""
+    """Order a round's origins.
+
+    Voters, their consensus, the last student, samples, older students.
+    """
     absent = absent_voters(held)
     digests = {
         voter.name: voters.get_voter(
@@ -179,6 +203,7 @@ def _priority(session: Session, held: RoundRow, config: RoundConfig) -> list[str
     own = [origin_of(STUDENT, row.artifact_hash) for row in reversed(earlier)]
     return [
         *(origin_of(name, digest) for name, digest in digests.items()),
+        consensus_origin(digests, config),
         *own[:1],
         *(origin_of(name, digest, SAMPLES) for name, digest in digests.items()),
         *own[1:],

@@ -1,12 +1,14 @@
 """Collect the references that could stand for each document of a shard.
 
-One for each voter (its mask at 1/2, replicates pooled), one for each usable sample of a
-teacher that rewrites, one of the loop's last student; what people uploaded is there
-already. Rows are immutable: a pool of r replicates is the origin's replicate r - 1.
+One for each voter (its mask at 1/2, replicates pooled), one of their consensus, one for
+each usable sample of a teacher that rewrites, one of the loop's last student; what
+people uploaded is there already. Rows are immutable: a pool of r replicates is the
+origin's replicate r - 1, a consensus has a number made of who voted.
 
 N = words of one text
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -25,11 +27,13 @@ from kompress.voters import make_voter
 from kompress.voters.teacher import Teacher
 from worker.checkpoints import load_student
 from worker.heartbeat import Heartbeat
+from worker.panel import Panel, aggregate_panel, make_labels, make_panel
 from worker.references import (
     SAMPLES,
     STUDENT,
     absent_voters,
     as_candidate,
+    consensus_origin,
     last_student,
     origin_of,
 )
@@ -61,6 +65,10 @@ class Inputs:
     votes: dict[int, list[VoteRow]]
     # Fingerprints by voter id.
     digests: dict[int, str]
+    config: RoundConfig
+    panel: Panel
+    # Origin of the voters' consensus.
+    consensus: str
     samplers: list[Sampler] = field(default_factory=list)
     student_hash: str = ""
 
@@ -76,10 +84,17 @@ def load(session: Session, job: JobRow) -> Inputs:
         for voter in config.voters
         if voter.name not in absent_voters(held)
     }
+    cast = votes.load_round_votes(session, job.round_id, text_ids)
+    by_name = {name: row.fingerprint for name, row in rows.items()}
     return Inputs(
         texts=texts.load_texts(session, text_ids),
-        votes=votes.load_round_votes(session, job.round_id, text_ids),
+        votes=cast,
         digests={row.id: row.fingerprint for row in rows.values()},
+        config=config,
+        panel=make_panel(
+            list(rows), cast, texts.load_strata(session, text_ids, "farm")
+        ),
+        consensus=consensus_origin(by_name, config),
         samplers=[
             Sampler(voter, rows[voter.name].fingerprint, rows[voter.name].snapshot_hash)
             for voter in config.voters
@@ -101,6 +116,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Rows:
             content, inputs.votes.get(text_id, []), inputs.digests
         ):
             made.append((text_id, candidate))
+    made += _agree(inputs)
     for done, sampler in enumerate(inputs.samplers, 1):
         heartbeat.progress(done, num_steps)
         made += _read_samples(runtime, inputs, sampler)
@@ -142,6 +158,29 @@ def nominate_votes(
         origin = origin_of(own[0].voter, digests[voter_id])
         found.append(as_candidate(text, keep_N, origin, len(own) - 1))
     return [candidate for candidate in found if candidate is not None]
+
+
+def _agree(inputs: Inputs) -> Rows:
+    """Make a reference of what the round's rule makes of the voters' words."""
+    panel = inputs.panel
+    made: Rows = []
+    for text_id, label in make_labels(
+        panel, aggregate_panel(panel, inputs.config)
+    ).items():
+        cast = sorted(
+            f"{inputs.digests[row.voter_id]}/{row.replicate}"
+            for row in inputs.votes[text_id]
+            if row.voter_id in inputs.digests
+        )
+        # Another round may have other votes on the text, of the same voters.
+        digest = hashlib.sha256("\n".join(cast).encode()).digest()
+        number = int.from_bytes(digest[:4], "big") >> 1
+        content = inputs.texts[text_id]
+        candidate = as_candidate(content, label.keep_N, inputs.consensus, number)
+        # Who is alone, or whom nobody heard, agrees with nobody.
+        if candidate is not None and len(cast) > 1:
+            made.append((text_id, candidate))
+    return made
 
 
 def _read_samples(runtime: Runtime, inputs: Inputs, sampler: Sampler) -> Rows:

@@ -104,19 +104,19 @@ def test_the_reference_that_judges_prefer_votes(farm):
         codes_N = np.frombuffer(codes, dtype=np.uint8)
         assert set(codes_N.tolist()) == {0, 254}
         assert num_samples == 1
-        # Three simulated voters: the one that keeps most words is the judge's choice.
+        # Whoever keeps most words is the judge's choice.
         ((longest,),) = farm.query(
             """SELECT max(bit_count(keep)) FROM candidates
                WHERE text_id = :text_id AND is_sound""",
             text_id=text_id,
         )
         assert (codes_N == 254).sum() == longest
-    # 3 candidates: 3 pairs, both orders, of each document.
-    assert len(model.asked) == num_documents * 6
-    assert farm.query("SELECT count(*) FROM comparisons") == [(num_documents * 6,)]
+    # Three voters and their consensus: 6 pairs, both orders, of each document.
+    assert len(model.asked) == num_documents * 12
+    assert farm.query("SELECT count(*) FROM comparisons") == [(num_documents * 12,)]
     assert farm.query(
         "SELECT count(*), count(quality), count(quality_se) FROM candidates"
-    ) == [(num_documents * 3,) * 3]
+    ) == [(num_documents * 4,) * 3]
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ def test_a_round_reports_how_its_references_were_chosen(farm):
     assert len(reports) == 3
     assert sum(report["num_documents"] for report in reports) == num_documents
     assert sum(report["num_winners"] for report in reports) == num_documents
-    assert sum(report["num_judgments"] for report in reports) == num_documents * 6
+    assert sum(report["num_judgments"] for report in reports) == num_documents * 12
     assert all(report["judges"]["judge"]["position_bias"] > 0 for report in reports)
     sums = {}
     for report in reports:
@@ -197,7 +197,7 @@ def test_what_the_verifier_refuses_does_not_win(farm):
     assert farm.query(WINNERS, round=1) == []
     ((report,),) = farm.query(REPORTS, round=1)
     assert report["num_without_sound"] == num_documents
-    assert report["refusals"]["keep_rate"] == num_documents * 3
+    assert report["refusals"]["keep_rate"] == num_documents * 4
     assert farm.query("SELECT DISTINCT is_sound FROM candidates") == [(False,)]
 
 
