@@ -19,8 +19,8 @@ What is simulated, and what that can show:
   and that facts and brevity lead to word labels; not that a language model judges so.
 
 Rivals: a random candidate, the majority vote of all candidates, and, harder, that of
-the teachers alone, which nobody nominates. Differences in micro-F1 of keep come with paired percentile intervals over documents,
-1,000 resamples. Prints one JSON object.
+what the teachers wrote alone. Differences in micro-F1 of keep come with paired
+percentile intervals over documents, 1,000 resamples. Prints one JSON object.
 """
 
 import argparse
@@ -169,8 +169,8 @@ def make_entries(
             local[text_id].append(np.nan_to_num(decode_votes(vote.codes_N)) >= 0.5)
     entries = {}
     for text_id, document in documents.items():
-        masks = [*_teach(document, seed, correlation), *local[text_id]]
-        masks.append(majority_mask(np.stack(masks)))
+        taught = _teach(document, seed, correlation)
+        masks = [*taught, majority_mask(np.stack(taught)), *local[text_id]]
         able = [keep_N for keep_N in masks if keep_N.any() and not keep_N.all()]
         different = {keep_N.tobytes(): keep_N for keep_N in able}
         entries[text_id] = Entry(

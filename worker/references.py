@@ -23,11 +23,12 @@ from db.queries.candidates import CandidateRow
 from db.queries.loops import RoundRow
 from kompress.config import PAIRWISE, RoundConfig
 from kompress.types import BoolArray, Candidate
+from kompress.voters import VOTERS
 from kompress.words import join_kept
 
 STUDENT = "student"
-# What the words' votes say by the round's rule: a choice among references shall not
-# lose to them for want of a candidate.
+# What the teachers' words say by the round's rule. Simulated, it raises the winners' F1
+# where teachers err apart (bench_references); that of all voters lowers it.
 CONSENSUS = "consensus"
 # What a teacher's single samples add to its name.
 SAMPLES = "/samples"
@@ -62,19 +63,25 @@ def origin_of(name: str, digest: str, what: str = "") -> str:
 
 
 def consensus_origin(digests: Mapping[str, str], config: RoundConfig) -> str:
-    """Name the origin of the consensus of a round's voters.
+    """Name the origin of the consensus of a round's teachers.
 
     Args:
-        digests: fingerprints by the voters' names.
-        config: its rule.
+        digests: fingerprints by the voters' names; only teachers count.
+        config: who is a teacher, and the rule.
     """
+    mine = set(teachers(config))
     parts = {
-        "voters": dict(digests),
+        "voters": {name: digests[name] for name in digests if name in mine},
         "rule": config.aggregation.rule,
         "params": config.aggregation.params,
     }
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return origin_of(CONSENSUS, hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def teachers(config: RoundConfig) -> list[str]:
+    """Name the voters that are language models."""
+    return [v.name for v in config.voters if VOTERS[v.kind].needs_engine]
 
 
 def as_candidate(
@@ -189,7 +196,7 @@ def last_student(session: Session, held: RoundRow) -> str:
 def _priority(session: Session, held: RoundRow, config: RoundConfig) -> list[str]:
     """Order a round's origins.
 
-    Voters, their consensus, the last student, samples, older students.
+    Voters, the teachers' consensus, the last student, samples, older students.
     """
     absent = absent_voters(held)
     digests = {

@@ -1,8 +1,8 @@
 """Collect the references that could stand for each document of a shard.
 
-One for each voter (its mask at 1/2, replicates pooled), one of their consensus, one for
-each usable sample of a teacher that rewrites, one of the loop's last student; what
-people uploaded is there already. Rows are immutable: a pool of r replicates is the
+One for each voter (its mask at 1/2, replicates pooled), one of the teachers' consensus,
+one for each usable sample of a teacher that rewrites, one of the loop's last student;
+what people uploaded is there already. Rows are immutable: a pool of r replicates is the
 origin's replicate r - 1, a consensus has a number made of who voted.
 
 N = words of one text
@@ -36,6 +36,7 @@ from worker.references import (
     consensus_origin,
     last_student,
     origin_of,
+    teachers,
 )
 from worker.runtime import Runtime
 from worker.stage import Stage
@@ -45,6 +46,8 @@ BATCH_TEXTS = 32
 STUDENT_ENGINE = "onnx"
 # Of one vote: the numbers of a replicate's samples start at a multiple of it.
 MAX_SAMPLES = 64
+# Two agree on what either keeps: ties keep.
+MIN_TEACHERS = 3
 Rows = list[tuple[int, Candidate]]
 
 
@@ -66,8 +69,8 @@ class Inputs:
     # Fingerprints by voter id.
     digests: dict[int, str]
     config: RoundConfig
+    # The teachers' votes, and the origin of their consensus.
     panel: Panel
-    # Origin of the voters' consensus.
     consensus: str
     samplers: list[Sampler] = field(default_factory=list)
     student_hash: str = ""
@@ -92,7 +95,9 @@ def load(session: Session, job: JobRow) -> Inputs:
         digests={row.id: row.fingerprint for row in rows.values()},
         config=config,
         panel=make_panel(
-            list(rows), cast, texts.load_strata(session, text_ids, "farm")
+            [name for name in teachers(config) if name in rows],
+            cast,
+            texts.load_strata(session, text_ids, "farm"),
         ),
         consensus=consensus_origin(by_name, config),
         samplers=[
@@ -161,24 +166,22 @@ def nominate_votes(
 
 
 def _agree(inputs: Inputs) -> Rows:
-    """Make a reference of what the round's rule makes of the voters' words."""
+    """Make a reference of what the round's rule makes of the teachers' words."""
     panel = inputs.panel
     made: Rows = []
     for text_id, label in make_labels(
         panel, aggregate_panel(panel, inputs.config)
     ).items():
-        cast = sorted(
-            f"{inputs.digests[row.voter_id]}/{row.replicate}"
-            for row in inputs.votes[text_id]
-            if row.voter_id in inputs.digests
-        )
+        own = [row for row in inputs.votes[text_id] if row.voter in panel.voters]
+        if len({row.voter for row in own}) < MIN_TEACHERS:
+            continue
+        cast = sorted(f"{inputs.digests[row.voter_id]}/{row.replicate}" for row in own)
         # Another round may have other votes on the text, of the same voters.
         digest = hashlib.sha256("\n".join(cast).encode()).digest()
         number = int.from_bytes(digest[:4], "big") >> 1
         content = inputs.texts[text_id]
         candidate = as_candidate(content, label.keep_N, inputs.consensus, number)
-        # Who is alone, or whom nobody heard, agrees with nobody.
-        if candidate is not None and len(cast) > 1:
+        if candidate is not None:
             made.append((text_id, candidate))
     return made
 

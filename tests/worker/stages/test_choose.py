@@ -111,21 +111,22 @@ def test_the_reference_that_judges_prefer_votes(farm):
             text_id=text_id,
         )
         assert (codes_N == 254).sum() == longest
-    # Three voters and their consensus: 6 pairs, both orders, of each document.
-    assert len(model.asked) == num_documents * 12
-    assert farm.query("SELECT count(*) FROM comparisons") == [(num_documents * 12,)]
+    # Three voters: 3 pairs, both orders, of each document.
+    assert len(model.asked) == num_documents * 6
+    assert farm.query("SELECT count(*) FROM comparisons") == [(num_documents * 6,)]
     assert farm.query(
         "SELECT count(*), count(quality), count(quality_se) FROM candidates"
-    ) == [(num_documents * 4,) * 3]
+    ) == [(num_documents * 3,) * 3]
 
 
 @pytest.mark.slow
-def test_a_teachers_samples_are_references_of_their_own(farm):
-    rewriter = judge("rewriter")
-    rewriter["params"] |= {"protocol": "rewrite", "samples": 2}
+def test_samples_and_the_teachers_consensus_are_references_of_their_own(farm):
+    rewriters = [judge(name) for name in ("rewriter", "second", "third")]
+    for rewriter in rewriters:
+        rewriter["params"] |= {"protocol": "rewrite", "samples": 2}
     voters = [voter.model_dump() for voter in loop_config().base.voters]
 
-    num_documents = run_round(farm, LengthJudge(), voters=[*voters, rewriter])
+    num_documents = run_round(farm, LengthJudge(), voters=[*voters, *rewriters])
 
     found = farm.query(
         """SELECT c.replicate, c.reference, t.content FROM candidates c
@@ -138,9 +139,10 @@ def test_a_teachers_samples_are_references_of_their_own(farm):
         kept = [line[-replicate] for line in lines if line]
         assert reference.split() == kept
     # What half of the samples keep: the teacher's own mask is one more candidate.
-    assert farm.query(
-        "SELECT count(*) FROM candidates WHERE origin LIKE 'rewriter@%'"
-    ) == [(num_documents,)]
+    for origin in ("rewriter@%", "consensus@%"):
+        assert farm.query(
+            "SELECT count(*) FROM candidates WHERE origin LIKE :origin", origin=origin
+        ) == [(num_documents,)]
 
 
 @pytest.mark.slow
@@ -152,7 +154,7 @@ def test_a_round_reports_how_its_references_were_chosen(farm):
     assert len(reports) == 3
     assert sum(report["num_documents"] for report in reports) == num_documents
     assert sum(report["num_winners"] for report in reports) == num_documents
-    assert sum(report["num_judgments"] for report in reports) == num_documents * 12
+    assert sum(report["num_judgments"] for report in reports) == num_documents * 6
     assert all(report["judges"]["judge"]["position_bias"] > 0 for report in reports)
     sums = {}
     for report in reports:
@@ -197,7 +199,7 @@ def test_what_the_verifier_refuses_does_not_win(farm):
     assert farm.query(WINNERS, round=1) == []
     ((report,),) = farm.query(REPORTS, round=1)
     assert report["num_without_sound"] == num_documents
-    assert report["refusals"]["keep_rate"] == num_documents * 4
+    assert report["refusals"]["keep_rate"] == num_documents * 3
     assert farm.query("SELECT DISTINCT is_sound FROM candidates") == [(False,)]
 
 
