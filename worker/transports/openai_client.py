@@ -1,0 +1,327 @@
+"""One call to an OpenAI-compatible endpoint, and what came of it in our words.
+
+The key is read once and stays in here: no message and no log line has it.
+"""
+
+import asyncio
+import email.utils
+import time
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+import openai
+from pydantic import SecretStr, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from kompress.errors import InvalidConfig
+from kompress.teachers.endpoints import Endpoint
+from kompress.teachers.protocol import ModelSpec
+from kompress.teachers.request import Request
+
+CONNECT_S = 10.0
+# Shorter than the 5 s after which uvicorn, and so vLLM, closes an idle connection: who
+# sends into one that closes cannot know whether the request was read.
+KEEPALIVE_S = 2.0
+# The most that OpenAI and vLLM give by default.
+MAX_TOP_LOGPROBS = 20
+MAX_PAUSE_S = 86_400.0
+SHORT = 200
+# The text is at fault: too long, or nothing that the model can read.
+OF_THE_REQUEST = {400, 404, 413, 422}
+OF_THE_KEY = {401, 403}
+PASSING = {408, 409, 425, 429}
+# Signed 64 bits are what servers take.
+_SEED_MASK = 2**62 - 1
+
+
+class Refused(Exception):
+    """The endpoint is away, busy or broken: ask again later.
+
+    Attributes:
+        pause_s: what `Retry-After` said, 0 for nothing.
+        may_be_billed: it may have computed an answer that was lost.
+        is_crash: it answered 500, which a request may cause every time.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        pause_s: float = 0.0,
+        may_be_billed: bool = False,
+        is_crash: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.pause_s = pause_s
+        self.may_be_billed = may_be_billed
+        self.is_crash = is_crash
+
+
+class Rejected(Exception):
+    """The endpoint will not answer this, now or later.
+
+    Attributes:
+        is_transient: the request is not to blame (an account without means).
+    """
+
+    def __init__(self, message: str, *, is_transient: bool) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+
+
+class _Tokens(TypedDict):
+    tokens: list[int]
+
+
+_TOKENS = TypeAdapter(_Tokens)
+
+
+class EndpointClient:
+    """Speaks to one model at one endpoint.
+
+    Args:
+        spec: the endpoint's name and the model's.
+        endpoint: the operator's settings.
+
+    Raises:
+        InvalidConfig: the key's file cannot be read.
+    """
+
+    def __init__(self, spec: ModelSpec, endpoint: Endpoint) -> None:
+        self._spec = spec
+        self._endpoint = endpoint
+        self._key = _read_key(spec.endpoint, endpoint)
+        self._choice_ids: dict[tuple[str, ...], tuple[int, ...]] = {}
+        self._asking_ids = asyncio.Lock()
+        # How long a request may take is the caller's business.
+        self._http = httpx2.AsyncClient(
+            follow_redirects=False,
+            timeout=httpx2.Timeout(None, connect=CONNECT_S),
+            limits=httpx2.Limits(
+                max_connections=None,
+                max_keepalive_connections=None,
+                keepalive_expiry=KEEPALIVE_S,
+            ),
+        )
+        self._client = openai.AsyncOpenAI(
+            api_key=self._key.get_secret_value(),
+            base_url=str(endpoint.url),
+            timeout=httpx2.Timeout(None, connect=CONNECT_S),
+            max_retries=0,
+            http_client=self._http,
+            # Given by name, else OPENAI_CUSTOM_HEADERS might send another key.
+            default_headers={"Authorization": f"Bearer {self._key.get_secret_value()}"},
+        )
+        # From the environment, which says nothing about this endpoint.
+        self._client.organization = None
+        self._client.project = None
+
+    @property
+    def name(self) -> str:
+        """The endpoint's name."""
+        return self._spec.endpoint
+
+    @property
+    def request_timeout_s(self) -> float:
+        """Seconds that one request may take."""
+        return self._endpoint.request_timeout_s
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+    async def choice_ids(self, choices: tuple[str, ...]) -> tuple[int, ...]:
+        """Ask `vllm serve` for each choice's token, once.
+
+        Raises:
+            InvalidConfig: a choice is not one token of its own, or the endpoint cannot
+                say.
+            Refused: the endpoint is away.
+        """
+        async with self._asking_ids:
+            if choices and choices not in self._choice_ids:
+                tokens = [await self._tokenize(choice) for choice in choices]
+                ids = tuple(found[0] for found in tokens if len(found) == 1)
+                if len(set(ids)) != len(choices):
+                    raise InvalidConfig(
+                        f"model {self._spec.model!r} at endpoint {self.name!r} writes "
+                        f"the choices {choices} as tokens {tokens}; expected one of its"
+                        " own for each; take another model, or a protocol that does "
+                        "not force tokens (`rewrite`)"
+                    )
+                self._choice_ids[choices] = ids
+        return self._choice_ids.get(choices, ())
+
+    async def complete(
+        self, request: Request, choice_ids: tuple[int, ...], *, top_logprobs: int
+    ) -> bytes:
+        """Send a chat completion and give its body.
+
+        Args:
+            request: the question.
+            choice_ids: the token of each choice, empty without choices.
+            top_logprobs: likeliest tokens wanted at each place.
+
+        Raises:
+            Refused: ask again later.
+            Rejected: asking again is vain.
+            InvalidConfig: the endpoint refuses the key, or redirects.
+        """
+        options: dict[str, Any] = {}
+        if request.temperature:
+            options["seed"] = request.seed & _SEED_MASK
+        if request.num_samples > 1:
+            options["n"] = request.num_samples
+        if request.logprobs:
+            options |= {"logprobs": True, "top_logprobs": top_logprobs}
+        try:
+            response = await self._client.chat.completions.with_raw_response.create(
+                model=self._spec.model,
+                messages=[
+                    {"role": "system", "content": request.system},
+                    {"role": "user", "content": request.user},
+                ],
+                max_tokens=request.max_tokens,
+                temperature=request.temperature,
+                extra_body=self._extra(request, choice_ids),
+                **options,
+            )
+        except openai.OpenAIError as error:
+            raise self._in_our_words(error) from None
+        body: bytes = response.content
+        return body
+
+    def _extra(self, request: Request, ids: tuple[int, ...]) -> dict[str, Any]:
+        """Say what only vLLM takes; who forces tokens is one."""
+        if not self._endpoint.forced_tokens:
+            return {}
+        # Thoughts would be read as the answer; only templates that think look.
+        extra: dict[str, Any] = {"chat_template_kwargs": {"enable_thinking": False}}
+        if ids:
+            extra |= {
+                "allowed_token_ids": list(ids),
+                "min_tokens": request.max_tokens,
+                "ignore_eos": True,
+                "return_tokens_as_token_ids": request.logprobs,
+            }
+        return extra
+
+    async def _tokenize(self, choice: str) -> list[int]:
+        """Ask for the tokens of a string; the address is beside `/v1`."""
+        parts = urlsplit(str(self._endpoint.url))
+        path = parts.path.rstrip("/").removesuffix("/v1") + "/tokenize"
+        body = {
+            "model": self._spec.model,
+            "prompt": choice,
+            "add_special_tokens": False,
+        }
+        try:
+            response = await self._client.post(
+                urlunsplit(parts._replace(path=path)),
+                cast_to=httpx2.Response,
+                body=body,
+            )
+            return _TOKENS.validate_json(response.content)["tokens"]
+        except openai.OpenAIError as error:
+            ours = self._in_our_words(error)
+            if isinstance(ours, Rejected):
+                raise self._cannot_force(str(ours)) from None
+            if isinstance(ours, Refused):
+                ours.may_be_billed = False
+            raise ours from None
+        except ValidationError:
+            raise self._cannot_force("its answer holds no list of tokens") from None
+
+    def _cannot_force(self, found: str) -> InvalidConfig:
+        return InvalidConfig(
+            f"endpoint {self.name!r} cannot say which tokens the choices are ({found});"
+            " expected vLLM's /tokenize beside /v1; if it is not `vllm serve`, leave "
+            "`forced_tokens` out of its settings"
+        )
+
+    def _in_our_words(self, error: openai.OpenAIError) -> Exception:
+        """Say what an error of the client means, without the key."""
+        if isinstance(error, openai.APIStatusError):
+            return self._of_status(error)
+        cause = error.__cause__
+        reached = not isinstance(
+            cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+        )
+        kind = type(cause or error).__name__
+        if isinstance(error, openai.APIConnectionError):
+            return Refused(
+                f"endpoint {self.name!r} cut the connection ({kind})"
+                if reached
+                else f"endpoint {self.name!r} cannot be reached ({kind})",
+                may_be_billed=reached,
+            )
+        return Refused(f"endpoint {self.name!r} failed ({kind})", may_be_billed=True)
+
+    def _of_status(self, error: openai.APIStatusError) -> Exception:
+        status = error.status_code
+        said = self._said(error)
+        found = f"endpoint {self.name!r} answered {status} ({said})"
+        if status in OF_THE_KEY:
+            # Nothing of what it said: some repeat the key.
+            file = self._endpoint.api_key_file
+            return InvalidConfig(
+                f"endpoint {self.name!r} answered {status} to the key in "
+                f"{file or 'no file (api_key_file is not set)'}; expected one that may "
+                f"use {self._spec.model!r}; correct it there and start the worker anew"
+            )
+        if status < 400:
+            return InvalidConfig(
+                f"endpoint {self.name!r} answered {status}, a redirect, which is never "
+                "followed; correct `url` in the endpoints' file"
+            )
+        if status >= 500 or status in PASSING:
+            return Refused(
+                found,
+                pause_s=_retry_after(error.response.headers),
+                may_be_billed=status in {408, 504},
+                is_crash=status == 500,
+            )
+        return Rejected(found, is_transient=status not in OF_THE_REQUEST)
+
+    def _said(self, error: openai.APIStatusError) -> str:
+        """Give the endpoint's own words, short and without the key."""
+        words = " ".join(error.message.split())
+        key = self._key.get_secret_value()
+        words = words.replace(key, "<key>") if self._endpoint.api_key_file else words
+        return words if len(words) <= SHORT else words[: SHORT - 1] + "…"
+
+
+def _read_key(name: str, endpoint: Endpoint) -> SecretStr:
+    """Read the key; endpoints without one are sent a word in its place."""
+    path = endpoint.api_key_file
+    if path is None:
+        return SecretStr("none")
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise InvalidConfig(
+            f"the key of endpoint {name!r} cannot be read from {path} "
+            f"({type(error).__name__}); expected a file that holds it alone"
+        ) from None
+    if not key or not key.isascii() or not key.isprintable():
+        raise InvalidConfig(
+            f"the key of endpoint {name!r} in {path} is empty or has characters that a "
+            "header cannot hold; expected one line of ASCII"
+        )
+    return SecretStr(key)
+
+
+def _retry_after(headers: httpx2.Headers) -> float:
+    """Read `Retry-After`, seconds or a date; 0 where there is none that makes sense."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            until = email.utils.parsedate_to_datetime(value)
+        except (ValueError, TypeError):
+            return 0.0
+        seconds = until.timestamp() - time.time()
+    # A comparison that is also false for NaN.
+    return min(seconds, MAX_PAUSE_S) if seconds > 0 else 0.0
