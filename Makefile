@@ -11,7 +11,7 @@ VLLM_READY := $(VLLM)/.ready
 # A folder of wheels that pip is told of is uv's too: torch comes from it if it is there.
 FIND_LINKS := $(foreach place,$(PIP_FIND_LINKS),--find-links $(place))
 
-.PHONY: demo test check bench up setup lock chaos coverage test-client test-vllm test-images clean help
+.PHONY: demo test check bench up setup lock chaos coverage test-client test-vllm test-images micro-teacher clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -93,6 +93,9 @@ lock: $(READY) ## pin every version again
 		sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements/vllm.txt
 	@$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
 		--no-header --no-annotate requirements/teacher.in -o requirements/teacher.txt
+
+micro-teacher: $(READY) ## train the tests' own language model again; not part of CI
+	@$(BIN)/python -m tests.micro_teacher.train $(ARGS)
 
 clean: ## remove the virtual environment, caches and embedded services' data
 	@rm -rf $(VENV) .farm .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
