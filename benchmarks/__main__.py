@@ -4,7 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("intake", "store", "engine", "student", "train", "score", "teach")
+NAMES = (
+    "intake",
+    "store",
+    "engine",
+    "student",
+    "train",
+    "score",
+    "teach",
+    "pairwise",
+    "references",
+)
 
 
 def main() -> int:
