@@ -11,8 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 import openai
-from pydantic import SecretStr, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from kompress.errors import InvalidConfig
 from kompress.teachers.endpoints import Endpoint
@@ -70,11 +69,8 @@ class Rejected(Exception):
         self.is_transient = is_transient
 
 
-class _Tokens(TypedDict):
+class _Tokens(BaseModel):
     tokens: list[int]
-
-
-_TOKENS = TypeAdapter(_Tokens)
 
 
 class EndpointClient:
@@ -222,7 +218,7 @@ class EndpointClient:
                 cast_to=httpx2.Response,
                 body=body,
             )
-            return _TOKENS.validate_json(response.content)["tokens"]
+            return _Tokens.model_validate_json(response.content).tokens
         except openai.OpenAIError as error:
             ours = self._in_our_words(error)
             if isinstance(ours, Rejected):
