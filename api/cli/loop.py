@@ -74,21 +74,17 @@ def start_loop(
     ] = "",
     name: Annotated[str, typer.Option(help="Its name; default CORPUS-NUMBER.")] = "",
     priority: Annotated[int, typer.Option(help="Greater goes first.")] = 0,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print what it will cost, start nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a loop on the corpus as it is now."""
     from api import queue
     from api.cli.config_files import load_loop_config
     from api.cli.connection import actor, open_session
-    from api.errors import InvalidInput
 
-    if not recipe and (origin or silver_voter):
-        raise InvalidInput("--origin and --silver-voter fit a recipe; add --recipe")
-    if recipe and config:
-        raise InvalidInput(
-            "--config and --recipe were both given; expected one of them; "
-            "`farm loop config --recipe NAME` prints a config to change"
-        )
+    _check_sources(recipe, config, origin or [], silver_voter)
     stem = f"{corpus}-{Path(recipe).name.removesuffix('.toml')}" if recipe else corpus
     loop_config = None if recipe else load_loop_config(config)
     with open_session() as session:
@@ -99,6 +95,11 @@ def start_loop(
             for note in notes:
                 # With --json, standard output is the loop alone.
                 typer.echo(note, err=as_json)
+        if plan:
+            from api.cli.plan import plan_loop, print_plan
+
+            print_plan(plan_loop(session, corpus, loop_config), as_json=as_json)
+            return
         loop = queue.start_loop(
             session,
             name or free_name(session, stem),
@@ -199,6 +200,21 @@ def enqueue_round(
         print_json(found)
     else:
         say(f"round {found['round']} of {found['loop']} waits for workers")
+
+
+def _check_sources(
+    recipe: str, config: Path | None, origin: list[str], silver_voter: str
+) -> None:
+    """Refuse options that do not go together."""
+    from api.errors import InvalidInput
+
+    if not recipe and (origin or silver_voter):
+        raise InvalidInput("--origin and --silver-voter fit a recipe; add --recipe")
+    if recipe and config:
+        raise InvalidInput(
+            "--config and --recipe were both given; expected one of them; "
+            "`farm loop config --recipe NAME` prints a config to change"
+        )
 
 
 def _fit(

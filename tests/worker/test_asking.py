@@ -4,12 +4,26 @@ import time
 import pytest
 
 from db.errors import LeaseLost
-from db.queries import jobs
 from db.queries.answers import AnswerKey
 from kompress.errors import InvalidConfig
 from kompress.teachers.protocol import ModelSpec
-from kompress.teachers.request import Answer, AskFailed, Request
+from kompress.teachers.request import Answer, AskFailed
 from kompress.types import Fingerprint
+from tests.worker.asks import (
+    COSTS,
+    ENDPOINTS,
+    HOSTED,
+    ask_all,
+    ask_for,
+    ask_world,
+    claim,
+    claim_each,
+    make_paid_runtime,
+    money,
+    reservations,
+    set_budget,
+    world_of,
+)
 from tests.worker.fake_transport import (
     FakeTransport,
     agree,
@@ -18,91 +32,32 @@ from tests.worker.fake_transport import (
     refuses,
     until,
 )
-from tests.worker.worlds import at_once, change, make_runtime, make_world, query
+from tests.worker.worlds import at_once, change, make_runtime, query
 from worker import asking
-from worker.asking import hold_engine, make_ask
+from worker.asking import hold_engine
 from worker.errors import EngineDied, Interrupted
 from worker.heartbeat import Heartbeat
 
-LOCAL = ModelSpec("vllm", "m")
-HOSTED = ModelSpec("openai", "m", endpoint="hosted")
-# 0.1 USD an input token: a request costs 1 USD (10 tokens), 2 USD at most (20).
-ENDPOINTS = """
-[hosted]
-url = "http://127.0.0.1:9/v1"
-models = ["m"]
-external = true
-[hosted.prices.m]
-input = 100000.0
-output = 0.0
-"""
-COSTS = """
-    SELECT j.id, c.attempt, c.kind, c.spent, c.useful
-    FROM costs c JOIN jobs j ON j.id = c.job_id WHERE c.kind <> 'seconds'
-    ORDER BY 1, 2, 3
-"""
+CUT = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 
 @pytest.fixture
 def runtime(sessions, tmp_path):
-    path = tmp_path / "endpoints.toml"
-    path.write_text(ENDPOINTS)
-    return make_runtime(sessions, tmp_path, endpoints=path)
-
-
-@pytest.fixture
-def patch(monkeypatch):
-    return monkeypatch
+    return make_paid_runtime(sessions, tmp_path)
 
 
 @pytest.fixture(autouse=True)
-def quick(patch):
-    patch.setattr(asking, "POLL_S", 0.01)
-
-
-def world_of(sessions, num_texts=4, **changes):
-    given = {"stage": "teach", "wave": 1, "voters": ("t",)} | changes
-    return make_world(sessions, documents_per_shard=num_texts, **given)
-
-
-def ask_for(number):
-    return Request("rules", f"text {number}", 3, choices=("K", "D"), logprobs=True)
-
-
-def claim(runtime, job_id, worker="w1"):
-    with runtime.sessions.begin() as session:
-        return jobs.claim(session, job_id, worker=worker, lease_s=30.0)
-
-
-def ask_all(runtime, job, transport, text_ids, *, spec=LOCAL, requests=None):
-    """One attempt asks one question a text, unless told what to ask."""
-    asked = requests or [(n, ask_for(text_ids[n])) for n in range(len(text_ids))]
-    with Heartbeat(runtime, job) as heartbeat:
-        ask = make_ask(runtime, heartbeat, transport, spec, text_ids)
-        return dict(ask(asked))
-
-
-def set_budget(sessions, loop_id, usd):
-    change(
-        sessions,
-        """UPDATE loops SET config = jsonb_set(config, '{stop,max_usd}',
-           to_jsonb(CAST(:usd AS float8))) WHERE id = :id""",
-        usd=usd,
-        id=loop_id,
-    )
-
-
-def reservations(sessions):
-    return query(sessions, "SELECT count(*) FROM reservations")[0][0]
+def quick(monkeypatch):
+    monkeypatch.setattr(asking, "POLL_S", 0.01)
+    monkeypatch.setattr(asking, "SLICE_REQUESTS", 6)
 
 
 def test_every_request_is_answered_stored_and_paid_once(sessions, runtime):
     world = world_of(sessions)
     transport = FakeTransport()
 
-    answers = ask_all(
-        runtime, claim(runtime, world.job_ids[0]), transport, world.text_ids
-    )
+    answers = ask_world(runtime, world, transport)
 
     assert answers == {n: agree(ask_for(0)) for n in range(4)}
     assert query(sessions, "SELECT count(*) FROM answers") == [(4,)]
@@ -143,10 +98,7 @@ def test_equal_requests_about_a_text_are_asked_once(sessions, runtime):
     transport = FakeTransport()
     twice = [(0, ask_for(0)), (1, ask_for(0)), (0, ask_for(0))]
 
-    answers = ask_all(
-        runtime, claim(runtime, world.job_ids[0]), transport, world.text_ids,
-        requests=twice,
-    )  # fmt: skip
+    answers = ask_world(runtime, world, transport, requests=twice)
 
     # Of two texts, for an answer belongs to its text.
     assert (sorted(answers), len(transport.asked)) == ([0, 1, 2], 2)
@@ -157,10 +109,7 @@ def test_what_was_wasted_is_spent_and_not_useful(sessions, runtime):
     sample = agree(ask_for(0)).samples
     transport = FakeTransport(lambda _: Answer(sample, 10, 3, 20, 1))
 
-    ask_all(
-        runtime, claim(runtime, world.job_ids[0]), transport, world.text_ids,
-        spec=HOSTED,
-    )  # fmt: skip
+    ask_world(runtime, world, transport, spec=HOSTED)
 
     job = world.job_ids[0]
     # 0.1 USD each of 10 + 20 tokens.
@@ -176,9 +125,7 @@ def test_a_failure_is_given_on_and_leaves_nothing_open(sessions, runtime, is_tra
     world = world_of(sessions, 2)
     transport = FakeTransport(refuses(is_transient=is_transient))
 
-    answers = ask_all(
-        runtime, claim(runtime, world.job_ids[0]), transport, world.text_ids
-    )
+    answers = ask_world(runtime, world, transport)
 
     assert answers == dict.fromkeys(
         range(2), AskFailed("no answer today", is_transient)
@@ -192,10 +139,7 @@ def test_two_loops_at_once_pay_for_one_answer_each(sessions, runtime, tmp_path):
     transports = [FakeTransport(), FakeTransport()]
     found = [None, None]
     runtimes = [runtime, make_runtime(sessions, tmp_path, worker="w2")]
-    claimed = [
-        claim(there, world.job_ids[0], there.worker)
-        for there, world in zip(runtimes, (one, two), strict=True)
-    ]
+    claimed = claim_each(runtimes, one.job_ids + two.job_ids)
     for transport in transports:
         transport.before_answer = lambda _: time.sleep(0.01)
 
@@ -246,10 +190,7 @@ def test_a_dead_attempts_requests_are_taken_over_and_shown_as_spent(sessions, ru
     change(sessions, "UPDATE jobs SET status = 'pending'")
     transport = FakeTransport()
 
-    ask_all(
-        runtime, claim(runtime, world.job_ids[0]), transport, world.text_ids,
-        spec=HOSTED,
-    )  # fmt: skip
+    ask_world(runtime, world, transport, spec=HOSTED)
 
     # At most 20 input and 6 output tokens each, at 0.1 USD an input token.
     rows = {row[1:3]: row[3:] for row in query(sessions, COSTS)}
@@ -267,9 +208,8 @@ def test_a_budget_leaves_out_what_it_cannot_pay_and_says_so(sessions, runtime):
     world = world_of(sessions)
     set_budget(sessions, world.loop_id, 5.0)
     transport = FakeTransport()
-    job = claim(runtime, world.job_ids[0])
 
-    answers = ask_all(runtime, job, transport, world.text_ids, spec=HOSTED)
+    answers = ask_world(runtime, world, transport, spec=HOSTED)
 
     # 2 + 2 USD at most fit into 5, a third text does not.
     assert [type(answers[n]) for n in range(4)] == [
@@ -293,10 +233,7 @@ def test_a_text_is_asked_whole_or_not_at_all(sessions, runtime):
     # Three questions, at most 6 USD, about the first text, one about the second.
     asked = [(0, ask_for(n)) for n in range(3)] + [(1, ask_for(3))]
 
-    answers = ask_all(
-        runtime, claim(runtime, world.job_ids[0]), transport, world.text_ids,
-        spec=HOSTED, requests=asked,
-    )  # fmt: skip
+    answers = ask_world(runtime, world, transport, spec=HOSTED, requests=asked)
 
     assert [type(answers[n]) for n in range(4)] == [AskFailed] * 3 + [Answer]
 
@@ -307,28 +244,14 @@ def test_parallel_shards_never_pass_the_budget(
     monkeypatch.setattr(asking, "SLICE_REQUESTS", 3)
     world = world_of(sessions, 12, num_shards=2)
     set_budget(sessions, world.loop_id, 9.0)
-    runtimes = [
-        runtime,
-        make_runtime(sessions, tmp_path, "w2", endpoints=runtime.settings.endpoints),
-    ]
-    claimed = [
-        claim(there, job_id, there.worker)
-        for there, job_id in zip(runtimes, world.job_ids, strict=True)
-    ]
+    runtimes = [runtime, make_paid_runtime(sessions, tmp_path, "w2")]
+    claimed = claim_each(runtimes, world.job_ids)
     found = [{}, {}]
     most = []
     transports = [FakeTransport(), FakeTransport()]
 
-    def watch(_):
-        ((spent, held),) = query(
-            sessions,
-            """SELECT (SELECT coalesce(sum(spent), 0) FROM costs WHERE kind = 'usd'),
-                      (SELECT coalesce(sum(usd), 0) FROM reservations)""",
-        )
-        most.append(spent + held)
-
     for transport in transports:
-        transport.before_answer = watch
+        transport.before_answer = lambda _: most.append(money(sessions))
 
     def run(n):
         mine = world.text_ids[n::2]
@@ -356,7 +279,7 @@ def test_an_interruption_keeps_the_answers_that_came(sessions, runtime):
     transport.before_answer = interrupt
 
     with pytest.raises(Interrupted):
-        ask_all(runtime, claim(runtime, world.job_ids[0]), transport, world.text_ids)
+        ask_world(runtime, world, transport)
 
     assert query(sessions, "SELECT count(*) FROM answers") == [(2,)]
     # The others were perhaps paid: whoever comes next settles them.
@@ -368,10 +291,7 @@ def test_an_engine_that_dies_loses_none_of_the_answers_that_came(sessions, runti
     last = f"text {world.text_ids[-1]}"
 
     with pytest.raises(EngineDied):
-        ask_all(
-            runtime, claim(runtime, world.job_ids[0]), FakeTransport(dies_at(last)),
-            world.text_ids,
-        )  # fmt: skip
+        ask_world(runtime, world, FakeTransport(dies_at(last)))
 
     assert query(sessions, "SELECT count(*) FROM answers") == [(3,)]
 
@@ -384,7 +304,7 @@ def test_a_zombie_stores_no_answer(sessions, runtime):
     )
 
     with pytest.raises(LeaseLost):
-        ask_all(runtime, claim(runtime, world.job_ids[0]), transport, world.text_ids)
+        ask_world(runtime, world, transport)
 
     assert query(sessions, "SELECT count(*) FROM answers") == [(0,)]
 
@@ -398,7 +318,7 @@ def test_answers_are_stored_while_others_are_awaited(sessions, runtime, monkeypa
         query(sessions, "SELECT count(*) FROM answers")[0][0]
     )
 
-    ask_all(runtime, claim(runtime, world.job_ids[0]), transport, world.text_ids)
+    ask_world(runtime, world, transport)
 
     assert seen == [0, 1]
 
@@ -408,9 +328,7 @@ def test_a_missing_answer_is_a_transient_failure(sessions, runtime):
     transport = FakeTransport()
     transport.ask = lambda requests, tick, deadline_s: iter([(0, agree(requests[0]))])
 
-    answers = ask_all(
-        runtime, claim(runtime, world.job_ids[0]), transport, world.text_ids
-    )
+    answers = ask_world(runtime, world, transport)
 
     assert answers[1] == AskFailed("the engine gave no answer", is_transient=True)
     assert reservations(sessions) == 0
@@ -421,9 +339,7 @@ def test_a_job_hands_itself_back_before_its_deadline(sessions, runtime, monkeypa
     monkeypatch.setattr(Heartbeat, "elapsed_s", 3000.0)  # of 3600
 
     with pytest.raises(Interrupted, match="its answers are stored"):
-        ask_all(
-            runtime, claim(runtime, world.job_ids[0]), FakeTransport(), world.text_ids
-        )
+        ask_world(runtime, world, FakeTransport())
 
 
 def test_past_the_shards_deadline_nothing_is_asked(sessions, runtime, tmp_path):
@@ -432,10 +348,7 @@ def test_past_the_shards_deadline_nothing_is_asked(sessions, runtime, tmp_path):
     (tmp_path / "endpoints.toml").write_text(text)
     transport = FakeTransport()
 
-    answers = ask_all(
-        runtime, claim(runtime, world.job_ids[0]), transport, world.text_ids,
-        spec=HOSTED,
-    )  # fmt: skip
+    answers = ask_world(runtime, world, transport, spec=HOSTED)
 
     assert transport.asked == []
     assert all(answer.is_transient for answer in answers.values())
@@ -467,3 +380,21 @@ def test_texts_do_not_leave_for_an_endpoint_that_became_external(sessions, runti
         hold_engine(runtime, heartbeat, HOSTED, known)
         with pytest.raises(InvalidConfig, match="is external in this worker's"):
             hold_engine(runtime, heartbeat, HOSTED, unknown)
+
+
+def test_an_outage_while_answers_are_stored_is_waited_out(sessions, runtime):
+    world = world_of(sessions)
+    transport = FakeTransport()
+
+    def cut(number):
+        if number == 3:  # the last answer: the slice is stored after it
+            change(sessions, CUT)
+
+    transport.before_answer = cut
+
+    answers = ask_world(runtime, world, transport)
+
+    assert len(answers) == 4
+    assert query(sessions, "SELECT count(*) FROM answers") == [(4,)]
+    # 4 · (10 + 3) tokens, counted once.
+    assert query(sessions, "SELECT sum(spent), sum(useful) FROM costs") == [(52, 52)]

@@ -172,3 +172,13 @@ def test_a_process_past_its_deadline_exits():
 
     assert result.returncode == EXIT_DEADLINE == 70
     assert "passed its deadline of 0 s" in result.stderr
+
+
+def test_while_a_model_loads_the_lease_is_renewed_without_progress(
+    sessions, tmp_path, claimed
+):
+    runtime = make_runtime(sessions, tmp_path, lease_s=0.6)
+    with Heartbeat(runtime, claimed) as heartbeat, heartbeat.patience(60.0):
+        time.sleep(1.2)  # the claim's own lease lasts a second
+        held = "lease_until > clock_timestamp()"
+        assert job_row(sessions, claimed.id, held) == (True,)

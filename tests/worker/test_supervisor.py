@@ -9,10 +9,17 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from db.queries import workers
+from db.queries import voters, workers
+from kompress.types import Fingerprint
 from tests.worker.worlds import change, eventually, make_runtime, query
 from worker import supervisor
-from worker.supervisor import WorkerPlan, plan_worker, supervise, version
+from worker.supervisor import (
+    WorkerPlan,
+    needs_engine,
+    plan_worker,
+    supervise,
+    version,
+)
 
 
 @dataclass(frozen=True)
@@ -253,3 +260,51 @@ def hurried(wait):
         return wait(self, None if timeout is None else min(timeout, 0.5))
 
     return wait_less
+
+
+def add_teacher(sessions, name="large", **params):
+    given = {"engine": "vllm", "model": "m"} | params
+    with sessions.begin() as session:
+        voters.register_voter(
+            session, Fingerprint(name, {"params": given}), "teacher", given
+        )
+
+
+@pytest.mark.parametrize(
+    ("params", "queues", "expected"),
+    [
+        ({}, ["teach.large"], True),
+        ({}, ["cpu", "teach.other"], False),
+        ({"engine": "openai", "endpoint": "e"}, ["teach.large"], False),
+        ({}, ["cpu"], False),
+    ],
+)
+def test_a_worker_asks_whether_its_voter_is_a_model(sessions, params, queues, expected):
+    add_teacher(sessions, **params)
+
+    assert needs_engine(sessions, queues) is expected
+
+
+def test_a_teachers_worker_has_one_slot():
+    plan = plan_worker("w1", ["teach.large"], None, has_engine=True)
+
+    assert (plan.pool, plan.slots) == ("threads", 1)
+    with pytest.raises(ValueError, match="a model has one owner"):
+        plan_worker("w1", ["teach.large"], 2, has_engine=True)
+
+
+def test_a_worker_becomes_the_owner_of_a_model_that_is_added_later(
+    sessions, start, monkeypatch
+):
+    monkeypatch.setattr(supervisor, "LOOK_S", 0.05)
+    monkeypatch.setattr(supervisor, "BEAT_S", 0.05)
+    monkeypatch.setattr(
+        WorkerPlan, "command", lambda _: [sys.executable, "-S", "-c", OBEDIENT]
+    )
+    start(WorkerPlan("w1", ("teach.large",), 4))
+    eventually(lambda: "w1" in listed(sessions))
+    assert listed(sessions)["w1"]["slots"] == 4
+
+    add_teacher(sessions)
+
+    eventually(lambda: listed(sessions)["w1"]["slots"] == 1)

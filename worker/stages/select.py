@@ -43,7 +43,6 @@ from worker.stage import Stage
 
 # Statistics of a corpus settle long before this many documents; memory stays bounded.
 MAX_FIT_DOCUMENTS = 20_000
-CORRECT = "correct"  # the protocol that needs a student's draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,12 +237,6 @@ def _declare(
                 "external, but the corpus was not added with --external-ok; its texts "
                 "stay in the farm: take a local model, or add a corpus that may leave"
             )
-    if voter.params.get("protocol") == CORRECT and not inputs.draft:
-        raise InvalidConfig(
-            f"voter {voter.name!r} corrects a student's draft, but no round of this "
-            "loop has trained a student yet; leave it out of round 1, for example "
-            "with `rounds = [{voters = […]}, {}]`"
-        )
     return declare(voter.params, endpoints, draft=inputs.draft)
 
 

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.worker.inprocess import two_waves
-from tests.worker.worlds import change
+from db.queries import voters
+from tests.worker.inprocess import InProcessFarm, two_waves
+from tests.worker.worlds import change, make_runtime
 from worker.stages.select import cut_shards
 
 
@@ -76,3 +77,71 @@ def test_a_config_that_was_altered_parks_the_selection(farm):
     ((stage, _, error),) = farm.parked()
     assert stage == "select"
     assert "folds: Input should be a valid integer" in error
+
+
+HOSTED = """
+[hosted]
+url = "https://api.example.com/v1"
+models = ["m"]
+external = true
+"""
+
+
+def teacher(**params):
+    given = {"engine": "openai", "endpoint": "hosted", "model": "m"} | params
+    return [{"name": "t", "kind": "teacher", "params": given}]
+
+
+@pytest.fixture
+def hosted_farm(sessions, tmp_path):
+    (tmp_path / "endpoints.toml").write_text(HOSTED)
+    farm = InProcessFarm(sessions, tmp_path)
+    farm.runtime = make_runtime(
+        sessions, tmp_path, endpoints=tmp_path / "endpoints.toml"
+    )
+    farm.add_documents(12)
+    return farm
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({}, "was not added with --external-ok"),
+        ({"endpoint": "other"}, "no endpoint is called 'other'"),
+    ],
+)
+def test_a_teacher_that_may_not_be_asked_parks_the_selection(
+    hosted_farm, params, message
+):
+    hosted_farm.start(voters=teacher(**params))
+
+    hosted_farm.run()
+
+    ((stage, _, error),) = hosted_farm.parked()
+    assert stage == "select"
+    assert message in error
+
+
+def test_what_an_endpoint_can_do_is_declared_with_the_voter(hosted_farm):
+    change(hosted_farm.sessions, "UPDATE corpora SET external_ok = true")
+    hosted_farm.start(voters=teacher())
+
+    hosted_farm.run(until="teach")
+
+    ((parts,),) = hosted_farm.query("SELECT parts FROM voters")
+    assert (parts["external"], parts["capabilities"]["logprobs"]) == (True, False)
+
+
+def test_a_loop_does_not_begin_with_a_voter_in_quarantine(farm):
+    farm.add_documents(12)
+    farm.start("one")
+    farm.run(until="teach")
+    with farm.sessions.begin() as session:
+        voters.quarantine(session, "alpha", on=True)
+    farm.start("two")
+
+    farm.run(until="teach")
+
+    ((stage, _, error),) = farm.parked()
+    assert stage == "select"
+    assert "in quarantine: alpha" in error

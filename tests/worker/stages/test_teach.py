@@ -2,12 +2,24 @@ import numpy as np
 import pytest
 
 from api.intake import ingest
+from db.queries import voters as voter_rows
 from kompress.corpora.references import Reference, to_documents
 from kompress.errors import VoteFailed
 from kompress.must_keep import classify_words
 from kompress.types import Vote
 from kompress.words import join_kept, word_list
 from tests.end_to_end.farm import loop_config
+from tests.worker.fake_transport import (
+    FakeTransport,
+    agree,
+    dies_at,
+    open_fake,
+    refuses,
+)
+from tests.worker.worlds import change
+from worker.errors import EngineDied, NotHere
+from worker.relay import recount
+from worker.stage import run_stage
 from worker.stages import teach
 
 LINKED = """
@@ -198,3 +210,180 @@ def test_a_corpus_without_such_references_says_the_command_that_adds_them(farm):
 
     ((error,),) = farm.query("SELECT last_error FROM jobs WHERE stage = 'select'")
     assert "farm corpus add NAME FILE --references c3" in error
+
+
+LOCAL = {"engine": "vllm", "model": "tiny"}
+
+
+def teacher(name="t", **changes):
+    return {"name": name, "kind": "teacher", "params": LOCAL} | changes
+
+
+def start_teacher(farm, transport, *, name="loop", num_documents=12, **changes):
+    if num_documents:
+        farm.add_documents(num_documents)
+    farm.runtime.open_transport = open_fake(transport)
+    return farm.start(name, **{"voters": [teacher()]} | changes)
+
+
+def job_of(farm, stage="teach"):
+    return farm.query(
+        "SELECT id FROM jobs WHERE stage = :stage AND status = 'pending' ORDER BY id",
+        stage=stage,
+    )[0][0]
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_teachers_answers_become_votes_and_are_paid_once(farm):
+    transport = FakeTransport()
+    start_teacher(farm, transport)
+    farm.run(until="fit")
+    num_asked = len(transport.asked)
+
+    start_teacher(farm, transport, name="two", num_documents=0)
+    farm.run(until="fit")
+
+    assert farm.parked() == []
+    assert num_asked == farm.query("SELECT count(*) FROM answers")[0][0] > 0
+    assert len(transport.asked) == num_asked
+    ((codes,),) = farm.query("SELECT codes FROM votes LIMIT 1")
+    assert set(codes) == {191}  # 0.75 · 255, rounded down: (191 + 1/2) / 255 = 0.751
+
+
+@pytest.mark.slow  # runs a loop
+def test_another_reading_of_the_same_answers_pays_nothing(farm):
+    transport = FakeTransport()
+    start_teacher(farm, transport)
+    farm.run(until="fit")
+    num_asked = len(transport.asked)
+    votes = farm.query("SELECT text_id, codes FROM votes ORDER BY 1")
+    # As if a new parser had a voter of its own: the votes are gone, the answers stay.
+    change(farm.sessions, "DELETE FROM votes")
+
+    start_teacher(farm, transport, name="two", num_documents=0)
+    farm.run(until="fit")
+
+    assert len(transport.asked) == num_asked
+    assert farm.query("SELECT text_id, codes FROM votes ORDER BY 1") == votes
+
+
+@pytest.mark.slow  # runs a loop
+@pytest.mark.parametrize(("is_transient", "stage"), [(True, "ask"), (False, "teach")])
+def test_only_a_texts_own_failure_is_poison(farm, is_transient, stage):
+    start_teacher(farm, FakeTransport(refuses(is_transient=is_transient)))
+    farm.run(until="fit")
+    failed = farm.query("SELECT DISTINCT stage, error FROM failures")
+
+    again = FakeTransport()
+    farm.runtime.give_up_engine()
+    start_teacher(farm, again, name="two", num_documents=0)
+    farm.run(until="fit")
+
+    assert failed == [(stage, "no answer today")]
+    assert bool(again.asked) is is_transient
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_text_that_kills_the_engine_is_found_and_the_round_goes_on(farm):
+    farm.add_documents(8)
+    ((text_id, content),) = farm.query(
+        """SELECT t.id, t.content FROM texts t JOIN documents d ON d.text_id = t.id
+           WHERE d.split = 'train' ORDER BY t.id LIMIT 1"""
+    )
+    word = max(content.split(), key=len)
+    deadly = [
+        found
+        for found, text in farm.query("SELECT id, content FROM texts")
+        if word in text
+    ]
+    start_teacher(farm, FakeTransport(dies_at(word)), num_documents=0)
+
+    farm.run(until="fit")
+
+    assert farm.runtime.is_broken
+    found = farm.query("SELECT text_id, stage, error FROM failures ORDER BY 1")
+    assert text_id in {row[0] for row in found} <= set(deadly)
+    assert {row[1:] for row in found} == {
+        ("teach", "its worker died or hung 3 times on this text alone")
+    }
+    asked = farm.query("SELECT count(*) FROM round_votes")[0][0]
+    assert asked == farm.query("SELECT count(*) FROM selections")[0][0] - len(found)
+    # Each death is an event, and its job says so.
+    assert farm.query("SELECT count(*) > 2 FROM events WHERE kind = 'engine_died'") == [
+        (True,)
+    ]
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_job_that_this_worker_cannot_hold_goes_back_without_blame(farm):
+    other = teacher("u", params=LOCAL | {"model": "other"})
+    start_teacher(farm, FakeTransport(), voters=[teacher(), other])
+    farm.run(until="teach")
+    first, second = farm.query("SELECT id FROM jobs WHERE stage = 'teach' ORDER BY id")
+    run_stage(teach.STAGE, farm.runtime, first[0])
+
+    run_stage(teach.STAGE, farm.runtime, second[0])
+
+    ((status, num_errors, error, is_later),) = farm.query(
+        """SELECT status, num_errors, last_error, run_after > clock_timestamp()
+           FROM jobs WHERE id = :id""",
+        id=second[0],
+    )
+    assert (status, num_errors, is_later) == ("pending", 0, True)
+    assert "holds 'tiny' on vllm; 'other' on vllm needs a worker of its own" in error
+
+
+@pytest.mark.slow  # runs a loop
+def test_an_engine_that_does_not_load_blames_no_text(farm):
+    start_teacher(farm, FakeTransport())
+    farm.run(until="teach")
+
+    def fail(*_):
+        raise EngineDied("out of memory")
+
+    farm.runtime.open_transport = fail
+    run_stage(teach.STAGE, farm.runtime, job_of(farm))
+
+    assert farm.runtime.is_broken
+    assert farm.query(
+        "SELECT num_errors, num_lost_leases FROM jobs WHERE stage = 'teach'"
+    ) == [(1, 0)]
+
+
+def test_a_forked_child_holds_no_engine(runtime):
+    runtime.is_forked = True
+    spec = teach.VOTERS["teacher"].needs_engine(LOCAL)
+
+    with pytest.raises(NotHere, match="forks one a slot"):
+        runtime.transport(spec)
+
+
+@pytest.mark.slow  # runs a loop
+def test_rounds_go_on_without_a_voter_in_quarantine(farm):
+    start_teacher(
+        farm, FakeTransport(agree), voters=[teacher(), teacher("u")], rounds=2
+    )
+    farm.run(until="teach")
+    run_stage(teach.STAGE, farm.runtime, job_of(farm))
+    with farm.sessions.begin() as session:
+        voter_rows.quarantine(session, "t", on=True)
+    recount(farm.sessions)
+
+    farm.run()
+
+    assert farm.parked() == []
+    rows = farm.query(
+        "SELECT number, decisions -> 'quarantined' FROM rounds ORDER BY 1"
+    )
+    assert rows == [(1, ["t"]), (2, ["t"])]
+    used = farm.query(
+        """SELECT DISTINCT r.number, n.name FROM round_votes rv
+           JOIN rounds r ON r.id = rv.round_id JOIN votes v ON v.id = rv.vote_id
+           JOIN voters n ON n.id = v.voter_id ORDER BY 1, 2"""
+    )
+    assert used == [(1, "u"), (2, "u")]
+    # What it had voted before stays stored.
+    assert farm.query(
+        """SELECT count(*) > 0 FROM votes v JOIN voters n ON n.id = v.voter_id
+           WHERE n.name = 't'"""
+    ) == [(True,)]
