@@ -13,6 +13,8 @@ from api.embedded import start_redis, stop_redis
 from db.kinds import STAGES, task_name
 from db.queries import workers
 from db.queries.dispatch import Hint
+from kompress.teachers.protocol import ModelSpec
+from tests.worker.fake_transport import FakeTransport, open_fake
 from tests.worker.worlds import PLAIN, effects, make_runtime, make_world
 
 HINT = Hint(7, "aggregate", "cpu", "loop=a round=1 stage=aggregate wave=0 shard=3")
@@ -125,16 +127,35 @@ def test_a_job_that_ends_makes_room_for_the_next_hint(
     assert module.CelerySender().depth("cpu") == 2
 
 
-def test_an_outage_after_a_job_is_left_to_the_relay(module, monkeypatch, caplog):
+def test_an_outage_after_a_job_is_left_to_the_relay(
+    module, monkeypatch, caplog, runtime
+):
     def refuse(*_, **__):
         raise OperationalError("connect", {}, Exception("refused"))
 
-    monkeypatch.setattr(module, "runtime", lambda: None)
+    monkeypatch.setattr(module, "runtime", lambda: runtime)
     monkeypatch.setattr(module, "run_stage", refuse)
 
     module.run_hint("aggregate", 7)
 
     assert "job 7 waits for the relay" in caplog.text
+
+
+def test_a_process_whose_engine_died_closes_it_and_exits(module, monkeypatch, runtime):
+    engine, codes = FakeTransport(), []
+    runtime.open_transport = open_fake(engine)
+    runtime.transport(ModelSpec("vllm", "m"))
+    monkeypatch.setattr(module, "runtime", lambda: runtime)
+    monkeypatch.setattr(module.os, "_exit", codes.append)
+
+    def die(*_, **__):
+        runtime.is_broken = True
+
+    monkeypatch.setattr(module, "run_stage", die)
+
+    module.run_hint("aggregate", 7)
+
+    assert (codes, engine.is_closed) == ([module.EXIT_ENGINE], True)
 
 
 def test_a_trainer_imports_torch_before_its_first_job(module, monkeypatch):
