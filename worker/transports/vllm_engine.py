@@ -27,6 +27,8 @@ from worker.transports.devices import VISIBLE, HeldDevices, hold
 MAX_SEQUENCES = 512
 # Twice what runs at once waits in the engine, so that it never runs dry.
 MAX_OPEN = 1_024
+# Tokens of one step on a CPU: vLLM's own default there.
+CPU_BATCH = 4_096
 TICK_S = 0.2
 # What vLLM reads while it loads. In this process, so that a CUDA error is ours to see;
 # on a CPU it would bind every thread of the worker to cores.
@@ -217,6 +219,10 @@ def _load(spec: ModelSpec, devices: HeldDevices, max_tokens: int) -> Any:
                 max_model_len=max_tokens,
                 tensor_parallel_size=len(devices.ids) or 1,
                 enforce_eager=not on_gpu,
+                # On a CPU half a prompt and a seed end the engine (0.32: "CPU Generator
+                # does not use offset"), so prompts are computed whole there.
+                enable_chunked_prefill=on_gpu,
+                max_num_batched_tokens=None if on_gpu else max(max_tokens, CPU_BATCH),
                 enable_prefix_caching=True,
                 max_num_seqs=MAX_SEQUENCES,
                 # After the mask of `choices`: of those tokens, and summing to 1.
