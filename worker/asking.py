@@ -7,14 +7,14 @@ What another job asks at this moment is waited for, once this one's own is done.
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
 from db.queries import answers, loops, records, reservations
-from db.queries.answers import AnswerKey
+from db.queries.answers import AnswerKey, StoredAnswer
 from db.queries.reservations import Budget, Reserved, Wanted
 from kompress.errors import InvalidConfig
 from kompress.teachers.endpoints import Price, find_endpoint
@@ -118,6 +118,22 @@ def hold_engine(
     return transport
 
 
+def read_answers(
+    session: Session, keys: Collection[AnswerKey]
+) -> dict[AnswerKey, Answer]:
+    """Read the answers that are there.
+
+    Raises:
+        InvalidAnswer: a stored answer cannot be read.
+    """
+    return {
+        key: Answer.from_bytes(
+            row.body, input_tokens=row.input_tokens, output_tokens=row.output_tokens
+        )
+        for key, row in answers.load_answers(session, keys).items()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class _Purse:
     """Who asks, what answers, and who pays."""
@@ -174,7 +190,7 @@ class _Errand:
             self.places.setdefault(key, []).append(place)
             self.questions[key] = request
         with self.purse.runtime.sessions() as session:
-            known = answers.load_answers(session, self.places.keys())
+            known = read_answers(session, self.places.keys())
         for key in filter(known.__contains__, self.places):
             yield from self._give(key, known[key])
         missing = [key for key in self.places if key not in known]
@@ -197,7 +213,7 @@ class _Errand:
             return
         reserved = self._reserve(keys)
         with self.purse.runtime.sessions() as session:
-            known = answers.load_answers(session, reserved.answered)
+            known = read_answers(session, reserved.answered)
         for key in filter(known.__contains__, keys):
             yield from self._give(key, known[key])
         self.waiting += [key for key in keys if key in reserved.held]
@@ -277,7 +293,7 @@ class _Errand:
         due = reservations.release(session, job, come.keys())
         paid = [(key, come[key]) for key in sorted(due)]
         answers.store_answers(
-            session, [(key, a) for key, a in paid if isinstance(a, Answer)]
+            session, [(key, _pack(a)) for key, a in paid if isinstance(a, Answer)]
         )
         for kind, (spent, useful) in _add_up(
             [result for _, result in paid], self.purse.price
@@ -303,6 +319,10 @@ class _Errand:
                 f"{spent_s:.0f} s have gone by; its answers are stored, the next "
                 "attempt goes on"
             )
+
+
+def _pack(answer: Answer) -> StoredAnswer:
+    return StoredAnswer(answer.to_bytes(), answer.input_tokens, answer.output_tokens)
 
 
 def _cut(keys: Sequence[AnswerKey]) -> Iterator[list[AnswerKey]]:

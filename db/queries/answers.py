@@ -11,7 +11,6 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db.copy import copy_rows
-from kompress.teachers.request import Answer
 
 
 class AnswerKey(NamedTuple):
@@ -20,6 +19,14 @@ class AnswerKey(NamedTuple):
     text_id: int
     request_fingerprint: str
     replicate: int
+
+
+class StoredAnswer(NamedTuple):
+    """What came back: the packed samples, and the tokens that were paid."""
+
+    body: bytes
+    input_tokens: int
+    output_tokens: int
 
 
 _ANSWER = {
@@ -42,32 +49,25 @@ _LOAD = text("""
 
 def load_answers(
     session: Session, keys: Collection[AnswerKey]
-) -> dict[AnswerKey, Answer]:
-    """Read the answers that are there.
-
-    Raises:
-        InvalidAnswer: a stored answer cannot be read.
-    """
+) -> dict[AnswerKey, StoredAnswer]:
+    """Read the answers that are there."""
     if not keys:
         return {}
     return {
-        AnswerKey(*row[:3]): Answer.from_bytes(
-            row.body, input_tokens=row.input_tokens, output_tokens=row.output_tokens
-        )
+        AnswerKey(*row[:3]): StoredAnswer(*row[3:])
         for row in session.execute(_LOAD, as_columns(keys))
     }
 
 
-def store_answers(session: Session, rows: Sequence[tuple[AnswerKey, Answer]]) -> None:
+def store_answers(
+    session: Session, rows: Sequence[tuple[AnswerKey, StoredAnswer]]
+) -> None:
     """Store answers; one that is there stays as it is."""
     copy_rows(
         session,
         "answers",
         _ANSWER,
-        [
-            (*key, answer.to_bytes(), answer.input_tokens, answer.output_tokens)
-            for key, answer in sorted(rows, key=lambda row: row[0])
-        ],
+        [(*key, *answer) for key, answer in sorted(rows, key=lambda row: row[0])],
         key=("text_id", "request_fingerprint", "replicate"),
     )
 

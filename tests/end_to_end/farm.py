@@ -67,6 +67,8 @@ class Farm:
         self.folder = folder
         self.broker_url = start_redis(folder / "redis")
         self.processes = {}
+        # What a test adds to the environment of the processes that it starts.
+        self.variables = {}
         self.engine = make_engine(database_url, application_name="farm e2e")
         self.sessions = make_sessions(self.engine)
 
@@ -81,14 +83,15 @@ class Farm:
             "FARM_RELAY_POLL_S": "0.1",
             "FARM_SOFT_SHUTDOWN_S": "8",
             "OMP_NUM_THREADS": "1",
+            **self.variables,
         }
 
-    def start(self, name, *arguments):
+    def start(self, name, *arguments, python=sys.executable, **variables):
         log = (self.folder / f"{name}.log").open("ab")
         self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", "worker", *arguments],
+            [str(python), "-m", "worker", *arguments],
             cwd=ROOT,
-            env=self.environment(),
+            env=self.environment() | variables,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -99,10 +102,11 @@ class Farm:
     def start_relay(self, name="relay"):
         return self.start(name, "relay")
 
-    def start_worker(self, name, *, slots=2, queues=None):
+    def start_worker(self, name, *, slots=2, queues=None, **how):
         queues = queues or ("control", "cpu", *(f"teach.{v}" for v in VOTERS))
         chosen = [part for queue in queues for part in ("--queue", queue)]
-        return self.start(name, "start", *chosen, "--name", name, "--slots", str(slots))
+        where = ("--name", name, "--slots", str(slots))
+        return self.start(name, "start", *chosen, *where, **how)
 
     def start_trainer(self, name="trainer"):
         return self.start_worker(name, slots=1, queues=("train",))

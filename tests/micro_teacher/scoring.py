@@ -34,12 +34,12 @@ class Measured:
 
     Attributes:
         votes: one for each document, None where it failed.
-        words_per_s: words of the documents with a vote, by second of the engine.
+        seconds: while the engine was asked; making prompts and reading are outside.
         balanced_accuracy: see `balanced_accuracy`.
     """
 
     votes: list[Vote | None]
-    words_per_s: float
+    seconds: float
     balanced_accuracy: float
 
 
@@ -62,8 +62,7 @@ def measure(
         found = [answers[first + number] for number in range(len(each))]
         first += len(each)
         votes.append(_read(protocol, document.text, found))
-    num_words = sum(len(vote.codes_N) for vote in votes if vote is not None)
-    return Measured(votes, num_words / passed_s, balanced_accuracy(documents, votes))
+    return Measured(votes, passed_s, balanced_accuracy(documents, votes))
 
 
 def balanced_accuracy(

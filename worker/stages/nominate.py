@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sqlalchemy.orm import Session
 
-from db.queries import answers, candidates, loops, selections, texts, voters, votes
+from db.queries import candidates, loops, selections, texts, voters, votes
 from db.queries.answers import AnswerKey
 from db.queries.jobs import JobRow
 from db.queries.votes import VoteRow
@@ -25,6 +25,7 @@ from kompress.errors import VoteFailed
 from kompress.types import BoolArray, Candidate
 from kompress.voters import make_voter
 from kompress.voters.teacher import Teacher
+from worker.asking import read_answers
 from worker.checkpoints import load_student
 from worker.heartbeat import Heartbeat
 from worker.panel import Panel, aggregate_panel, make_labels, make_panel
@@ -204,9 +205,7 @@ def _read_samples(runtime: Runtime, inputs: Inputs, sampler: Sampler) -> Rows:
         if (asked := _keys(voter, text_id, content, replicate))
     }
     with runtime.sessions() as session:
-        known = answers.load_answers(
-            session, {key for asked in keys.values() for key in asked}
-        )
+        known = read_answers(session, {key for asked in keys.values() for key in asked})
     origin = origin_of(sampler.config.name, sampler.digest, SAMPLES)
     made: Rows = []
     for (text_id, replicate), asked in keys.items():

@@ -1,9 +1,14 @@
-from db.queries.answers import AnswerKey, as_columns, load_answers, store_answers
-from kompress.teachers.request import Answer, Sample
+from db.queries.answers import (
+    AnswerKey,
+    StoredAnswer,
+    as_columns,
+    load_answers,
+    store_answers,
+)
 from tests.worker.worlds import add_corpus
 
-ANSWER = Answer((Sample("KD", "length", ((0.75, 0.25), (0.5, 0.5))),), 7, 2)
-OTHER = Answer((Sample("an\0other"),), 1, 1)
+ANSWER = StoredAnswer(b"packed\0", 7, 2)
+OTHER = StoredAnswer(b"another", 1, 1)
 
 
 def test_an_answer_comes_back_with_its_tokens(session):
@@ -34,7 +39,7 @@ def test_answers_differ_by_text_request_and_replicate(session):
         AnswerKey(one, "g", 0),
         AnswerKey(two, "f", 0),
     ]
-    answers = {key: Answer((Sample("K" * n),), n, n) for n, key in enumerate(keys, 1)}
+    answers = {key: StoredAnswer(b"K" * n, n, n) for n, key in enumerate(keys, 1)}
 
     store_answers(session, list(answers.items()))
 

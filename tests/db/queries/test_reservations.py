@@ -2,9 +2,8 @@ import pytest
 from sqlalchemy import text
 
 from db.queries import jobs
-from db.queries.answers import AnswerKey, store_answers
+from db.queries.answers import AnswerKey, StoredAnswer, store_answers
 from db.queries.reservations import Wanted, release, reserve, settle
-from kompress.teachers.request import Answer, Sample
 from tests.worker.worlds import make_world, query
 
 
@@ -57,7 +56,7 @@ def test_what_is_answered_is_not_reserved(sessions, world):
     job = claim(sessions, world.job_ids[0])
     (request,) = wanted(world.text_ids[:1])
     with sessions.begin() as session:
-        store_answers(session, [(request.key, Answer((Sample("K"),), 1, 1))])
+        store_answers(session, [(request.key, StoredAnswer(b"K", 1, 1))])
 
     found = reserve_now(sessions, job, [request])
 
