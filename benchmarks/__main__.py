@@ -14,6 +14,7 @@ NAMES = (
     "teach",
     "pairwise",
     "references",
+    "brevity",
 )
 
 

@@ -11,26 +11,14 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from db.kinds import STAGES
 from db.queries import loops, selections, voters
 from db.queries.jobs import JobSpec
 from kompress.config import LoopConfig, RoundConfig, parse_config
 
 DEADLINE_S = {"train": 6 * 3600}
 # After the last teaching wave, in this order; a step without jobs is passed over.
-CHAIN = (
-    "teach",
-    "nominate",
-    "compare",
-    "choose",
-    "fit",
-    "aggregate",
-    "judge",
-    "self_label",
-    "train",
-    "evaluate",
-    "residuals",
-    "conclude",
-)
+CHAIN = tuple(stage for stage in STAGES if stage not in ("select", "escalate"))
 
 
 @dataclass(frozen=True, slots=True)
