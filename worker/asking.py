@@ -37,6 +37,9 @@ POLL_S = 0.5
 LOAD_PATIENCE_S = 1_800.0
 # Of a job's deadline; then it hands itself back, and goes on in another attempt.
 MAX_DEADLINE_SHARE = 0.75
+# `failures.stage` of what the endpoint or the budget is to blame for, not the text: a
+# later round asks again.
+UNASKED = "ask"
 FREE = Price(input=0.0, output=0.0)
 
 T = TypeVar("T")

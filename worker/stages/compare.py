@@ -26,14 +26,11 @@ from kompress.pairwise.pairs import (
 from kompress.teachers.request import AskFailed, Request
 from kompress.voters import make_voter
 from kompress.voters.teacher import Judge
-from worker.asking import hold_engine, make_ask
+from worker.asking import UNASKED, hold_engine, make_ask
 from worker.heartbeat import Heartbeat
 from worker.references import Field, load_fields
 from worker.runtime import Runtime
 from worker.stage import Stage
-
-# Failures of a model or a budget, which a later round asks again.
-TRANSIENT_STAGE = "ask"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +130,7 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
             (text_id, out.voter_id, stage, job.attempt, job.round_id, error)
             for stage, failed in (
                 (job.stage, out.failures),
-                (TRANSIENT_STAGE, out.transient),
+                (UNASKED, out.transient),
             )
             for text_id, error in sorted(failed.items())
         ],

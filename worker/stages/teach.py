@@ -29,7 +29,7 @@ from kompress.voters import VOTERS, make_voter
 from kompress.voters.teacher import Teacher
 from kompress.voters.voter import Asker, ReferenceReader, Voter
 from kompress.words import word_list
-from worker.asking import hold_engine, make_ask
+from worker.asking import UNASKED, hold_engine, make_ask
 from worker.checkpoints import load_student
 from worker.heartbeat import Heartbeat
 from worker.patience import patiently
@@ -39,8 +39,6 @@ from worker.stage import Stage
 # A slice is stored when it is this large or this old: what a kill can cost.
 SLICE_TEXTS = 256
 SLICE_S = 5.0
-# A failure of the endpoint or the budget, not of the text: later rounds ask again.
-ASK = "ask"
 DRAFT_OVERRIDE = "headroom-0.42"  # as `Student.compress` has it
 DRAFT_ENGINE = "onnx"  # without torch, on the processor: the device is the teacher's
 DRAFT_BATCH = 32
@@ -146,7 +144,7 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
         session,
         [
             (text_id, out.voter_id, stage, job.attempt, job.round_id, error)
-            for stage, found in ((ASK, out.unasked), (job.stage, out.failures))
+            for stage, found in ((UNASKED, out.unasked), (job.stage, out.failures))
             for text_id, error in sorted(found.items())
         ],
     )
