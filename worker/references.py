@@ -23,8 +23,8 @@ from db.queries.candidates import CandidateRow
 from db.queries.loops import RoundRow
 from kompress.config import PAIRWISE, RoundConfig
 from kompress.types import BoolArray, Candidate
-from kompress.voters import VOTERS
 from kompress.words import join_kept
+from worker.voters import teachers
 
 STUDENT = "student"
 # What the teachers' words say by the round's rule. Simulated, it raises the winners' F1
@@ -77,11 +77,6 @@ def consensus_origin(digests: Mapping[str, str], config: RoundConfig) -> str:
     }
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return origin_of(CONSENSUS, hashlib.sha256(canonical.encode()).hexdigest())
-
-
-def teachers(config: RoundConfig) -> list[str]:
-    """Name the voters that are language models."""
-    return [v.name for v in config.voters if VOTERS[v.kind].needs_engine]
 
 
 def as_candidate(

@@ -24,13 +24,13 @@ from kompress.pairwise.pairs import (
     student_preference,
 )
 from kompress.teachers.request import AskFailed, Request
-from kompress.voters import make_voter
 from kompress.voters.teacher import Judge
 from worker.asking import UNASKED, hold_engine, make_ask
 from worker.heartbeat import Heartbeat
 from worker.references import Field, load_fields
 from worker.runtime import Runtime
 from worker.stage import Stage
+from worker.voters import load_voter
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +242,7 @@ def _ask(
 
 def _load_judge(runtime: Runtime, inputs: Inputs) -> Judge:
     """Make the judge from its config and what was declared for it."""
-    snapshot_hash = inputs.snapshot_hash
-    found = make_voter(
-        inputs.judge.name,
-        inputs.judge.kind,
-        inputs.judge.params,
-        runtime.artifacts.get(snapshot_hash) if snapshot_hash else None,
-    )
+    found = load_voter(runtime, inputs.judge, inputs.snapshot_hash)
     if not isinstance(found, Judge):
         raise InvalidConfig(
             f"judge {inputs.judge.name!r} is of kind {inputs.judge.kind!r} and does "

@@ -21,11 +21,11 @@ from kompress.aggregation.calibration import Calibration, fit_calibration
 from kompress.aggregation.statistics import NUM_CELLS, code_histogram
 from kompress.config import RoundConfig, parse_config
 from kompress.types import ABSTAIN, CodeArray, encode_votes
-from kompress.voters import VOTERS
 from worker.heartbeat import Heartbeat
 from worker.panel import DECISION, Panel, make_panel
 from worker.runtime import Runtime
 from worker.stage import Stage
+from worker.voters import teachers
 
 # Votes and strata of so many texts are held at once.
 BATCH_TEXTS = 500
@@ -81,15 +81,6 @@ def store(session: Session, job: JobRow, out: dict[str, Calibration]) -> None:
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
-
-
-def teachers(config: RoundConfig) -> tuple[str, ...]:
-    """Name the round's voters that ask a model."""
-    return tuple(
-        voter.name
-        for voter in config.voters
-        if voter.kind in VOTERS and VOTERS[voter.kind].needs_engine is not None
-    )
 
 
 def sampled_voters(found: Mapping[int, Sequence[VoteRow]]) -> set[str]:

@@ -23,7 +23,6 @@ from kompress.aggregation.replicates import pool_replicates
 from kompress.config import PAIRWISE, RoundConfig, VoterConfig, parse_config
 from kompress.errors import VoteFailed
 from kompress.types import BoolArray, Candidate
-from kompress.voters import make_voter
 from kompress.voters.teacher import Teacher
 from worker.asking import read_answers
 from worker.checkpoints import load_student
@@ -37,10 +36,10 @@ from worker.references import (
     consensus_origin,
     last_student,
     origin_of,
-    teachers,
 )
 from worker.runtime import Runtime
 from worker.stage import Stage
+from worker.voters import load_voter, teachers
 
 BATCH_TEXTS = 32
 # Nominating waits on a worker of the queue `cpu`, which shall not load torch.
@@ -189,13 +188,7 @@ def _agree(inputs: Inputs) -> Rows:
 
 def _read_samples(runtime: Runtime, inputs: Inputs, sampler: Sampler) -> Rows:
     """Read a teacher's stored answers once more, each sample by itself."""
-    snapshot_hash = sampler.snapshot_hash
-    voter = make_voter(
-        sampler.config.name,
-        sampler.config.kind,
-        sampler.config.params,
-        runtime.artifacts.get(snapshot_hash) if snapshot_hash else None,
-    )
+    voter = load_voter(runtime, sampler.config, sampler.snapshot_hash)
     if not isinstance(voter, Teacher):
         return []
     keys = {

@@ -25,7 +25,7 @@ from kompress.config import RoundConfig, VoterConfig, parse_config
 from kompress.errors import VoteFailed
 from kompress.must_keep import classify_words
 from kompress.types import BoolArray, Vote
-from kompress.voters import VOTERS, make_voter
+from kompress.voters import VOTERS
 from kompress.voters.teacher import Teacher
 from kompress.voters.voter import Asker, ReferenceReader, Voter
 from kompress.words import word_list
@@ -35,6 +35,7 @@ from worker.heartbeat import Heartbeat
 from worker.patience import patiently
 from worker.runtime import Runtime
 from worker.stage import Stage
+from worker.voters import load_voter
 
 # A slice is stored when it is this large or this old: what a kill can cost.
 SLICE_TEXTS = 256
@@ -235,15 +236,10 @@ def _checked(result: Vote | VoteFailed, text: str) -> Vote | VoteFailed:
 
 def _load_voter(runtime: Runtime, inputs: Inputs) -> Voter:
     """Load the voter once per process."""
-
-    def make() -> Voter:
-        blob = inputs.snapshot_hash
-        snapshot = runtime.artifacts.get(blob) if blob else None
-        return make_voter(
-            inputs.voter.name, inputs.voter.kind, inputs.voter.params, snapshot
-        )
-
-    return runtime.resident(f"voter {inputs.voter_id}", make)
+    return runtime.resident(
+        f"voter {inputs.voter_id}",
+        lambda: load_voter(runtime, inputs.voter, inputs.snapshot_hash),
+    )
 
 
 def _store_slice(

@@ -5,10 +5,9 @@ import pytest
 
 from db.queries.votes import VoteRow
 from kompress.aggregation.calibration import Calibration, fit_calibration
-from kompress.config import RoundConfig, parse_config
 from tests.worker.worlds import change
 from worker.panel import make_panel, read_calibration
-from worker.stages.fit import as_decision, count_codes, sampled_voters, teachers
+from worker.stages.fit import as_decision, count_codes, sampled_voters
 
 TEACHER = {"engine": "transformers", "model": "micro"}
 
@@ -38,20 +37,6 @@ def test_votes_are_counted_by_code_and_truth():
     # Word 3 is an abstention, word 4 unknown, text 3 not the teacher's.
     assert counts[0, 7] == counts[1, 7] == counts[1, 254] == 1
     assert counts.sum() == 3
-
-
-def test_only_voters_that_ask_a_model_are_calibrated():
-    config = parse_config(
-        RoundConfig,
-        {
-            "voters": [
-                {"name": "t", "kind": "teacher", "params": TEACHER},
-                {"name": "s", "kind": "simulated"},
-            ]
-        },
-    )
-
-    assert teachers(config) == ("t",)
 
 
 def test_a_vote_of_several_samples_has_a_strength_of_its_own():
