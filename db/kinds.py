@@ -4,11 +4,13 @@
 # Celery task: stable strings, apart from the names of functions.
 STAGES = (
     "select",
+    "pilot",
     "teach",
     "escalate",
     "nominate",
     "compare",
     "choose",
+    "count",
     "fit",
     "aggregate",
     "judge",
@@ -31,9 +33,11 @@ TEACH = "teach."
 
 _QUEUES = {
     "select": CONTROL,
+    "pilot": CPU,
     "escalate": CONTROL,
     "nominate": CPU,
     "choose": CPU,
+    "count": CPU,
     "fit": CPU,
     "aggregate": CPU,
     "judge": CPU,

@@ -1,7 +1,7 @@
 """What comes after what in a round: a pure plan, and its one transaction.
 
-select -> teach wave 1 [-> escalate -> teach wave 2 …]
-       [-> nominate -> compare -> choose] -> fit -> aggregate -> judge
+select [-> teach wave 0 -> pilot] -> teach wave 1 [-> escalate -> teach wave 2 …]
+       [-> nominate -> compare -> choose] -> count -> fit -> aggregate -> judge
        -> self_label -> train -> evaluate -> residuals -> conclude
 """
 
@@ -18,7 +18,9 @@ from kompress.config import LoopConfig, RoundConfig, parse_config
 
 DEADLINE_S = {"train": 6 * 3600}
 # After the last teaching wave, in this order; a step without jobs is passed over.
-CHAIN = tuple(stage for stage in STAGES if stage not in ("select", "escalate"))
+CHAIN = tuple(s for s in STAGES if s not in ("select", "pilot", "escalate"))
+# The wave in which every voter sees a few documents, before the others spend money.
+PILOT_WAVE = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,10 @@ def last_wave(config: RoundConfig) -> int:
 def shard_wave(stage: str, wave: int) -> int:
     """Give the wave whose frozen shards a job's shard number refers to.
 
-    Teaching has a map per wave; every other stage works on the first wave's, which
-    holds all documents of the round.
+    Teaching has a map per wave, and the pilot one; every other stage works on the
+    first wave's, which holds all documents of the round.
     """
-    return wave if stage == "teach" else 1
+    return wave if stage in ("teach", "pilot") else 1
 
 
 def next_jobs(state: RoundState) -> Step | None:
@@ -108,7 +110,7 @@ def advance(session: Session, round_id: int, *, num_finished: int) -> bool:
         config=config,
         shards={
             wave: tuple(selections.shards(session, round_id, wave))
-            for wave in range(1, last_wave(config) + 1)
+            for wave in range(PILOT_WAVE, last_wave(config) + 1)
         },
         is_last=held.number >= stop.max_rounds,
         absent=frozenset(held.decisions.get(voters.QUARANTINED, ())),
@@ -123,13 +125,17 @@ def advance(session: Session, round_id: int, *, num_finished: int) -> bool:
 
 def _following(stage: str, wave: int, state: RoundState) -> tuple[str, int] | None:
     """Name the step after this one, whether or not it has jobs."""
+    if stage == "select":
+        return ("teach", PILOT_WAVE)
+    if stage == "teach" and wave == PILOT_WAVE:
+        return ("pilot", PILOT_WAVE)
+    if stage == "pilot":
+        return ("teach", 1)
     if stage == "teach" and wave < last_wave(state.config):
         return ("escalate", wave)
     if stage == "escalate":
         return ("teach", wave + 1)
     after = dict(itertools.pairwise(CHAIN))
-    if stage == "select":
-        return ("teach", 1)
     return (after[stage], 0) if stage in after else None
 
 
@@ -140,7 +146,7 @@ def _jobs(stage: str, wave: int, state: RoundState) -> list[JobSpec]:
         return [
             JobSpec("teach", wave, voter.name, shard)
             for voter in config.voters
-            if voter.wave == wave and voter.name not in state.absent
+            if wave in (voter.wave, PILOT_WAVE) and voter.name not in state.absent
             for shard in state.shards.get(wave, ())
         ]
     if stage == "compare":
@@ -155,6 +161,9 @@ def _jobs(stage: str, wave: int, state: RoundState) -> list[JobSpec]:
     shards = {
         "nominate": in_pairs,
         "choose": in_pairs,
+        # One job looks at all pilot documents.
+        "pilot": (0,) if state.shards.get(PILOT_WAVE) else (),
+        "count": state.shards.get(1, ()),
         "aggregate": state.shards.get(1, ()),
         "self_label": state.shards.get(1, ())
         if config.label_sources() & {"self_label", "self_label+teacher"}

@@ -8,7 +8,14 @@ from db.models.gold import Gold
 from db.models.job import Job, Worker
 from db.models.label import Label, LabelCount
 from db.models.loop import Loop, Round, Selection, ShardDocument
-from db.models.quality import Residual, RuleStat, VoterStat
+from db.models.quality import (
+    Residual,
+    RuleFit,
+    RuleStat,
+    VotePattern,
+    VoterPair,
+    VoterStat,
+)
 from db.models.record import ApiKey, Cost, Event, Failure
 from db.models.student import Score, Student
 from db.models.text import Text, TextStrata
@@ -38,6 +45,7 @@ __all__ = [
     "Residual",
     "Round",
     "RoundVote",
+    "RuleFit",
     "RuleStat",
     "Score",
     "Selection",
@@ -46,7 +54,9 @@ __all__ = [
     "Text",
     "TextStrata",
     "Vote",
+    "VotePattern",
     "Voter",
+    "VoterPair",
     "VoterStat",
     "Worker",
 ]

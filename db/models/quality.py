@@ -1,7 +1,9 @@
 """How good voters and rules were in a round, as integers first."""
 
+from typing import Any
+
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base
@@ -59,6 +61,51 @@ class RuleStat(Base):
     # Interval of rule minus best voter, bootstrapped over document groups.
     difference_low: Mapped[float | None]
     difference_high: Mapped[float | None]
+
+
+class VotePattern(Base):
+    """A shard's counts of joint votes: what the rules that learn are fitted to."""
+
+    __tablename__ = "vote_patterns"
+
+    round_id: Mapped[int] = mapped_column(
+        ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True
+    )
+    shard: Mapped[int] = mapped_column(primary_key=True)
+    # `VotePatterns.to_bytes`: a numpy archive of integers.
+    patterns: Mapped[bytes]
+
+
+class RuleFit(Base):
+    """What a rule that learns has learned in a round."""
+
+    __tablename__ = "rule_fits"
+
+    round_id: Mapped[int] = mapped_column(
+        ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True
+    )
+    rule: Mapped[str] = mapped_column(primary_key=True)
+    data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class VoterPair(Base):
+    """How two voters' votes fall together in one stratum, by truth."""
+
+    __tablename__ = "voter_pairs"
+    __table_args__ = (CheckConstraint("truth IN ('keep', 'drop', 'unknown')", "truth"),)
+
+    round_id: Mapped[int] = mapped_column(
+        ForeignKey("rounds.id", ondelete="CASCADE"), primary_key=True
+    )
+    # `voter` stands before `other` in the round's panel.
+    voter: Mapped[str] = mapped_column(primary_key=True)
+    other: Mapped[str] = mapped_column(primary_key=True)
+    stratum: Mapped[str] = mapped_column(primary_key=True)
+    truth: Mapped[str] = mapped_column(primary_key=True)
+    num_both_keep: Mapped[int] = mapped_column(BigInteger)
+    num_voter_keeps: Mapped[int] = mapped_column(BigInteger)
+    num_other_keeps: Mapped[int] = mapped_column(BigInteger)
+    num_both_drop: Mapped[int] = mapped_column(BigInteger)
 
 
 class Residual(Base):

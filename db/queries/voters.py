@@ -16,7 +16,7 @@ from db.queries import loops
 from kompress.types import Fingerprint
 
 # Until then a round has only collected votes.
-BEFORE_LABELS = STAGES[: STAGES.index("fit")]
+BEFORE_LABELS = STAGES[: STAGES.index("count")]
 
 # The decision of a round that names the voters it goes on without.
 QUARANTINED = "quarantined"

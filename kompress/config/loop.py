@@ -49,11 +49,16 @@ class SelectionConfig(Frozen):
 
 
 class AggregationConfig(Frozen):
-    """The rule that makes the consensus, and the rules only measured beside it."""
+    """The rule that makes the consensus, and the rules only measured beside it.
+
+    Before teachers are paid, every voter sees `pilot_documents` of the round, and the
+    pilot warns if the rule would do worse than its best voter; 0 leaves it out.
+    """
 
     rule: str = "beta"
     params: dict[str, Any] = Field(default_factory=dict)
     compare: tuple[str, ...] = ("majority", "k_of_n", "inverse_variance", "beta")
+    pilot_documents: Annotated[int, Field(ge=0, le=200)] = 20
 
 
 class EscalationConfig(Frozen):

@@ -88,8 +88,8 @@ def test_the_children_end_the_step_like_any_shard(sessions, runtime):
     for (job_id,) in query(sessions, "SELECT id FROM jobs WHERE status = 'pending'"):
         run_stage(PLAIN, runtime, job_id)
 
-    assert read_round(sessions) == ("fit", 0, 1)
-    assert query(sessions, "SELECT shard FROM jobs WHERE stage = 'fit'") == [(0,)]
+    assert read_round(sessions) == ("count", 0, 1)
+    assert query(sessions, "SELECT shard FROM jobs WHERE stage = 'count'") == [(0,)]
 
 
 def test_a_text_that_kills_its_worker_is_a_failure_and_the_round_goes_on(sessions):
@@ -105,7 +105,7 @@ def test_a_text_that_kills_its_worker_is_a_failure_and_the_round_goes_on(session
     error = "its worker died or hung 3 times on this text alone"
     assert failures == [(world.text_ids[0], 1, "teach", 3, world.round_id, error)]
     assert job_row(sessions, world.job_ids[0], "status") == ("split",)
-    assert read_round(sessions) == ("fit", 0, 1)
+    assert read_round(sessions) == ("count", 0, 1)
 
 
 def test_a_later_round_does_not_ask_the_voter_about_that_text_again(sessions):

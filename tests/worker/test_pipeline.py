@@ -19,7 +19,7 @@ TWO_SHARDS = {1: (0, 1), 2: (0,), 3: (0, 1)}
 TAIL = ["evaluate", "conclude"]
 
 
-LABELS = ["fit", "aggregate", "judge"]
+LABELS = ["count", "fit", "aggregate", "judge"]
 JUDGES = [{"name": f"j{n}", "kind": "teacher"} for n in range(2)]
 
 
@@ -85,8 +85,8 @@ def test_a_wave_without_documents_is_passed_over():
     found = names(walk(config(1, 2, 3), shards))
 
     # Wave 2 has no teaching, yet who goes on to wave 3 is still asked.
-    assert found[:5] == [
-        ("teach", 1), ("escalate", 1), ("escalate", 2), ("teach", 3), "fit",
+    assert found[:6] == [
+        ("teach", 1), ("escalate", 1), ("escalate", 2), ("teach", 3), "count", "fit",
     ]  # fmt: skip
 
 

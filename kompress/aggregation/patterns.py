@@ -1,0 +1,201 @@
+"""Count joint votes: what a rule that learns is fitted to.
+
+A pattern is what all voters said of a word, byte code by byte code, in one stratum and
+under one known or unknown truth. Counts are integers and patterns are kept in one
+order, so shards merge in any order to the same bytes. No word of a text is in them.
+
+N = words, M = voters, P = distinct patterns
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kompress.aggregation.votes import read_stratum
+from kompress.errors import InvalidVotes
+from kompress.types import ABSTAIN, CodeArray, FloatArray, encode_votes
+
+DROP, KEEP, UNKNOWN = 0, 1, 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VotePatterns:
+    """How often which votes were cast together.
+
+    Attributes:
+        stratum_P: (P,) codes into `STRATA`.
+        truth_P: (P,) `KEEP` or `DROP` where gold says so, else `UNKNOWN`.
+        code_PM: (P, M) byte codes, 255 where the voter abstained; never all of a row.
+        count_P: (P,) int64, words with that pattern, at least 1.
+        samples_M: (M,) samples behind all of a voter's votes together; whole numbers
+            in the farm, so that their sum does not depend on the order.
+    """
+
+    stratum_P: CodeArray
+    truth_P: CodeArray
+    code_PM: CodeArray
+    count_P: NDArray[np.int64]
+    samples_M: FloatArray
+
+    @property
+    def num_voters(self) -> int:
+        """M."""
+        return int(self.code_PM.shape[1])
+
+    @property
+    def num_words(self) -> int:
+        """How many words were counted."""
+        return int(self.count_P.sum())
+
+    @property
+    def strength_M(self) -> FloatArray:
+        """(M,) mean samples behind one vote of each voter; 1 for who never voted."""
+        votes_M = ((self.code_PM != ABSTAIN) * self.count_P[:, None]).sum(axis=0)
+        mean_M: FloatArray = np.where(
+            votes_M > 0, self.samples_M / np.maximum(votes_M, 1), 1.0
+        )
+        return mean_M
+
+    def take(self, wanted_P: NDArray[np.bool_]) -> "VotePatterns":
+        """Take some patterns; the voters' samples stay those of all."""
+        return VotePatterns(
+            self.stratum_P[wanted_P],
+            self.truth_P[wanted_P],
+            self.code_PM[wanted_P],
+            self.count_P[wanted_P],
+            self.samples_M,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Write a compressed numpy archive: equal patterns give equal bytes."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            stratum=self.stratum_P,
+            truth=self.truth_P,
+            code=self.code_PM,
+            count=self.count_P,
+            samples=self.samples_M,
+        )
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "VotePatterns":
+        """Read what `to_bytes` wrote; nothing in it is ever executed."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            return cls(
+                found["stratum"],
+                found["truth"],
+                found["code"],
+                found["count"],
+                found["samples"],
+            )
+
+
+def count_patterns(
+    p_NM: ArrayLike,
+    strength: ArrayLike,
+    stratum_N: ArrayLike,
+    truth_N: ArrayLike | None = None,
+) -> VotePatterns:
+    """Count the patterns of some words.
+
+    Args:
+        p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
+        strength: (M,) or (N, M) samples behind each vote; a vote of 0 abstains.
+        stratum_N: (N,) codes into `STRATA`.
+        truth_N: (N,) `KEEP`, `DROP` or `UNKNOWN`; None knows nothing.
+
+    Returns:
+        The patterns; a word on which nobody voted is left out.
+
+    Raises:
+        InvalidVotes: a shape, a probability, a stratum or a truth is wrong.
+
+    Source: facts/mathematics.md, "Dawid-Skene, fast"; bytes for hard votes: ours.
+    """
+    codes_NM = np.asarray(p_NM)
+    if codes_NM.ndim != 2:
+        raise InvalidVotes(
+            f"votes have shape {codes_NM.shape}; expected (N, M), words by voters"
+        )
+    if codes_NM.dtype != np.uint8:
+        codes_NM = encode_votes(codes_NM)
+    size = len(codes_NM)
+    strata_N = read_stratum(stratum_N, size).astype(np.uint8)
+    truths_N = _read_truth(truth_N, size)
+    strength_NM = np.broadcast_to(
+        np.asarray(strength, dtype=np.float64), codes_NM.shape
+    )
+    voted_NM = (codes_NM != ABSTAIN) & (strength_NM > 0)
+    codes_NM = np.where(voted_NM, codes_NM, np.uint8(ABSTAIN))
+    heard_N = voted_NM.any(axis=1)
+    rows = np.column_stack([strata_N, truths_N, codes_NM])[heard_N]
+    return _unique(
+        rows,
+        np.ones(len(rows), dtype=np.int64),
+        np.where(voted_NM, strength_NM, 0.0).sum(axis=0),
+    )
+
+
+def merge_patterns(parts: Sequence[VotePatterns]) -> VotePatterns:
+    """Add up shards' patterns, whatever their order.
+
+    Args:
+        parts: at least one, all of the same voters.
+
+    Raises:
+        InvalidVotes: there is no part, or their numbers of voters differ.
+
+    Source: ours.
+    """
+    sizes = {part.num_voters for part in parts}
+    if len(sizes) != 1:
+        raise InvalidVotes(
+            f"the parts have {sorted(sizes)} voters; expected one number, and at least "
+            "one part"
+        )
+    rows = np.concatenate([
+        np.column_stack([part.stratum_P, part.truth_P, part.code_PM]) for part in parts
+    ])  # fmt: skip
+    count = np.concatenate([part.count_P for part in parts])
+    samples_M = np.sum([part.samples_M for part in parts], axis=0)
+    return _unique(rows, count, samples_M)
+
+
+def _unique(
+    rows: CodeArray, count: NDArray[np.int64], samples_M: FloatArray
+) -> VotePatterns:
+    """Sort rows of (stratum, truth, codes) and add up equal ones."""
+    # Bytes are sorted by radix, column by column: far faster than rows as one value.
+    order = np.lexsort(rows.T[::-1])
+    rows, count = rows[order], count[order]
+    is_new = np.ones(len(rows), dtype=np.bool_)
+    is_new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    first = np.flatnonzero(is_new)
+    total = np.add.reduceat(count, first) if len(rows) else count
+    rows = rows[first]
+    return VotePatterns(
+        np.ascontiguousarray(rows[:, 0]),
+        np.ascontiguousarray(rows[:, 1]),
+        np.ascontiguousarray(rows[:, 2:]),
+        total,
+        samples_M,
+    )
+
+
+def _read_truth(truth_N: ArrayLike | None, size: int) -> CodeArray:
+    if truth_N is None:
+        return np.full(size, UNKNOWN, dtype=np.uint8)
+    truths_N = np.asarray(truth_N)
+    known = np.isin(truths_N, (DROP, KEEP, UNKNOWN))
+    if truths_N.shape != (size,) or not known.all():
+        raise InvalidVotes(
+            f"the truth has shape {truths_N.shape} and values "
+            f"{np.unique(truths_N)[:5].tolist()}; expected ({size},) of {DROP} (drop), "
+            f"{KEEP} (keep) and {UNKNOWN} (unknown)"
+        )
+    return truths_N.astype(np.uint8)
