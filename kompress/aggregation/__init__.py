@@ -8,6 +8,8 @@ from kompress.aggregation.beta import Beta
 from kompress.aggregation.inverse_variance import InverseVariance
 from kompress.aggregation.k_of_n import KOfN
 from kompress.aggregation.majority import Majority
+from kompress.aggregation.random_effects import RandomEffects
+from kompress.aggregation.uniform import Uniform
 from kompress.aggregation.votes import Aggregator
 from kompress.config import AggregationConfig
 from kompress.errors import InvalidConfig
@@ -17,6 +19,8 @@ AGGREGATORS: dict[str, type[Aggregator]] = {
     "k_of_n": KOfN,
     "inverse_variance": InverseVariance,
     "beta": Beta,
+    "uniform": Uniform,
+    "random_effects": RandomEffects,
 }
 
 

@@ -6,8 +6,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from kompress.aggregation.between_variance import between_variance
 from kompress.aggregation.votes import Block, Pooled, pool_votes, sum_voters
-from kompress.types import FloatArray, Posterior
+from kompress.types import Posterior
 
 # N = words, M = voters, C = words of one block
 
@@ -68,28 +69,12 @@ def _combine(block: Block) -> Pooled:
     keep_MC = n_MC * block.p_MC
     keep_C, total_C = sum_voters(keep_MC), sum_voters(n_MC)
     mean_C = (1 + keep_C) / (2 + total_C)
-    tau2_C = _between_variance(block, keep_MC)
+    y_MC = (1 + keep_MC) / (2 + n_MC)
+    w_MC = (n_MC + 3) / (y_MC * (1 - y_MC)) * block.voted_MC
+    tau2_C = between_variance(y_MC, w_MC, block.voted_MC)
     square_C = sum_voters(n_MC * n_MC)
     safe_C = np.where(total_C > 0, total_C, 1.0)
     effect_C = 1 + tau2_C * square_C / (safe_C * mean_C * (1 - mean_C))
     # A sum of p <= 1 may exceed the sum of its weights by one rounding.
     drop_C = np.maximum(total_C - keep_C, 0.0)
     return Pooled(1 + keep_C / effect_C, 1 + drop_C / effect_C, n_MC)
-
-
-def _between_variance(block: Block, keep_MC: FloatArray) -> FloatArray:
-    """τ² of each word (DerSimonian & Laird 1986, equation 8)."""
-    n_MC = block.strength_MC
-    y_MC = (1 + keep_MC) / (2 + n_MC)
-    w_MC = (n_MC + 3) / (y_MC * (1 - y_MC)) * block.voted_MC
-    votes_C = sum_voters(block.voted_MC)
-    w_C = sum_voters(w_MC)
-    safe_C = np.where(votes_C > 0, w_C, 1.0)
-    centre_C = sum_voters(w_MC * y_MC) / safe_C
-    gap_MC = y_MC - centre_C
-    q_C = sum_voters(w_MC * gap_MC * gap_MC)
-    spread_C = w_C - sum_voters(w_MC * w_MC) / safe_C
-    excess_C = np.maximum(q_C - (votes_C - 1), 0.0)
-    several_C = (votes_C > 1) & (spread_C > 0)
-    divisor_C = np.where(several_C, spread_C, 1.0)
-    return np.where(several_C, excess_C / divisor_C, 0.0)

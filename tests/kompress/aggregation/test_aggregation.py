@@ -131,7 +131,7 @@ def test_a_higher_vote_never_lowers_a_monotone_rules_mean(case, data):
 @pytest.mark.parametrize(
     ("name", "params", "says"),
     [
-        ("mean", {}, "beta, inverse_variance, k_of_n, majority"),
+        ("mean", {}, "beta, .*inverse_variance, k_of_n, majority, .*uniform"),
         ("majority", {"k": 2}, "no parameter k; expected none"),
         ("k_of_n", {"n": 2}, "no parameter n; expected k"),
         ("k_of_n", {"k": 0}, ">= 1"),
