@@ -12,8 +12,8 @@ from kompress.types import Posterior
 
 # N = words, M = voters, C = words of one block
 
-# The size of a Beta, alpha + beta, must be above 0. For two voters the estimate's always
-# is; for more nothing proves it, though 3.6 M random words of up to 20 voters had none
+# The size of a Beta, alpha + beta, must be above 0. For two voters the estimate's is;
+# for more nothing proves it, though 3.6 M random words of up to 20 voters had none
 # below 4e-4 (two voters of 10 000 samples each, flatly opposed).
 SMALLEST_SIZE = 1e-4
 

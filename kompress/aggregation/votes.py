@@ -25,11 +25,13 @@ class Block:
         p_MC: (M, C) P(keep); 0.5 where there is no vote.
         strength_MC: (M, C) samples behind each vote; 0 where there is no vote.
         voted_MC: (M, C) whether there is a vote.
+        stratum_C: (C,) codes into `STRATA`.
     """
 
     p_MC: FloatArray
     strength_MC: FloatArray
     voted_MC: BoolArray
+    stratum_C: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,22 @@ class Pooled:
 class Aggregator(Protocol):
     """Turns several voters' votes into one posterior per word.
 
+    The properties that an entry may declare, each tested on all that declare it; what
+    a `Learner` declares holds for what it learned as well, with gold and without:
+
+    - `voter_order` (all): permuting the voters permutes the weights, nothing else;
+    - `abstention` (all): a voter that abstains from every word changes nothing,
+      whatever its strength, bit for bit;
+    - `inside` (all): 0 < mean < 1, never NaN; no vote at all gives Beta(1, 1);
+    - `monotone`: a higher P(keep) never lowers the mean;
+    - `unanimous`: where all who voted say the same P(keep) >= 1/2, saying a higher one
+      together never lowers the mean, nor a lower one below 1/2 raises it. For a learner
+      that was fitted with gold: where every voter is better than chance on it;
+    - `copies`: an exact copy of a voter, beside it, leaves alpha and beta as they are;
+      for a learner where gold tells that it is one.
+
     Attributes:
-        properties: what the rule guarantees: `voter_order` (permuting the voters
-            permutes the weights and changes nothing else), `abstention` (a voter that
-            abstains changes nothing, whatever its strength), `inside` (0 < mean < 1,
-            never NaN), `monotone` (a higher P(keep) never lowers the mean), `copies`
-            (a copy of a voter adds nothing).
+        properties: those that the rule declares.
     """
 
     properties: ClassVar[frozenset[str]]
@@ -104,7 +116,7 @@ def pool_votes(
     for start in range(0, num_words, BLOCK_WORDS):
         part = slice(start, min(start + BLOCK_WORDS, num_words))
         part_strength = strength if strength.ndim == 1 else strength[part]
-        pooled = combine(_read_block(p_NM[part], part_strength))
+        pooled = combine(_read_block(p_NM[part], part_strength, stratum_N[part]))
         alpha_N[part], beta_N[part] = pooled.alpha_C, pooled.beta_C
         for m in range(num_voters):
             weight_SM[:, m] += np.bincount(
@@ -194,7 +206,9 @@ def _read_strength(strength: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
 _P_OF_CODE = np.append((np.arange(NUM_CODES) + 0.5) / NUM_CODES, np.nan)
 
 
-def _read_block(p_CM: NDArray[Any], strength: NDArray[Any]) -> Block:
+def _read_block(
+    p_CM: NDArray[Any], strength: NDArray[Any], stratum_C: NDArray[np.intp]
+) -> Block:
     """Transpose, decode and check one block; blank what abstains."""
     raw_MC = np.ascontiguousarray(p_CM.T)
     is_code = raw_MC.dtype == np.uint8
@@ -211,6 +225,7 @@ def _read_block(p_CM: NDArray[Any], strength: NDArray[Any]) -> Block:
         p_MC=np.where(voted_MC, p_MC, 0.5),
         strength_MC=np.where(voted_MC, strength_MC, 0.0),
         voted_MC=voted_MC,
+        stratum_C=stratum_C,
     )
 
 

@@ -13,8 +13,8 @@ ONE = np.zeros(1, int)
 
 
 def test_a_flat_conflict_has_the_variance_of_two_voters_that_differ():
-    # Beta(6, 1) and Beta(1, 6): v = 3/196, tau2 = 47/196 (test_beta), v + tau2 = 50/196,
-    # so the mean of the two has variance 25/196 = .128.
+    # Beta(6, 1) and Beta(1, 6): v = 3/196, tau2 = 47/196 (test_beta): v + tau2 =
+    # 50/196, so the mean of the two has variance 25/196 = .128.
     posterior = RandomEffects().aggregate([[1.0, 0.0]], [5, 5], ONE)
 
     assert posterior.mean_N == pytest.approx([0.5])
