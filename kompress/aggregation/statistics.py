@@ -3,6 +3,7 @@
 N = words, M = voters, S = strata, G = document groups, B = bootstraps
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -224,11 +225,47 @@ def rates(counts: ArrayLike) -> Rates:
     )
 
 
+def balanced_accuracies(counts_B4: ArrayLike) -> FloatArray:
+    """Give the balanced accuracy of each of many confusions.
+
+    Args:
+        counts_B4: (…, 4) TP, FN, FP, TN.
+
+    Returns:
+        (…,) in [0, 1]; NaN where there are no words to keep, or none to drop.
+
+    Source: ours.
+    """
+    tp, fn, fp, tn = np.moveaxis(np.asarray(counts_B4, dtype=np.float64), -1, 0)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that we say
+        balanced_B: FloatArray = (tp / (tp + fn) + tn / (tn + fp)) / 2
+    return balanced_B
+
+
+def recalls(counts_B4: ArrayLike) -> FloatArray:
+    """Give the recall of each of many confusions.
+
+    Args:
+        counts_B4: (…, 4) TP, FN, FP, TN.
+
+    Returns:
+        (…,) in [0, 1]; NaN where there are no words to keep.
+
+    Source: ours.
+    """
+    tp, fn, _, _ = np.moveaxis(np.asarray(counts_B4, dtype=np.float64), -1, 0)
+    with np.errstate(invalid="ignore"):
+        recall_B: FloatArray = tp / (tp + fn)
+    return recall_B
+
+
 def paired_interval(
     confusion_a_GS4: ArrayLike,
     confusion_b_GS4: ArrayLike,
     rng: np.random.Generator,
     num_bootstraps: int = 1000,
+    *,
+    rate: Callable[[IntArray], FloatArray] = balanced_accuracies,
 ) -> tuple[float, float] | None:
     """Bound the difference of two balanced accuracies on the same documents.
 
@@ -241,10 +278,11 @@ def paired_interval(
         confusion_b_GS4: (G, S, 4) counts of the second.
         rng: where the draws come from.
         num_bootstraps: how many, at least 1.
+        rate: (B, 4) counts -> (B,) what is compared, NaN where there is none.
 
     Returns:
-        The 2.5th and 97.5th percentile of a - b; None where no draw holds both words
-        to keep and words to drop, so that there is no balanced accuracy.
+        The 2.5th and 97.5th percentile of a - b; None where no draw has a rate: no
+        balanced accuracy without both words to keep and words to drop.
 
     Raises:
         InvalidVotes: the shapes differ or do not end in 4, or there are no groups.
@@ -268,21 +306,13 @@ def paired_interval(
         drawn_BG = rng.multinomial(
             num_groups, np.full(num_groups, 1 / num_groups), size
         )
-        gaps.append(_balanced(drawn_BG @ a_G4) - _balanced(drawn_BG @ b_G4))
+        gaps.append(rate(drawn_BG @ a_G4) - rate(drawn_BG @ b_G4))
     gap_B = np.concatenate(gaps)
     gap_B = gap_B[~np.isnan(gap_B)]
     if not gap_B.size:
         return None
     low, high = np.percentile(gap_B, (2.5, 97.5))
     return float(low), float(high)
-
-
-def _balanced(counts_B4: IntArray) -> FloatArray:
-    """Balanced accuracy of each row, NaN where it has none."""
-    tp, fn, fp, tn = counts_B4.astype(np.float64).T
-    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that we say
-        balanced_B: FloatArray = (tp / (tp + fn) + tn / (tn + fp)) / 2
-    return balanced_B
 
 
 def _ratio(numerator: int, denominator: int) -> float | None:

@@ -1,0 +1,319 @@
+"""Where a rule does worse than one voter alone, let that voter decide.
+
+Whichever voter looks best on a few words of gold is partly lucky: it is compared on
+other documents than those that chose it.
+
+N = words, M = voters, G = document groups
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kompress.aggregation.beta import Beta
+from kompress.aggregation.patterns import KEEP, UNKNOWN
+from kompress.aggregation.statistics import (
+    IntArray,
+    balanced_accuracies,
+    paired_interval,
+)
+from kompress.aggregation.votes import read_stratum
+from kompress.errors import InvalidVotes
+from kompress.types import (
+    JSON,
+    STRATA,
+    BoolArray,
+    FloatArray,
+    Posterior,
+    decode_votes,
+)
+
+NUM_FOLDS = 10
+NUM_BOOTSTRAPS = 1_000
+# Fewer decide nothing: of three groups drawn with replacement, the same one comes
+# three times in every ninth draw.
+MIN_GROUPS = 4
+MIN_OF_EACH = 3  # words to keep, and words to drop
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A rule beside its best voter.
+
+    Attributes:
+        best: the column of the voter that is best on all words.
+        value: the rule's rate.
+        best_value: that voter's, flattered by having been chosen on these words.
+        low: 2.5th percentile of the rule's rate minus the voter's, the voter chosen on
+            other groups.
+        high: 97.5th percentile.
+    """
+
+    best: int
+    value: float
+    best_value: float
+    low: float
+    high: float
+
+    @property
+    def is_below(self) -> bool:
+        """Whether the whole interval lies below 0."""
+        return self.high < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """A stratum that one voter decides alone, and why.
+
+    Attributes:
+        voter: its name.
+        aggregate: balanced accuracy of the rule on calibration gold.
+        best: that of the voter, and of the rule where the voter abstains.
+        low: 2.5th percentile of the rule's minus the voter's, see `Comparison`.
+        high: 97.5th percentile; below 0.
+        words: words of gold.
+    """
+
+    voter: str
+    aggregate: float
+    best: float
+    low: float
+    high: float
+    words: int
+
+    def as_json(self) -> JSON:
+        """Lay it out for `rounds.decisions`."""
+        return asdict(self)
+
+
+def compare_with_best(
+    rule_G4: IntArray,
+    voter_MG4: IntArray,
+    rng: np.random.Generator,
+    *,
+    rate: Callable[[IntArray], FloatArray] = balanced_accuracies,
+) -> Comparison | None:
+    """Put a rule beside its best voter, each fold of groups beside the others' best.
+
+    Args:
+        rule_G4: (G, 4) counts TP, FN, FP, TN of the rule by document group.
+        voter_MG4: (M, G, 4) those of each voter.
+        rng: deals groups to folds, and draws bootstraps.
+        rate: (…, 4) counts -> (…,) what is compared, NaN where there is none.
+
+    Returns:
+        The comparison; None with fewer than `MIN_GROUPS` groups that hold any word, or
+        where the rule or every voter has no rate.
+
+    Raises:
+        InvalidVotes: the shapes do not fit together.
+
+    Source: cross-validation against the winner's curse, Stone 1974; in this form ours.
+    """
+    rule_G4, voter_MG4 = np.asarray(rule_G4), np.asarray(voter_MG4)
+    if rule_G4.ndim != 2 or voter_MG4.shape[1:] != rule_G4.shape:
+        raise InvalidVotes(
+            f"the rule's counts have shape {rule_G4.shape}, the voters' "
+            f"{voter_MG4.shape}; expected (G, 4) and (M, G, 4), TP FN FP TN"
+        )
+    heard_G = rule_G4.sum(axis=1) > 0
+    rule_G4, voter_MG4 = rule_G4[heard_G], voter_MG4[:, heard_G]
+    num_groups = len(rule_G4)
+    if num_groups < MIN_GROUPS:
+        return None
+    value = float(rate(rule_G4.sum(axis=0)))
+    total_M4 = voter_MG4.sum(axis=1)
+    value_M = rate(total_M4)
+    if np.isnan(value) or np.isnan(value_M).all():
+        return None
+    fold_G = rng.permutation(num_groups) % min(NUM_FOLDS, num_groups)
+    chosen_G4 = np.zeros_like(rule_G4)
+    for fold in range(int(fold_G.max()) + 1):
+        own_G = fold_G == fold
+        best = _first_best(rate(total_M4 - voter_MG4[:, own_G].sum(axis=1)))
+        chosen_G4[own_G] = voter_MG4[best, own_G]
+    interval = paired_interval(
+        rule_G4[:, None], chosen_G4[:, None], rng, NUM_BOOTSTRAPS, rate=rate
+    )
+    if interval is None:
+        return None
+    best = _first_best(value_M)
+    return Comparison(best, value, float(value_M[best]), *interval)
+
+
+def choose_fallbacks(
+    names: Sequence[str],
+    keep_N: ArrayLike,
+    p_NM: ArrayLike,
+    truth_N: ArrayLike,
+    stratum_N: ArrayLike,
+    group_N: ArrayLike,
+    rng: np.random.Generator,
+) -> dict[str, Fallback]:
+    """Find the strata in which the rule does worse than its best voter would.
+
+    What is compared is what would change: the rule everywhere, with the rule where
+    the voter abstains and the voter elsewhere. A stratum falls back where the 95 %
+    interval of the difference, over document groups, lies below 0 (`Comparison`).
+
+    By simulation (50 words of gold, half to keep, in 8 groups; 8 voters; 1,000 draws):
+    of a majority of independent voters, each right at .8, 0 % of strata fall back; of
+    one of near copies 0.3 % (by the point estimate alone 42 %); of a rule right at .8
+    that only equals its voters, independent of them, 11 % (with the luckiest voter's
+    own interval 22 %), which costs nothing. Collapses are caught: 100 % where the best
+    is right at .95 and the others drop everything, 99 % where they toss coins (96 and
+    92 % if 15 % of the words are to keep). Between a rule at .8 or .7 and a voter at .9
+    it takes more gold to be sure: 36 and 71 %.
+
+    Args:
+        names: M voters.
+        keep_N: (N,) bool, what the rule decides by the threshold of a label.
+        p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
+        truth_N: (N,) `KEEP`, `DROP` or `UNKNOWN`: calibration gold.
+        stratum_N: (N,) codes into `STRATA`.
+        group_N: (N,) the document group of each word, integers or strings.
+        rng: of the round; every stratum gets a stream of its own.
+
+    Returns:
+        Fallbacks by name of stratum, in the order of `STRATA`; none for a stratum with
+        fewer than `MIN_OF_EACH` words to keep or to drop, or `MIN_GROUPS` groups.
+
+    Raises:
+        InvalidVotes: the arrays do not fit together.
+
+    Source: issue 5, "never worse than its best member"; ours.
+    """
+    keeps_N, truths_N = np.asarray(keep_N), np.asarray(truth_N)
+    votes_NM = _as_p(p_NM)
+    size = len(votes_NM)
+    strata_N = read_stratum(stratum_N, size)
+    groups_N = np.asarray(group_N)
+    shapes = {keeps_N.shape, truths_N.shape, groups_N.shape, (size,)}
+    if len(shapes) != 1 or votes_NM.shape[1] != len(names):
+        raise InvalidVotes(
+            f"votes have shape {votes_NM.shape} of {len(names)} voters, decisions "
+            f"{keeps_N.shape}, truths {truths_N.shape}, groups {groups_N.shape}; "
+            "expected (N, M) and (N,)"
+        )
+    voted_NM = ~np.isnan(votes_NM)
+    patched_NM = np.where(voted_NM, votes_NM >= 0.5, keeps_N[:, None])
+    known_N = (truths_N != UNKNOWN) & voted_NM.any(axis=1)
+    found = {}
+    streams = rng.spawn(len(STRATA))
+    for code, (stratum, stream) in enumerate(zip(STRATA, streams, strict=True)):
+        own_N = known_N & (strata_N == code)
+        right_N = truths_N[own_N] == KEEP
+        if min(right_N.sum(), (~right_N).sum()) < MIN_OF_EACH:
+            continue
+        _, place_N = np.unique(groups_N[own_N], return_inverse=True)
+        compared = compare_with_best(
+            count_by_group(keeps_N[own_N], right_N, place_N),
+            np.stack(
+                [count_by_group(keep_N, right_N, place_N)
+                 for keep_N in patched_NM[own_N].T]
+            ),
+            stream,
+        )  # fmt: skip
+        if compared is not None and compared.is_below:
+            found[stratum] = Fallback(
+                voter=names[compared.best],
+                aggregate=compared.value,
+                best=compared.best_value,
+                low=compared.low,
+                high=compared.high,
+                words=int(own_N.sum()),
+            )
+    return found
+
+
+def count_by_group(
+    keep_N: BoolArray, right_N: BoolArray, place_N: NDArray[np.intp]
+) -> IntArray:
+    """Count right and wrong decisions by group.
+
+    Args:
+        keep_N: (N,) what was decided.
+        right_N: (N,) what is right.
+        place_N: (N,) each word's group, 0 to G - 1.
+
+    Returns:
+        (G, 4) counts TP, FN, FP, TN.
+
+    Source: ours.
+    """
+    cell_N = np.where(right_N, np.where(keep_N, 0, 1), np.where(keep_N, 2, 3))
+    num_groups = int(place_N.max()) + 1 if place_N.size else 0
+    counts = np.bincount(place_N * 4 + cell_N, minlength=num_groups * 4)
+    return counts.reshape(num_groups, 4)
+
+
+def apply_fallbacks(
+    posterior: Posterior,
+    p_NM: ArrayLike,
+    strength: ArrayLike,
+    stratum_N: ArrayLike,
+    columns: Mapping[int, int],
+) -> Posterior:
+    """Let one voter decide the words of some strata.
+
+    A word gets the posterior Beta(1 + n·p, 1 + n·(1 - p)) of that voter's vote alone;
+    where it abstained, the word keeps what it had.
+
+    Args:
+        posterior: of the rule, over the same words.
+        p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes;
+            calibrated where the voters are.
+        strength: (M,) or (N, M) samples behind each vote.
+        stratum_N: (N,) codes into `STRATA`.
+        columns: the voter's column by the stratum's code.
+
+    Returns:
+        The posterior; in a stratum where the voter voted on any word, it has all the
+        weight.
+
+    Raises:
+        InvalidVotes: the votes are malformed.
+
+    Source: facts/mathematics.md, "a vote and its posterior"; ours.
+    """
+    if not columns:
+        return posterior
+    votes_NM = _as_p(p_NM)
+    strata_N = read_stratum(stratum_N, len(votes_NM))
+    strength_NM = np.broadcast_to(
+        np.asarray(strength, dtype=np.float64), votes_NM.shape
+    )
+    alpha_N, beta_N = posterior.alpha_N.copy(), posterior.beta_N.copy()
+    weight_SM = posterior.weight_SM.copy()
+    for code, column in sorted(columns.items()):
+        voted_N = ~np.isnan(votes_NM[:, column]) & (strength_NM[:, column] > 0)
+        rows = np.flatnonzero((strata_N == code) & voted_N)
+        if not rows.size:
+            continue
+        alone = Beta().aggregate(
+            votes_NM[rows, column : column + 1],
+            strength_NM[rows, column : column + 1],
+            strata_N[rows],
+        )
+        alpha_N[rows], beta_N[rows] = alone.alpha_N, alone.beta_N
+        weight_SM[code] = 0.0
+        weight_SM[code, column] = 1.0
+    return Posterior(alpha_N, beta_N, weight_SM)
+
+
+def _as_p(p_NM: ArrayLike) -> FloatArray:
+    votes_NM = np.asarray(p_NM)
+    if votes_NM.ndim != 2:
+        raise InvalidVotes(
+            f"votes have shape {votes_NM.shape}; expected (N, M), words by voters"
+        )
+    if votes_NM.dtype == np.uint8:
+        return decode_votes(votes_NM)
+    return votes_NM.astype(np.float64)
+
+
+def _first_best(value_M: FloatArray) -> int:
+    """The earlier voter wins a tie; one without a rate never wins."""
+    return int(np.where(np.isnan(value_M), -np.inf, value_M).argmax())
