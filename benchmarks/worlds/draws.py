@@ -217,7 +217,8 @@ def _family_mass(family: Family, mass_NF: FloatArray, code_NF: CodeArray) -> Flo
         seen_N += hidden_N
     # 1 - seen is 0 but for rounding where all codes that have mass were cast.
     rest_N = np.maximum(1 - seen_N, 0)
-    return total_N + rest_N * ((1 - lean) * mass_NF).prod(axis=1)
+    total_N += rest_N * ((1 - lean) * mass_NF).prod(axis=1)
+    return total_N
 
 
 def _draw_panel(
