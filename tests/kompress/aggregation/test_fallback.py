@@ -113,7 +113,6 @@ def test_a_majority_of_independent_voters_never_falls_back(seed):
     ("num_words", "num_groups", "is_enough"),
     [
         (50, 3, False),  # three groups of documents
-        (4, 8, False),  # two words to keep and two to drop, in as many groups
         (50, 4, True),
         (8, 4, True),  # four of each in four groups
     ],
@@ -144,17 +143,29 @@ def test_words_to_keep_alone_would_elect_whoever_keeps_everything():
 def test_a_voter_that_abstains_is_credited_with_the_rule_there():
     p_NM, truth_N, stratum_N, group_N = sighted_on_one_stratum()
     keep_N = decide(p_NM, stratum_N)
-    p_NM[: 50 // 2, 0] = np.nan  # of plain words a says half
+    p_NM[:25, 0] = np.nan  # of plain words a says half
+    keep_N[:25] = True
 
     found = choose_fallbacks(
         ("a", "b", "c"), keep_N, p_NM, truth_N, stratum_N, group_N, rng()
     )
 
-    # The first 25 words are 13 to keep and 12 to drop, and the rule drops them all: of
-    # 25 words to keep 12 are kept, so (12/25 + 1) / 2. It had .5 + 0.
+    # The first 25 words are 13 to keep and 12 to drop, and kept; of the others a is
+    # right on all, and the rule drops all: (25/25 + 13/25) / 2 against twice 13/25.
     assert found["plain"].voter == "a"
-    assert found["plain"].best == pytest.approx(0.74)
-    assert found["plain"].aggregate == 0.5
+    assert found["plain"].best == pytest.approx(0.76)
+    assert found["plain"].aggregate == pytest.approx(0.52)
+
+
+def test_two_words_to_keep_decide_nothing_however_many_groups():
+    p_NM, truth_N, stratum_N, _ = sighted_on_one_stratum(4)
+    keep_N = decide(p_NM, stratum_N)
+
+    found = choose_fallbacks(
+        ("a", "b", "c"), keep_N, p_NM, truth_N, stratum_N, np.arange(12), rng()
+    )
+
+    assert found == {}
 
 
 def test_the_order_of_words_changes_nothing():
