@@ -8,6 +8,7 @@ N = words, M = voters, G = document groups
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -247,6 +248,27 @@ def count_by_group(
     num_groups = int(place_N.max()) + 1 if place_N.size else 0
     counts = np.bincount(place_N * 4 + cell_N, minlength=num_groups * 4)
     return counts.reshape(num_groups, 4)
+
+
+def fallback_columns(
+    decided: Mapping[str, Mapping[str, Any]], names: Sequence[str]
+) -> dict[int, int]:
+    """Turn what a round decided into what `apply_fallbacks` takes.
+
+    Args:
+        decided: by name of stratum, as `Fallback.as_json` lays it out.
+        names: the panel's voters; a fallback on a voter that is not there is left out.
+
+    Returns:
+        The voter's column by the stratum's code.
+
+    Source: ours.
+    """
+    return {
+        STRATA.index(stratum): list(names).index(found["voter"])
+        for stratum, found in sorted(decided.items())
+        if found["voter"] in names
+    }
 
 
 def apply_fallbacks(

@@ -8,6 +8,7 @@ from kompress.aggregation.fallback import (
     apply_fallbacks,
     choose_fallbacks,
     compare_with_best,
+    fallback_columns,
 )
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.statistics import recalls
@@ -235,6 +236,12 @@ def test_a_fallback_takes_over_its_words_and_says_so():
     assert after.weight_SM[HEX].tolist() == [0, 1]
     assert after.weight_SM[0].tolist() == [0.5, 0.5]
     assert before.alpha_N.tolist() == [2, 2, 2]
+
+
+def test_what_was_decided_names_columns_of_the_panel_that_is_there():
+    decided = {"hex": {"voter": "b", "low": -0.5}, "plain": {"voter": "gone"}}
+
+    assert fallback_columns(decided, ("a", "b")) == {HEX: 1}
 
 
 def test_no_fallback_leaves_the_very_posterior():
