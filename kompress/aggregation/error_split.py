@@ -1,0 +1,93 @@
+"""Split what a consensus gets wrong into what stays and what averages out.
+
+N = words, M = voters, C = cells of one stratum and one truth
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kompress.aggregation.patterns import KEEP, UNKNOWN
+from kompress.aggregation.votes import read_stratum
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSplit:
+    """What the mean vote gets wrong, and which part more such voters would mend.
+
+    Attributes:
+        num_words: gold words on which every voter voted; 0 where there are none.
+        error: mean squared share of voters that are wrong.
+        shared_bias: squared mean error, within each stratum and truth; stays however
+            many voters there are.
+        shared_variance: ρσ², what the errors around that mean share; stays as well.
+        own_variance: (1 - ρ)σ²/M, what averages out with more voters.
+    """
+
+    num_words: int = 0
+    error: float | None = None
+    shared_bias: float | None = None
+    shared_variance: float | None = None
+    own_variance: float | None = None
+
+    @property
+    def variance(self) -> float | None:
+        """ρσ² + (1 - ρ)σ²/M."""
+        if self.shared_variance is None or self.own_variance is None:
+            return None
+        return self.shared_variance + self.own_variance
+
+
+def split_error(
+    keep_NM: ArrayLike, voted_NM: ArrayLike, truth_N: ArrayLike, stratum_N: ArrayLike
+) -> ErrorSplit:
+    """Split what the mean vote gets wrong into what stays and what averages out.
+
+    d̄ is the share of voters that are wrong on a word. Over the words of known truth
+    on which all M voted, and cells c of one stratum and one truth,
+
+        mean d̄² = Σ_c (n_c/n) (mean_c d̄)² + ρσ² + (1 - ρ)σ²/M,
+
+    where σ² is the mean of the voters' error variances around their cell means and ρσ²
+    the mean covariance of two voters. It holds exactly, not only in expectation.
+
+    Args:
+        keep_NM: (N, M) bool, what each voter would keep.
+        voted_NM: (N, M) bool, where it voted.
+        truth_N: (N,) `KEEP`, `DROP` or `UNKNOWN`.
+        stratum_N: (N,) codes into `STRATA`.
+
+    Raises:
+        InvalidVotes: a stratum is wrong.
+
+    Source: facts/mathematics.md, "Var of a mean"; bias and variance of ensembles:
+        Ueda & Nakano 1996, equation 5; within strata: ours.
+    """
+    keep_NM, voted_NM = np.asarray(keep_NM, bool), np.asarray(voted_NM, bool)
+    truth_N = np.asarray(truth_N)
+    own_N = (truth_N != UNKNOWN) & voted_NM.all(axis=1)
+    num_words, num_voters = int(own_N.sum()), keep_NM.shape[1]
+    if not num_words or not num_voters:
+        return ErrorSplit()
+    is_keep_N = truth_N[own_N] == KEEP
+    wrong_NM = (keep_NM[own_N] != is_keep_N[:, None]).astype(np.float64)
+    codes_N = read_stratum(stratum_N, len(truth_N))[own_N]
+    _, cell_N = np.unique(codes_N * 2 + is_keep_N, return_inverse=True)
+    size_C = np.bincount(cell_N)
+    mean_CM = np.stack(
+        [np.bincount(cell_N, weights=wrong_N) / size_C for wrong_N in wrong_NM.T], 1
+    )
+    around_NM = wrong_NM - mean_CM[cell_N]
+    variance = float((around_NM**2).sum()) / num_words / num_voters
+    of_mean = float((around_NM.mean(axis=1) ** 2).sum()) / num_words
+    # Var of the mean is variance/M + covariance·(M - 1)/M; shared is the covariance.
+    others = num_voters - 1
+    shared = (of_mean * num_voters - variance) / others if others else 0.0
+    return ErrorSplit(
+        num_words=num_words,
+        error=float((wrong_NM.mean(axis=1) ** 2).mean()),
+        shared_bias=float((size_C * mean_CM.mean(axis=1) ** 2).sum()) / num_words,
+        shared_variance=shared,
+        own_variance=(variance - shared) / num_voters,
+    )

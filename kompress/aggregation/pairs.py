@@ -1,0 +1,282 @@
+"""Count how two voters' votes fall together, and what their errors share.
+
+Within one stratum and one truth an error is a vote for the other side, so the votes'
+covariance there is the errors'. Counts are integers: shards, resampled documents and
+SQL (the view `voter_correlation`) come to the same figures.
+
+N = words, M = voters, Q = pairs of voters, G = document groups, B = bootstraps,
+C = cells of one stratum and one truth, O = 4 outcomes of a pair: both drop, the other
+keeps alone, the voter keeps alone, both keep
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kompress.aggregation.patterns import DROP, KEEP, VotePatterns
+from kompress.aggregation.votes import read_stratum
+from kompress.errors import InvalidVotes
+from kompress.types import ABSTAIN, STRATA, BoolArray, FloatArray
+
+IntArray = NDArray[np.int64]
+TRUTHS = ("drop", "keep", "unknown")
+# A byte code keeps from 127 on, where P(keep) = (code + 1/2) / 255 reaches 1/2.
+KEEPS_FROM = 127
+_BOOTSTRAP_CELLS = 4_000_000  # of the resampling matrix held at once: 32 MB
+
+
+class PairRow(NamedTuple):
+    """How two voters' votes fall together in one stratum, by truth; a row of SQL.
+
+    Attributes:
+        voter: stands before `other` in the panel.
+        other: the other one.
+        stratum: a name of `STRATA`.
+        truth: `keep`, `drop` or `unknown`.
+        num_both_keep: words that both keep.
+        num_voter_keeps: words that only `voter` keeps.
+        num_other_keeps: words that only `other` keeps.
+        num_both_drop: words that both drop.
+    """
+
+    voter: str
+    other: str
+    stratum: str
+    truth: str
+    num_both_keep: int
+    num_voter_keeps: int
+    num_other_keeps: int
+    num_both_drop: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ErrorPairs:
+    """Counts of all pairs on words of known truth, by document group.
+
+    Attributes:
+        num_voters: M.
+        outcomes: for each pair of `combinations(range(M), 2)` (G, C, O) counts.
+    """
+
+    num_voters: int
+    outcomes: tuple[IntArray, ...]
+
+    @property
+    def num_groups(self) -> int:
+        """G."""
+        return len(self.outcomes[0]) if self.outcomes else 0
+
+    def correlation(self) -> FloatArray:
+        """Pool each pair over all groups; see `error_correlation`."""
+        whole = [counts_GCO.sum(axis=0)[None] for counts_GCO in self.outcomes]
+        whole_1MM = self._matrix([_pooled_phi(counts) for counts in whole], 1)
+        pooled_MM: FloatArray = whole_1MM[0]
+        return pooled_MM
+
+    def resampled(self, rng: np.random.Generator, num_bootstraps: int) -> FloatArray:
+        """Draw the groups with replacement, the same for all pairs.
+
+        Returns:
+            (B, M, M) correlations, NaN where a draw does not identify one.
+        """
+        size = max(1, self.num_groups)
+        step = max(1, _BOOTSTRAP_CELLS // size)
+        parts = []
+        for start in range(0, num_bootstraps, step):
+            num_draws = min(step, num_bootstraps - start)
+            drawn_BG = rng.multinomial(size, np.full(size, 1 / size), num_draws)
+            # Whole numbers below 2^53: floats add them exactly, and by BLAS.
+            weight_BG = drawn_BG.astype(np.float64)
+            phis = [
+                _pooled_phi((weight_BG @ c.reshape(size, -1)).reshape(num_draws, -1, 4))
+                for c in self.outcomes
+            ]
+            parts.append(self._matrix(phis, num_draws))
+        return np.concatenate(parts)
+
+    def _matrix(self, phi_QB: Sequence[FloatArray], size: int) -> FloatArray:
+        """Lay pairs out as symmetric matrices with ones on the diagonal."""
+        matrix_BMM = np.tile(np.eye(self.num_voters), (size, 1, 1))
+        pairs = combinations(range(self.num_voters), 2)
+        for (a, b), phi_B in zip(pairs, phi_QB, strict=True):
+            matrix_BMM[:, a, b] = matrix_BMM[:, b, a] = phi_B
+        return matrix_BMM
+
+
+def count_error_pairs(
+    keep_NM: ArrayLike,
+    voted_NM: ArrayLike,
+    truth_N: ArrayLike,
+    stratum_N: ArrayLike,
+    group_N: ArrayLike | None = None,
+) -> ErrorPairs:
+    """Count pairs of votes on words of known truth.
+
+    Args:
+        keep_NM: (N, M) bool, what each voter would keep.
+        voted_NM: (N, M) bool, where it voted.
+        truth_N: (N,) `KEEP`, `DROP` or `UNKNOWN`; unknown words are left out.
+        stratum_N: (N,) codes into `STRATA`.
+        group_N: (N,) document groups, numbers or names; None puts all into one.
+
+    Raises:
+        InvalidVotes: a shape or a stratum is wrong.
+
+    Source: ours.
+    """
+    keep_NM, voted_NM = np.asarray(keep_NM, bool), np.asarray(voted_NM, bool)
+    truth_N = np.asarray(truth_N)
+    if keep_NM.ndim != 2 or voted_NM.shape != keep_NM.shape:
+        raise InvalidVotes(
+            f"sides have shape {keep_NM.shape}, votes {voted_NM.shape}; expected the "
+            "same (N, M), words by voters"
+        )
+    size, num_voters = keep_NM.shape
+    group_N = np.zeros(size, np.intp) if group_N is None else np.asarray(group_N)
+    if truth_N.shape != (size,) or group_N.shape != (size,):
+        raise InvalidVotes(
+            f"truth has shape {truth_N.shape}, groups {group_N.shape}; expected "
+            f"({size},) for both, one a word"
+        )
+    known_N = np.isin(truth_N, (DROP, KEEP))
+    stratum_N = read_stratum(stratum_N, size)[known_N]
+    groups, group_N = np.unique(group_N[known_N], return_inverse=True)
+    cells, cell_N = np.unique(
+        stratum_N * 2 + (truth_N[known_N] == KEEP), return_inverse=True
+    )
+    row_N = group_N * len(cells) + cell_N
+    shape = (len(groups), len(cells), 4)
+    keep_NM, voted_NM = keep_NM[known_N], voted_NM[known_N]
+    return ErrorPairs(
+        num_voters,
+        tuple(
+            _count(keep_NM, voted_NM, pair, row_N, shape[0] * shape[1]).reshape(shape)
+            for pair in combinations(range(num_voters), 2)
+        ),
+    )
+
+
+def error_correlation(
+    keep_NM: ArrayLike, voted_NM: ArrayLike, truth_N: ArrayLike, stratum_N: ArrayLike
+) -> FloatArray:
+    """Correlate voters' errors: phi within each stratum and truth, pooled.
+
+    Within a cell only chance makes right voters agree, so what is left is what their
+    errors share; a stratum that is hard for all of them is no correlation.
+
+    Args:
+        keep_NM: (N, M) bool, what each voter would keep.
+        voted_NM: (N, M) bool, where it voted; a pair is compared where both did.
+        truth_N: (N,) `KEEP`, `DROP` or `UNKNOWN`; unknown words are left out.
+        stratum_N: (N,) codes into `STRATA`.
+
+    Returns:
+        (M, M) Σ covariances / √(Σ variances · Σ variances) over the cells, in [-1, 1],
+        1 on the diagonal; NaN where one of the two never or always errs.
+
+    Raises:
+        InvalidVotes: a shape or a stratum is wrong.
+
+    Source: Pearson's phi; pooling moments within cells as in analysis of covariance
+        (within-group correlation): Searle 1987; on errors of known truth: ours.
+    """
+    return count_error_pairs(keep_NM, voted_NM, truth_N, stratum_N).correlation()
+
+
+def pair_rows(names: Sequence[str], patterns: VotePatterns) -> list[PairRow]:
+    """Lay out how voters' votes fall together, for the table `voter_pairs`.
+
+    Args:
+        names: M names in the order of the patterns' columns.
+        patterns: joint votes with what is known of the truth; `count_patterns` makes
+            them of words, and shards' merge.
+
+    Returns:
+        A row for each pair, stratum and truth that both voted in.
+
+    Raises:
+        InvalidVotes: there are not as many names as voters.
+
+    Source: ours.
+    """
+    if len(names) != patterns.num_voters:
+        raise InvalidVotes(
+            f"there are {len(names)} names for {patterns.num_voters} voters; expected "
+            "one each, in the columns' order"
+        )
+    truth_P = np.select(
+        [patterns.truth_P == DROP, patterns.truth_P == KEEP], [0, 1], default=2
+    )
+    row_P = patterns.stratum_P.astype(np.intp) * 3 + truth_P
+    keep_PM, voted_PM = sides_of(patterns.code_PM)
+    return [
+        row
+        for pair in combinations(range(len(names)), 2)
+        for row in _rows_of(
+            (names[pair[0]], names[pair[1]]),
+            _count(
+                keep_PM, voted_PM, pair, row_P, len(STRATA) * 3, patterns.count_P
+            ),
+        )
+    ]  # fmt: skip
+
+
+def sides_of(code_NM: NDArray[np.uint8]) -> tuple[BoolArray, BoolArray]:
+    """Read byte codes as sides.
+
+    Args:
+        code_NM: (N, M) byte codes, 255 where a voter abstained.
+
+    Returns:
+        (N, M) what each voter would keep, and (N, M) where it voted.
+
+    Source: ours; design §4 for the codes.
+    """
+    voted_NM = code_NM != ABSTAIN
+    return voted_NM & (code_NM >= KEEPS_FROM), voted_NM
+
+
+def _rows_of(names: tuple[str, str], counts_RO: IntArray) -> Iterator[PairRow]:
+    for row, (drop, other, voter, keep) in enumerate(counts_RO.tolist()):
+        if drop + other + voter + keep:
+            stratum, truth = STRATA[row // 3], TRUTHS[row % 3]
+            yield PairRow(*names, stratum, truth, keep, voter, other, drop)
+
+
+def _count(
+    keep_NM: BoolArray,
+    voted_NM: BoolArray,
+    pair: tuple[int, int],
+    row_N: NDArray[np.intp],
+    num_rows: int,
+    count_N: IntArray | None = None,
+) -> IntArray:
+    """Count one pair's outcomes by row; (rows, O)."""
+    a, b = pair
+    both_N = voted_NM[:, a] & voted_NM[:, b]
+    index_N = (row_N * 4 + keep_NM[:, a] * 2 + keep_NM[:, b])[both_N]
+    weights = None if count_N is None else count_N[both_N]
+    # Weighted counts are floats of whole numbers, exact below 2^53.
+    counts = np.bincount(index_N, weights=weights, minlength=num_rows * 4)
+    return counts.astype(np.int64).reshape(num_rows, 4)
+
+
+def _pooled_phi(counts_BCO: NDArray[np.generic]) -> FloatArray:
+    """Σ covariances / √(Σ variances · Σ variances) over cells; NaN where that is 0."""
+    _, other_BC, voter_BC, both_BC = np.moveaxis(counts_BCO.astype(np.float64), 2, 0)
+    words_BC = counts_BCO.sum(axis=2)
+    safe_BC = np.where(words_BC > 0, words_BC, 1.0)
+    a_BC, b_BC = voter_BC + both_BC, other_BC + both_BC
+    covariance_B = (both_BC - a_BC * b_BC / safe_BC).sum(axis=1)
+    variance_a_B = (a_BC - a_BC * a_BC / safe_BC).sum(axis=1)
+    variance_b_B = (b_BC - b_BC * b_BC / safe_BC).sum(axis=1)
+    # A sum of rounded zeros is not zero; the least true variance is 1/2, one vote of
+    # two words.
+    known_B = (variance_a_B > 0.25) & (variance_b_B > 0.25)
+    product_B = np.where(known_B, variance_a_B * variance_b_B, 1.0)
+    phi_B = np.clip(covariance_B / np.sqrt(product_B), -1.0, 1.0)
+    return np.where(known_B, phi_B, np.nan)
