@@ -27,9 +27,14 @@ COLUMNS = {
     "mk_in_ref, mk_in_ref_corpus, mk_in_ref_corpus_se, label_keep_rate, f1_gold, "
     "f1_keep_rate, exact_pct, exact_keep_rate, override_delta, student, usd, seconds",
     "voter_quality": "loop, round, voter, stratum, num_words, truth, sensitivity, "
-    "specificity, weight, agreement, ece",
+    "specificity, weight, agreement, ece, diagram",
     "ensemble_paradox": "loop, round, stratum, rule, truth, recall, precision, "
     "keep_rate, balanced_accuracy, best_voter, best_balanced_accuracy, collapsed",
+    "ensemble_diversity": "loop, round, num_voters, n_eff, n_eff_low, n_eff_high, "
+    "alpha, truth, num_gold_words, mean_correlation, error, shared_bias, variance, "
+    "shared_variance, own_variance, copies, identical",
+    "voter_correlation": "loop, round, voter, other, num_words, agreement, "
+    "num_gold_words, error_correlation",
     "student_scores": "loop, round, student, suite, stratum, rule_set, definition, "
     "override, target_keep_rate, step, metric, value, ci_low, ci_high, n",
     "queue_depth": "queue, kind, status, jobs, oldest_seconds",

@@ -1,0 +1,42 @@
+-- How many independent voters a round's panel is worth, by calibration gold, and what
+-- its mean vote gets wrong: error = shared_bias + variance, and variance =
+-- shared_variance (stays) + own_variance (averages out with more voters).
+CREATE VIEW ensemble_diversity AS
+SELECT
+    loops.name AS loop,
+    rounds.number AS round,
+    found.num_voters,
+    found.n_eff,
+    found.n_eff_low,
+    found.n_eff_high,
+    found.alpha,
+    found.truth,
+    found.num_gold_words,
+    found.mean_correlation,
+    found.error,
+    found.shared_bias,
+    found.variance,
+    found.shared_variance,
+    found.own_variance,
+    found.copies,
+    found.identical
+FROM rounds
+JOIN loops ON loops.id = rounds.loop_id
+CROSS JOIN LATERAL jsonb_to_record(rounds.decisions -> 'diversity') AS found (
+    num_voters integer,
+    n_eff float8,
+    n_eff_low float8,
+    n_eff_high float8,
+    alpha float8,
+    truth text,
+    num_gold_words bigint,
+    mean_correlation float8,
+    error float8,
+    shared_bias float8,
+    variance float8,
+    shared_variance float8,
+    own_variance float8,
+    copies jsonb,
+    identical jsonb
+)
+WHERE rounds.decisions ? 'diversity';
