@@ -30,7 +30,7 @@ class InverseVariance:
     """
 
     properties: ClassVar[frozenset[str]] = frozenset(
-        {"voter_order", "abstention", "inside"}
+        {"voter_order", "abstention", "inside", "unanimous"}
     )
 
     def aggregate(

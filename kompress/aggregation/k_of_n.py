@@ -42,7 +42,7 @@ class KOfN:
 
     k: int = 2
     properties: ClassVar[frozenset[str]] = frozenset(
-        {"voter_order", "abstention", "inside", "monotone"}
+        {"voter_order", "abstention", "inside", "monotone", "unanimous"}
     )
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ class Majority:
     """
 
     properties: ClassVar[frozenset[str]] = frozenset(
-        {"voter_order", "abstention", "inside", "monotone"}
+        {"voter_order", "abstention", "inside", "monotone", "unanimous"}
     )
 
     def aggregate(

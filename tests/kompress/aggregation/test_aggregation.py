@@ -1,5 +1,8 @@
 """The registry, and what its entries declare."""
 
+import json
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,9 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kompress.aggregation import AGGREGATORS, make_aggregator, rules_of
+from kompress.aggregation.learned import Learner
+from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, count_patterns
 from kompress.config import AggregationConfig
 from kompress.errors import InvalidConfig
-from kompress.types import STRATA
+from kompress.types import STRATA, CodeArray, FloatArray
 
 RULES = [
     *[(name, {}) for name in AGGREGATORS],
@@ -19,14 +24,57 @@ RULES = [
 PROBABILITY = st.floats(0, 1) | st.just(np.nan) | st.sampled_from([0.0, 0.5, 1.0])
 
 
+@dataclass(frozen=True)
+class Case:
+    """Votes, and what a learner may know of them."""
+
+    p_NM: FloatArray
+    strength_NM: FloatArray
+    stratum_N: FloatArray
+    truth_N: CodeArray
+
+    @property
+    def votes(self):
+        return self.p_NM, self.strength_NM, self.stratum_N
+
+    def with_votes(self, p_NM, strength_NM):
+        return replace(self, p_NM=p_NM, strength_NM=strength_NM)
+
+
 @st.composite
-def votes(draw):
-    """Votes, strengths and strata of up to 6 words by up to 5 voters."""
+def cases(draw):
+    """Votes, strengths, strata and truths of up to 6 words by up to 5 voters."""
     shape = (draw(st.integers(1, 6)), draw(st.integers(1, 5)))
-    p_NM = draw(arrays(np.float64, shape, elements=PROBABILITY))
-    strength_NM = draw(arrays(np.float64, shape, elements=st.floats(0.01, 1e4)))
     strata = st.integers(0, len(STRATA) - 1)
-    return p_NM, strength_NM, draw(arrays(np.int64, shape[0], elements=strata))
+    return Case(
+        draw(arrays(np.float64, shape, elements=PROBABILITY)),
+        draw(arrays(np.float64, shape, elements=st.floats(0.01, 1e4))),
+        draw(arrays(np.int64, shape[0], elements=strata)),
+        draw(
+            arrays(np.uint8, shape[0], elements=st.sampled_from([DROP, KEEP, UNKNOWN]))
+        ),
+    )
+
+
+@st.composite
+def sighted_panels(draw):
+    """Gold of two strata on which each of up to 4 voters is better than chance."""
+    num_voters = draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    half = draw(st.integers(2, 12))  # words of each stratum and truth
+    stratum_N = np.repeat([0, 0, 1, 1], half)
+    truth_N = np.repeat([DROP, KEEP, DROP, KEEP], half).astype(np.uint8)
+    p_NM = np.empty((4 * half, num_voters))
+    for m in range(num_voters):
+        sharp = rng.uniform(0.55, 0.999)
+        for start in range(0, 4 * half, half):
+            # More than half of them right, wherever they are.
+            right_N = rng.permutation(half) < rng.integers(half // 2 + 1, half + 1)
+            keep_N = right_N == (truth_N[start] == KEEP)
+            p_NM[start : start + half, m] = np.where(keep_N, sharp, 1 - sharp)
+    strength_M = rng.integers(1, 9, num_voters)
+    strength_NM = np.broadcast_to(strength_M, p_NM.shape).astype(float)
+    return Case(p_NM, strength_NM, stratum_N, truth_N)
 
 
 def declaring(prop):
@@ -37,95 +85,192 @@ def declaring(prop):
     ]
 
 
+def with_gold(rule, case):
+    """Give what pools: a plain rule itself, a learner fitted to gold."""
+    if not isinstance(rule, Learner):
+        return rule
+    return rule.fit(count_patterns(*case.votes, case.truth_N))
+
+
+def both_ways(rule, case):
+    """Give what pools: a plain rule itself, a learner without gold and with it."""
+    if not isinstance(rule, Learner):
+        return [rule]
+    return [rule.fit(count_patterns(*case.votes)), with_gold(rule, case)]
+
+
 def test_every_rule_declares_what_all_must_guarantee():
     for name, rule in AGGREGATORS.items():
         assert {"voter_order", "abstention", "inside"} <= rule.properties, name
 
 
-@given(votes(), st.randoms(use_true_random=False))
+def test_every_declared_property_has_a_test_here():
+    declared = set().union(*(rule.properties for rule in AGGREGATORS.values()))
+
+    tested = {"voter_order", "abstention", "inside", "monotone", "unanimous", "copies"}
+    assert declared <= tested
+
+
+@given(cases(), st.randoms(use_true_random=False))
 def test_the_order_of_voters_changes_nothing(case, random):
-    p_NM, strength_NM, stratum_N = case
-    order_M = list(range(p_NM.shape[1]))
+    order_M = list(range(case.p_NM.shape[1]))
     random.shuffle(order_M)
+    turned = case.with_votes(case.p_NM[:, order_M], case.strength_NM[:, order_M])
 
     for rule in declaring("voter_order"):
-        one = rule.aggregate(p_NM, strength_NM, stratum_N)
-        other = rule.aggregate(p_NM[:, order_M], strength_NM[:, order_M], stratum_N)
+        for pools, pools_turned in zip(
+            both_ways(rule, case), both_ways(rule, turned), strict=True
+        ):
+            one = pools.aggregate(*case.votes)
+            other = pools_turned.aggregate(*turned.votes)
 
-        assert np.allclose(one.alpha_N, other.alpha_N, rtol=1e-6)
-        assert np.allclose(one.beta_N, other.beta_N, rtol=1e-6)
-        assert np.allclose(one.weight_SM[:, order_M], other.weight_SM, atol=1e-9)
+            assert np.allclose(one.alpha_N, other.alpha_N, rtol=1e-6), rule
+            assert np.allclose(one.beta_N, other.beta_N, rtol=1e-6), rule
+            assert np.allclose(one.weight_SM[:, order_M], other.weight_SM, atol=1e-8)
 
 
-@given(votes(), st.floats(allow_nan=True, allow_infinity=True))
+@given(cases(), st.floats(allow_nan=True, allow_infinity=True))
 def test_an_abstention_changes_nothing_whatever_its_strength(case, strength):
-    p_NM, strength_NM, stratum_N = case
-    size = len(p_NM)
-
-    for rule in declaring("abstention"):
-        without = rule.aggregate(p_NM, strength_NM, stratum_N)
-        silent = rule.aggregate(
-            np.column_stack([np.full(size, np.nan), p_NM]),
-            np.column_stack([np.full(size, strength), strength_NM]),
-            stratum_N,
-        )
-
-        assert np.array_equal(without.alpha_N, silent.alpha_N)
-        assert np.array_equal(without.beta_N, silent.beta_N)
-        assert np.array_equal(without.weight_SM, silent.weight_SM[:, 1:])
-        assert not silent.weight_SM[:, 0].any()
-
-
-@given(votes(), st.floats(0, 1))
-def test_a_vote_without_samples_is_an_abstention(case, p):
-    p_NM, strength_NM, stratum_N = case
-    column_N = np.full(len(p_NM), p)
-
-    for rule in declaring("abstention"):
-        without = rule.aggregate(p_NM, strength_NM, stratum_N)
-        empty = rule.aggregate(
-            np.column_stack([p_NM, column_N]),
-            np.column_stack([strength_NM, column_N * 0]),
-            stratum_N,
-        )
-
-        assert np.array_equal(without.alpha_N, empty.alpha_N)
-        assert np.array_equal(without.beta_N, empty.beta_N)
-
-
-@given(votes())
-def test_the_posterior_stays_inside_and_nan_never_escapes(case):
-    p_NM = case[0]
-    voted_N = ~np.isnan(p_NM).all(axis=1)
-
-    for rule in declaring("inside"):
-        posterior = rule.aggregate(*case)
-
-        assert np.isfinite(posterior.alpha_N).all()
-        assert np.isfinite(posterior.beta_N).all()
-        assert (posterior.alpha_N > 0).all()
-        assert (posterior.beta_N > 0).all()
-        assert ((posterior.mean_N > 0) & (posterior.mean_N < 1)).all()
-        assert ((posterior.sd_N > 0) & (posterior.sd_N < 0.5)).all()
-        assert (posterior.alpha_N[~voted_N] == 1).all()
-        assert (posterior.beta_N[~voted_N] == 1).all()
-        row_S = posterior.weight_SM.sum(axis=1)
-        assert np.all(np.isclose(row_S, 1) | (row_S == 0))
-
-
-@given(votes(), st.data())
-def test_a_higher_vote_never_lowers_a_monotone_rules_mean(case, data):
-    p_NM, strength_NM, stratum_N = case
-    lift = st.floats(0, 1)
-    lifted_NM = np.maximum(
-        p_NM, data.draw(arrays(np.float64, p_NM.shape, elements=lift))
+    size = len(case.p_NM)
+    joined = case.with_votes(
+        np.column_stack([np.full(size, np.nan), case.p_NM]),
+        np.column_stack([np.full(size, strength), case.strength_NM]),
     )
 
-    for rule in declaring("monotone"):
-        before = rule.aggregate(p_NM, strength_NM, stratum_N)
-        after = rule.aggregate(lifted_NM, strength_NM, stratum_N)
+    for rule in declaring("abstention"):
+        for pools, pools_joined in zip(
+            both_ways(rule, case), both_ways(rule, joined), strict=True
+        ):
+            without = pools.aggregate(*case.votes)
+            silent = pools_joined.aggregate(*joined.votes)
 
-        assert (after.mean_N >= before.mean_N).all()
+            assert np.array_equal(without.alpha_N, silent.alpha_N), rule
+            assert np.array_equal(without.beta_N, silent.beta_N), rule
+            assert np.array_equal(without.weight_SM, silent.weight_SM[:, 1:])
+            assert not silent.weight_SM[:, 0].any()
+
+
+@given(cases(), st.floats(0, 1))
+def test_a_vote_without_samples_is_an_abstention(case, p):
+    column_N = np.full(len(case.p_NM), p)
+    joined = case.with_votes(
+        np.column_stack([case.p_NM, column_N]),
+        np.column_stack([case.strength_NM, column_N * 0]),
+    )
+
+    for rule in declaring("abstention"):
+        for pools, pools_joined in zip(
+            both_ways(rule, case), both_ways(rule, joined), strict=True
+        ):
+            without = pools.aggregate(*case.votes)
+            empty = pools_joined.aggregate(*joined.votes)
+
+            assert np.array_equal(without.alpha_N, empty.alpha_N), rule
+            assert np.array_equal(without.beta_N, empty.beta_N), rule
+
+
+@given(cases())
+def test_the_posterior_stays_inside_and_nan_never_escapes(case):
+    voted_N = ~np.isnan(case.p_NM).all(axis=1)
+
+    for rule in declaring("inside"):
+        for pools in both_ways(rule, case):
+            posterior = pools.aggregate(*case.votes)
+
+            assert np.isfinite(posterior.alpha_N).all(), rule
+            assert np.isfinite(posterior.beta_N).all(), rule
+            assert (posterior.alpha_N > 0).all()
+            assert (posterior.beta_N > 0).all()
+            assert ((posterior.mean_N > 0) & (posterior.mean_N < 1)).all()
+            assert ((posterior.sd_N > 0) & (posterior.sd_N < 0.5)).all()
+            assert (posterior.alpha_N[~voted_N] == 1).all()
+            assert (posterior.beta_N[~voted_N] == 1).all()
+            row_S = posterior.weight_SM.sum(axis=1)
+            assert np.all(np.isclose(row_S, 1) | (row_S == 0))
+
+
+@given(cases(), st.data())
+def test_a_higher_vote_never_lowers_a_monotone_rules_mean(case, data):
+    lift = arrays(np.float64, case.p_NM.shape, elements=st.floats(0, 1))
+    lifted_NM = np.maximum(case.p_NM, data.draw(lift))
+
+    for rule in declaring("monotone"):
+        for pools in both_ways(rule, case):
+            before = pools.aggregate(*case.votes)
+            after = pools.aggregate(lifted_NM, case.strength_NM, case.stratum_N)
+
+            assert (after.mean_N >= before.mean_N).all(), rule
+
+
+@given(sighted_panels(), st.data())
+def test_a_unanimous_sharper_vote_never_lowers_the_mean(case, data):
+    size, num_voters = 5, case.p_NM.shape[1]
+    p_N1 = data.draw(arrays(np.float64, (size, 1), elements=st.floats(0.5, 1)))
+    lift_N1 = data.draw(arrays(np.float64, (size, 1), elements=st.floats(0, 1)))
+    sharper_N1 = p_N1 + lift_N1 * (1 - p_N1)
+    strengths = arrays(np.float64, (size, num_voters), elements=st.floats(0.01, 1e4))
+    strength_NM = data.draw(strengths)
+    stratum_N = data.draw(arrays(np.int64, size, elements=st.integers(0, 2)))
+    every_M = np.ones(num_voters)
+
+    for rule in declaring("unanimous"):
+        pools = with_gold(rule, case)
+
+        def mean_of(p_N1, pools=pools):
+            posterior = pools.aggregate(p_N1 * every_M, strength_NM, stratum_N)
+            return posterior.mean_N
+
+        # As far as sums of floats go: the mean is a ratio of two of them.
+        assert (mean_of(sharper_N1) >= mean_of(p_N1) - 1e-12).all(), rule
+        assert (mean_of(1 - sharper_N1) <= mean_of(1 - p_N1) + 1e-12).all(), rule
+
+
+@given(sighted_panels(), st.data())
+def test_a_copy_of_a_voter_adds_nothing(case, data):
+    shape = (4, case.p_NM.shape[1])
+    p_NM = data.draw(arrays(np.float64, shape, elements=PROBABILITY))
+    stratum_N = data.draw(arrays(np.int64, 4, elements=st.integers(0, 2)))
+    m = data.draw(st.integers(0, shape[1] - 1))
+    doubled = case.with_votes(
+        np.column_stack([case.p_NM, case.p_NM[:, m]]),
+        np.column_stack([case.strength_NM, case.strength_NM[:, m]]),
+    )
+
+    for rule in declaring("copies"):
+        one = with_gold(rule, case).aggregate(p_NM, case.strength_NM[:4], stratum_N)
+        other = with_gold(rule, doubled).aggregate(
+            np.column_stack([p_NM, p_NM[:, m]]), doubled.strength_NM[:4], stratum_N
+        )
+
+        assert np.allclose(one.alpha_N, other.alpha_N, rtol=1e-6), rule
+        assert np.allclose(one.beta_N, other.beta_N, rtol=1e-6), rule
+
+
+@given(cases())
+def test_what_was_learned_is_json_and_comes_back_bit_for_bit(case):
+    learners = [rule for rule in declaring("inside") if isinstance(rule, Learner)]
+    assert learners
+
+    for rule in learners:
+        for learned in both_ways(rule, case):
+            again = rule.load(json.loads(json.dumps(learned.data, allow_nan=False)))
+
+            one = learned.aggregate(*case.votes)
+            other = again.aggregate(*case.votes)
+            assert again.data == learned.data
+            assert np.array_equal(one.alpha_N, other.alpha_N), rule
+            assert np.array_equal(one.beta_N, other.beta_N), rule
+            assert np.array_equal(one.weight_SM, other.weight_SM), rule
+
+
+@given(cases())
+def test_alone_a_learner_learns_from_the_words_it_is_given(case):
+    for rule in declaring("inside"):
+        alone = rule.aggregate(*case.votes)
+        learned = both_ways(rule, case)[0].aggregate(*case.votes)
+
+        assert np.array_equal(alone.alpha_N, learned.alpha_N), rule
+        assert np.array_equal(alone.beta_N, learned.beta_N), rule
 
 
 @pytest.mark.parametrize(
@@ -138,6 +283,10 @@ def test_a_higher_vote_never_lowers_a_monotone_rules_mean(case, data):
         ("k_of_n", {"k": 1.5}, "whole number"),
         ("k_of_n", {"k": True}, "whole number"),
         ("k_of_n", {"k": "2"}, "whole number"),
+        ("stacking", {"weight_sd": 0}, "above 0"),
+        ("stacking", {"stratum_sd": "1"}, "above 0"),
+        ("stacking", {"weight_sd": True}, "above 0"),
+        ("stacking", {"weight_sd": np.nan}, "above 0"),
     ],
 )
 def test_a_wrong_rule_or_parameter_is_refused_in_words(name, params, says):
@@ -158,3 +307,16 @@ def test_rules_are_named_as_in_the_view_of_the_paradox():
         "majority": ("majority", {}),
     }
     assert rules_of(AggregationConfig(compare=()), 2) == {"beta": ("beta", {})}
+
+
+def test_every_rule_can_be_measured_beside_another():
+    names = sorted(AGGREGATORS)
+
+    rules = rules_of(AggregationConfig(rule="uniform", compare=tuple(names)), 2)
+
+    assert sorted(rules) == sorted(
+        ["k_of_n(1)", "k_of_n(2)", *(set(names) - {"k_of_n"})]
+    )
+    for name, params in rules.values():
+        posterior = make_aggregator(name, params).aggregate([[0.9, 0.9]], [1, 1], [0])
+        assert posterior.mean_N[0] > 0.5, name

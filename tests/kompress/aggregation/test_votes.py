@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from kompress.aggregation import AGGREGATORS
+from kompress.aggregation.learned import Learner
+from kompress.aggregation.patterns import count_patterns
 from kompress.aggregation.votes import BLOCK_WORDS
 from kompress.errors import InvalidVotes
 from kompress.types import STRATA, decode_votes
@@ -76,6 +78,8 @@ def test_a_words_posterior_has_the_same_bits_in_any_shard(name):
     codes_NM = rng.integers(0, 256, (size, 10)).astype(np.uint8)
     strength_NM = rng.integers(1, 9, (size, 10))
     rule = AGGREGATORS[name]()
+    if isinstance(rule, Learner):  # which learns from all of them first
+        rule = rule.fit(count_patterns(codes_NM, strength_NM, np.zeros(size, int)))
 
     whole = rule.aggregate(codes_NM, strength_NM, np.zeros(size, int))
 
