@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.queries.votes import VoteRow
-from kompress.aggregation import make_aggregator
 from kompress.aggregation.calibration import Calibration, apply_temperature
 from kompress.aggregation.replicates import pool_replicates
-from kompress.aggregation.statistics import leave_one_out_keep, others_voted
 from kompress.config import PAIRWISE, RoundConfig
-from kompress.types import BoolArray, CodeArray, FloatArray, Label, Posterior
+from kompress.types import CodeArray, FloatArray, Label, Posterior
 
 DECISION = "calibration"
 
@@ -50,6 +48,19 @@ class Panel:
         return dict(zip(self.text_ids, parts, strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """The same votes twice, for the two kinds of rules.
+
+    Attributes:
+        raw: as they were cast: what a rule that learns reads.
+        calibrated: by each voter's temperature and strength: what a plain rule reads.
+    """
+
+    raw: Panel
+    calibrated: Panel
+
+
 def make_panel(
     voters: Sequence[str],
     votes: Mapping[int, Sequence[VoteRow]],
@@ -64,7 +75,6 @@ def make_panel(
         strata: `farm` codes by text.
         calibration: by voter; who is not in it counts as it votes.
     """
-    known = calibration or {}
     text_ids = tuple(sorted(text_id for text_id in votes if votes[text_id]))
     sizes = [strata[text_id].size for text_id in text_ids]
     end_T = np.cumsum(np.array(sizes, dtype=np.int64))
@@ -79,12 +89,12 @@ def make_panel(
                     np.stack([row.codes_N for row in rows]),
                     np.array([row.num_samples for row in rows]),
                 )
-                own = known.get(voter, Calibration())
-                p_WM[end - size : end, column] = apply_temperature(p_N, own.temperature)
-                strength_WM[end - size : end, column] = strength_N * own.strength
+                p_WM[end - size : end, column] = p_N
+                strength_WM[end - size : end, column] = strength_N
     flat = [strata[text_id] for text_id in text_ids]
     stratum_W = np.concatenate(flat) if flat else np.zeros(0, dtype=np.uint8)
-    return Panel(tuple(voters), text_ids, end_T, p_WM, strength_WM, stratum_W)
+    raw = Panel(tuple(voters), text_ids, end_T, p_WM, strength_WM, stratum_W)
+    return calibrate(raw, calibration or {})
 
 
 def read_calibration(decisions: Mapping[str, Any]) -> dict[str, Calibration]:
@@ -105,7 +115,13 @@ def consensus_of(panel: Panel, config: RoundConfig) -> Panel:
     Under the protocol `pairwise` that is the winning reference's alone; the others are
     judged by it.
     """
-    return take_columns(panel, [PAIRWISE]) if config.protocol == "pairwise" else panel
+    own = consensus_voters(config)
+    return panel if config.protocol != "pairwise" else take_columns(panel, own)
+
+
+def consensus_voters(config: RoundConfig) -> tuple[str, ...]:
+    """Name the voters that make the consensus, in the order of the columns."""
+    return (PAIRWISE,) if config.protocol == "pairwise" else config.panel()
 
 
 def take_columns(panel: Panel, voters: Sequence[str]) -> Panel:
@@ -119,39 +135,52 @@ def take_columns(panel: Panel, voters: Sequence[str]) -> Panel:
     )
 
 
-def without_each(panel: Panel, config: RoundConfig) -> tuple[BoolArray, BoolArray]:
-    """Give the consensus that each voter can be judged by: the one without it.
+def calibrate(panel: Panel, calibration: Mapping[str, Calibration]) -> Panel:
+    """Turn votes as they were cast into what they are worth.
 
-    Returns:
-        (W, M) whether it keeps a word, and (W, M) where that can be compared: the
-        voter voted, and so did somebody else who makes the consensus.
+    Args:
+        panel: raw votes.
+        calibration: by voter; who is not in it counts as it votes.
     """
-    rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
-    own = consensus_of(panel, config)
-    keep_WM = leave_one_out_keep(rule, own.p_WM, own.strength_WM, own.stratum_W)
-    known_WM = others_voted(own.p_WM)
-    if own is panel:
-        return keep_WM, known_WM
-    # Who has no part in the consensus is judged by all of it.
-    posterior = rule.aggregate(own.p_WM, own.strength_WM, own.stratum_W)
-    whole_W = posterior.mean_N.astype(np.float16) >= np.float16(0.5)
-    some_W = ~np.isnan(own.p_WM).all(axis=1)
-    place = {voter: column for column, voter in enumerate(own.voters)}
-    keep, known = [], []
-    for column, voter in enumerate(panel.voters):
-        if voter in place:
-            keep.append(keep_WM[:, place[voter]])
-            known.append(known_WM[:, place[voter]])
-        else:
-            keep.append(whole_W)
-            known.append(some_W & ~np.isnan(panel.p_WM[:, column]))
-    return np.stack(keep, axis=1), np.stack(known, axis=1)
+    known = [m for m, voter in enumerate(panel.voters) if voter in calibration]
+    if not known:
+        return panel
+    p_WM, strength_WM = panel.p_WM.copy(), panel.strength_WM.copy()
+    for column in known:
+        own = calibration[panel.voters[column]]
+        # Text by text: a vector's last bits may depend on how long it is.
+        start = 0
+        for end in panel.end_T.tolist():
+            p_N = np.ascontiguousarray(panel.p_WM[start:end, column])
+            p_WM[start:end, column] = apply_temperature(p_N, own.temperature)
+            start = end
+        strength_WM[:, column] *= own.strength
+    return replace(panel, p_WM=p_WM, strength_WM=strength_WM)
 
 
-def aggregate_panel(panel: Panel, config: RoundConfig) -> Posterior:
-    """Pool all of the panel by the round's rule."""
-    rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
-    return rule.aggregate(panel.p_WM, panel.strength_WM, panel.stratum_W)
+def make_panels(
+    voters: Sequence[str],
+    votes: Mapping[int, Sequence[VoteRow]],
+    strata: Mapping[int, CodeArray],
+    calibration: Mapping[str, Calibration],
+) -> Panels:
+    """Lay out votes for plain rules and for those that learn; see `make_panel`."""
+    raw = make_panel(voters, votes, strata)
+    return Panels(raw, calibrate(raw, calibration))
+
+
+def consensus_panels(panels: Panels, config: RoundConfig) -> Panels:
+    """Take the columns that make the consensus of both; see `consensus_of`."""
+    return Panels(
+        consensus_of(panels.raw, config), consensus_of(panels.calibrated, config)
+    )
+
+
+def take_both(panels: Panels, voters: Sequence[str]) -> Panels:
+    """Take some voters' votes of both; see `take_columns`."""
+    return Panels(
+        take_columns(panels.raw, voters), take_columns(panels.calibrated, voters)
+    )
 
 
 def make_labels(panel: Panel, posterior: Posterior) -> dict[int, Label]:

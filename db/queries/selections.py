@@ -43,6 +43,15 @@ _LOAD = text("""
     WHERE s.round_id = :round_id
     ORDER BY s.document_id
 """)
+_LOAD_SHARD = text("""
+    SELECT s.document_id, d.text_id, d.kind, d.group_id, s.role, s.random_slice,
+           s.probability, s.num_must_keep, s.num_must_keep_kept
+    FROM shard_documents p
+    JOIN selections s ON s.round_id = p.round_id AND s.document_id = p.document_id
+    JOIN documents d ON d.id = s.document_id
+    WHERE p.round_id = :round_id AND p.wave = :wave AND p.shard = :shard
+    ORDER BY s.document_id
+""")
 _FROZEN = text("""
     SELECT shard, array_agg(document_id ORDER BY document_id) AS document_ids
     FROM shard_documents
@@ -91,6 +100,14 @@ def load_selections(session: Session, round_id: int) -> list[SelectionRow]:
     """Load a round's selection, by document id."""
     rows = session.execute(_LOAD, {"round_id": round_id})
     return [SelectionRow(*row) for row in rows]
+
+
+def load_shard_selections(
+    session: Session, round_id: int, wave: int, shard: int
+) -> list[SelectionRow]:
+    """Load the selection of one shard's documents, by document id."""
+    key = {"round_id": round_id, "wave": wave, "shard": shard}
+    return [SelectionRow(*row) for row in session.execute(_LOAD_SHARD, key)]
 
 
 def freeze_shards(

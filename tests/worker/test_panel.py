@@ -6,13 +6,13 @@ from db.queries.votes import VoteRow
 from kompress.aggregation.calibration import Calibration
 from kompress.config import RoundConfig, parse_config
 from worker.panel import (
-    aggregate_panel,
+    Panels,
     consensus_of,
     make_labels,
     make_panel,
     read_calibration,
-    without_each,
 )
+from worker.pooling import pool_unlearned, without_each
 
 JUDGE = {"name": "j", "kind": "teacher"}
 
@@ -85,7 +85,7 @@ def test_labels_are_float16_by_text():
     votes = {3: [vote("a", [254, 0])], 5: [vote("a", [254])]}
     panel = make_panel(["a"], votes, {3: strata(0, 0), 5: strata(0)})
 
-    labels = make_labels(panel, aggregate_panel(panel, config))
+    labels = make_labels(panel, pool_unlearned(panel, config))
 
     assert {text: label.keep_N.tolist() for text, label in labels.items()} == {
         3: [True, False],
@@ -159,7 +159,7 @@ def test_the_winning_reference_alone_decides_where_it_was_asked_to():
     panel = make_panel(config.panel(), PAIRED, PAIRED_STRATA)
 
     own = consensus_of(panel, config)
-    labels = make_labels(own, aggregate_panel(own, config))
+    labels = make_labels(own, pool_unlearned(own, config))
 
     assert labels[1].keep_N.tolist() == [False, True]
     assert own.text_ids == panel.text_ids
@@ -169,7 +169,7 @@ def test_voters_without_a_part_in_the_consensus_are_judged_by_it():
     config = round_config("pairwise")
     panel = make_panel(config.panel(), PAIRED, PAIRED_STRATA)
 
-    keep_WM, known_WM = without_each(panel, config)
+    keep_WM, known_WM = without_each(Panels(panel, panel), config, {}, {})
 
     # a and b: the reference's drop and keep; text 2 has none. Nobody is left to judge
     # the reference by.
@@ -183,7 +183,7 @@ def test_voters_of_the_consensus_are_judged_by_the_others():
     config = round_config("both")
     panel = make_panel(config.panel(), PAIRED, PAIRED_STRATA)
 
-    keep_WM, known_WM = without_each(panel, config)
+    keep_WM, known_WM = without_each(Panels(panel, panel), config, {}, {})
 
     # Word 2: a drops, b and the reference keep. Without b it is one against one, at 1/2
     # and so kept.

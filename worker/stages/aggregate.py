@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from db.queries import labels, loops, quality, selections, texts, votes
+from db.queries import fits, labels, loops, quality, selections, texts, votes
 from db.queries.corpora import DocumentRow
 from db.queries.jobs import JobRow
 from db.queries.labels import CountKey, Counts
 from db.queries.quality import VoterStatRow
 from kompress.aggregation import make_aggregator
+from kompress.aggregation.fallback import fallback_columns
+from kompress.aggregation.learned import Learned
 from kompress.aggregation.statistics import code_histogram, confusion
 from kompress.config import RoundConfig, parse_config
 from kompress.types import (
@@ -32,13 +34,14 @@ from worker.counting import ALL, LabelCounter
 from worker.heartbeat import Heartbeat
 from worker.panel import (
     Panel,
-    aggregate_panel,
-    consensus_of,
+    Panels,
+    consensus_panels,
+    consensus_voters,
     make_labels,
-    make_panel,
+    make_panels,
     read_calibration,
-    without_each,
 )
+from worker.pooling import FALLBACK, pool_consensus, read_fits, without_each
 from worker.runtime import Runtime
 from worker.stage import Stage
 
@@ -51,7 +54,15 @@ class Inputs:
     documents: list[DocumentRow]
     train_ids: set[int]
     codes: dict[str, dict[int, CodeArray]]
-    panel: Panel
+    panels: Panels
+    # What the rules have learned, and who decides some strata alone.
+    fits: dict[str, Learned]
+    fallbacks: dict[int, int]
+
+    @property
+    def panel(self) -> Panel:
+        """The votes as calibrated: what plain rules, masks and counts read."""
+        return self.panels.calibrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +81,7 @@ def load(session: Session, job: JobRow) -> Inputs:
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
     documents = selections.shard_documents(session, job.round_id, 1, job.shard)
-    roles = {
-        row.document_id: row.role
-        for row in selections.load_selections(session, job.round_id)
-    }
+    chosen = selections.load_shard_selections(session, job.round_id, 1, job.shard)
     text_ids = sorted(document.text_id for document in documents)
     codes = {
         rule_set: texts.load_strata(session, text_ids, rule_set)
@@ -82,13 +90,17 @@ def load(session: Session, job: JobRow) -> Inputs:
     return Inputs(
         config=config,
         documents=documents,
-        train_ids={d.text_id for d in documents if roles[d.id] == "train"},
+        train_ids={row.text_id for row in chosen if row.role == "train"},
         codes=codes,
-        panel=make_panel(
+        panels=make_panels(
             config.panel(),
             votes.load_round_votes(session, job.round_id, text_ids),
             codes["farm"],
             read_calibration(held.decisions),
+        ),
+        fits=read_fits(fits.load_fits(session, job.round_id), config),
+        fallbacks=fallback_columns(
+            held.decisions.get(FALLBACK, {}), consensus_voters(config)
         ),
     )
 
@@ -97,11 +109,13 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     """Aggregate, correct if asked, count."""
     heartbeat.progress(0, 2)
     panel, config = inputs.panel, inputs.config
-    own = consensus_of(panel, config)
+    panels = consensus_panels(inputs.panels, config)
+    own = panels.calibrated
     # Where all abstained, such as on texts without a reference, nothing is known: the
     # prior alone would keep every word.
     heard = {t for t, p_NM in own.split(own.p_WM).items() if not np.isnan(p_NM).all()}
-    labelled = make_labels(own, aggregate_panel(own, config))
+    posterior = pool_consensus(panels, config, inputs.fits, inputs.fallbacks)
+    labelled = make_labels(own, posterior)
     consensus = {text_id: labelled[text_id] for text_id in labelled if text_id in heard}
     made = {"consensus": consensus}
     wanted = config.label_sources()
@@ -199,7 +213,9 @@ def _count(inputs: Inputs, made: dict[str, dict[int, Label]]) -> dict[CountKey, 
 def _judge_without_gold(inputs: Inputs) -> list[VoterStatRow]:
     """Compare each voter with the consensus of the others, and with must-keep."""
     panel = inputs.panel
-    others_WM, comparable_WM = without_each(panel, inputs.config)
+    others_WM, comparable_WM = without_each(
+        inputs.panels, inputs.config, inputs.fits, inputs.fallbacks
+    )
     must_W = panel.stratum_W > 0
     rows: list[VoterStatRow] = []
     for column, voter in enumerate(panel.voters):

@@ -1,12 +1,16 @@
-"""Fit what turns votes into evidence: temperature and strength of each teacher.
+"""Fit what turns votes into labels, and find out what can be known of the voters.
 
-Against calibration gold of the train split, whatever the round selected of it and the
-teacher voted on. Counts are integers and merge in any order; no gold, no change.
+Against calibration gold of the train split, whatever the round selected of it: each
+teacher's temperature and strength (integers that merge in any order; no gold, no
+change). By all that `worker.evidence` lets count: the rules that learn, how far the
+voters differ, and the strata that one voter had better decide alone. One job; shards
+are read one at a time, and what is held does not grow with their number.
 
 W = words of some texts, C = byte codes
 """
 
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,70 +18,136 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from db.queries import gold, loops, selections, texts, votes
+from db.queries import fits, gold, loops, patterns, selections, texts, votes
 from db.queries.jobs import JobRow
 from db.queries.votes import VoteRow
 from kompress.aggregation.calibration import Calibration, fit_calibration
+from kompress.aggregation.fallback import choose_fallbacks
+from kompress.aggregation.patterns import UNKNOWN, VotePatterns
 from kompress.aggregation.statistics import NUM_CELLS, code_histogram
-from kompress.config import RoundConfig, parse_config
-from kompress.types import ABSTAIN, CodeArray, encode_votes
+from kompress.config import LoopConfig, RoundConfig, parse_config
+from kompress.types import ABSTAIN, JSON, CodeArray, encode_votes
+from worker.evidence import (
+    Evidence,
+    Scope,
+    echoes_of,
+    find_scope,
+    join_evidence,
+    load_evidence,
+    merge_stream,
+)
+from worker.fitting import (
+    NUM_FOLDS,
+    RATES,
+    count_fits,
+    fit_rules,
+    fitted_rates,
+    keep_out_of_fold,
+)
 from worker.heartbeat import Heartbeat
-from worker.panel import DECISION, Panel, make_panel
+from worker.panel import (
+    DECISION,
+    Panel,
+    Panels,
+    calibrate,
+    consensus_voters,
+    make_panel,
+)
+from worker.pipeline import last_wave
+from worker.pooling import FALLBACK, learners
 from worker.runtime import Runtime
 from worker.stage import Stage
 from worker.voters import teachers
 
-# Votes and strata of so many texts are held at once.
-BATCH_TEXTS = 500
+# One voter alone is its own best.
+MIN_VOTERS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """(2, 256) counts of each teacher's codes by truth, drop then keep."""
+    """Where the round's votes are, and which of them may be learned from."""
+
+    round_id: int
+    config: RoundConfig
+    # Of the loop, and the round's number.
+    seed: tuple[int, int]
+    scope: Scope
+    shards: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the shards come to.
+
+    Attributes:
+        counts: (2, 256) counts of each teacher's codes by truth, drop then keep.
+        evidence: the words that may be learned from.
+        patterns: of the shards, merged; None where no rule learns.
+    """
 
     counts: dict[str, NDArray[np.int64]]
+    evidence: Evidence
+    patterns: VotePatterns | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What was decided, by its key in `rounds.decisions`, and what rules learned."""
+
+    decisions: dict[str, Any]
+    fits: dict[str, JSON]
 
 
 def load(session: Session, job: JobRow) -> Inputs:
-    """Count the round's votes against its calibration gold, some texts at a time."""
+    """Find out what there is to read."""
     held = loops.read_round(session, job.round_id)
-    names = teachers(parse_config(RoundConfig, held.config))
-    counts = {voter: np.zeros((2, NUM_CELLS), dtype=np.int64) for voter in names}
-    if not names:
-        return Inputs(counts)
-    train = selections.load_selections(session, job.round_id)
-    text_ids = sorted(row.text_id for row in train if row.role == "train")
-    known = gold.load_gold(session, text_ids, use="calibrate")
-    for start in range(0, len(known), BATCH_TEXTS):
-        some = sorted(known)[start : start + BATCH_TEXTS]
-        found = votes.load_round_votes(session, job.round_id, some)
-        # A vote of several samples says how many they are: it needs no strength.
-        for voter in sampled_voters(found):
-            counts.pop(voter, None)
-        panel = make_panel(
-            tuple(counts), found, texts.load_strata(session, some, "farm")
-        )
-        truth = {text_id: known[text_id][0].codes_N for text_id in panel.text_ids}
-        for voter, more_2C in count_codes(panel, truth).items():
-            counts[voter] += more_2C
-    return Inputs(counts)
+    config = parse_config(RoundConfig, held.config)
+    return Inputs(
+        round_id=held.id,
+        config=config,
+        seed=(parse_config(LoopConfig, held.loop_config).seed, held.number),
+        scope=find_scope(session, held, num_waves=last_wave(config)),
+        shards=selections.shards(session, held.id, 1),
+    )
 
 
-def compute(
-    runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat
-) -> dict[str, Calibration]:
-    """Fit each teacher."""
-    found = {}
-    for done, (voter, counts_2C) in enumerate(inputs.counts.items()):
-        heartbeat.progress(done, len(inputs.counts))
-        found[voter] = fit_calibration(counts_2C)
-    return found
+def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
+    """Read shard by shard; fit each teacher, each rule; put them beside gold."""
+    config = inputs.config
+    total = len(inputs.shards) + count_fits(config) + NUM_FOLDS + 2
+    steps = iter(range(total))
+
+    def progress() -> None:
+        heartbeat.progress(next(steps, total), total)
+
+    found = _read(runtime, inputs, progress)
+    calibration = {v: fit_calibration(found.counts[v]) for v in found.counts}
+    decisions: dict[str, Any] = {}
+    # A round without teachers has nothing to decide.
+    if calibration:
+        decisions[DECISION] = as_decision(calibration)
+    learned = {}
+    if found.patterns is not None:
+        for label, own in fit_rules(config, found.patterns):
+            progress()
+            learned[label] = own
+        decisions["fit"] = _describe(inputs.scope, found.patterns, sorted(learned))
+        own_fit = learned.get(config.aggregation.rule)
+        if rates := fitted_rates(config, own_fit, found.patterns):
+            decisions[RATES] = rates
+    progress()
+    fallbacks = _find_fallbacks(inputs, found.evidence, calibration, progress)
+    if fallbacks is not None:
+        decisions[FALLBACK] = fallbacks
+    return Outputs(decisions, {label: own.data for label, own in learned.items()})
 
 
-def store(session: Session, job: JobRow, out: dict[str, Calibration]) -> None:
-    """Decide for the round; a round without teachers has nothing to decide."""
-    if out:
-        loops.record_decision(session, job.round_id, DECISION, as_decision(out))
+def store(session: Session, job: JobRow, out: Outputs) -> None:
+    """Decide for the round, and keep what its rules have learned."""
+    loops.lock_round(session, job.round_id)
+    for name, value in out.decisions.items():
+        loops.record_decision(session, job.round_id, name, value)
+    fits.store_fits(session, job.round_id, out.fits)
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
@@ -122,3 +192,99 @@ def as_decision(found: Mapping[str, Calibration]) -> dict[str, dict[str, Any]]:
         }
         for voter, own in sorted(found.items())
     }
+
+
+def _read(runtime: Runtime, inputs: Inputs, progress: Callable[[], object]) -> Found:
+    """Read votes and calibration gold, one shard at a time."""
+    names = inputs.config.panel()
+    counts = {
+        voter: np.zeros((2, NUM_CELLS), dtype=np.int64)
+        for voter in teachers(inputs.config)
+    }
+    parts = []
+    for shard in inputs.shards:
+        progress()
+        with runtime.sessions() as session:
+            if counts:
+                _add_counts(session, inputs.round_id, shard, counts)
+            parts.append(
+                load_evidence(session, inputs.round_id, shard, inputs.scope, names)
+            )
+    merged = None
+    if learners(inputs.config):
+        progress()
+        with runtime.sessions() as session:
+            stored = patterns.stream_patterns(session, inputs.round_id)
+            each = (VotePatterns.from_bytes(data) for data in stored)
+            merged = merge_stream(each, len(names))
+    return Found(counts, join_evidence(parts, names), merged)
+
+
+def _add_counts(
+    session: Session,
+    round_id: int,
+    shard: int,
+    counts: dict[str, NDArray[np.int64]],
+) -> None:
+    """Add a shard's votes against its calibration gold; drop who needs no strength."""
+    text_ids = [
+        row.text_id
+        for row in patterns.list_evidence(session, round_id, shard)
+        if row.has_gold
+    ]
+    known = gold.load_gold(session, text_ids, use="calibrate")
+    found = votes.load_round_votes(session, round_id, text_ids)
+    # A vote of several samples says how many they are.
+    for voter in sampled_voters(found):
+        counts.pop(voter, None)
+    panel = make_panel(
+        tuple(counts), found, texts.load_strata(session, text_ids, "farm")
+    )
+    truth = {text_id: known[text_id][0].codes_N for text_id in panel.text_ids}
+    for voter, more_2C in count_codes(panel, truth).items():
+        counts[voter] += more_2C
+
+
+def _describe(scope: Scope, found: VotePatterns, rules: Sequence[str]) -> JSON:
+    """Say what the rules were fitted to; without gold they hear only each other."""
+    known_P = found.truth_P != UNKNOWN
+    num_gold_words = int(found.count_P[known_P].sum())
+    return {
+        **scope.as_json(),
+        "rules": list(rules),
+        "num_patterns": len(found.count_P),
+        "num_words": found.num_words - num_gold_words,
+        "num_gold_words": num_gold_words,
+        "gold": num_gold_words > 0,
+    }
+
+
+def _find_fallbacks(
+    inputs: Inputs,
+    evidence: Evidence,
+    calibration: Mapping[str, Calibration],
+    progress: Callable[[], object],
+) -> JSON | None:
+    """Find the strata that one voter had better decide alone; None without gold."""
+    config = inputs.config
+    known_W = evidence.truth_W != UNKNOWN
+    names = consensus_voters(config)
+    if not known_W.any() or len(names) < MIN_VOTERS:
+        return None
+    panels = Panels(evidence.panel, calibrate(evidence.panel, calibration))
+    keep_W = keep_out_of_fold(config, panels, evidence, echoes_of(config), progress)
+    columns = [config.panel().index(name) for name in names]
+    found = choose_fallbacks(
+        names,
+        keep_W[known_W],
+        evidence.panel.p_WM[known_W][:, columns],
+        evidence.truth_W[known_W],
+        evidence.panel.stratum_W[known_W],
+        evidence.group_W[known_W],
+        _stream(inputs.seed, FALLBACK),
+    )
+    return {stratum: own.as_json() for stratum, own in found.items()}
+
+
+def _stream(seed: tuple[int, int], purpose: str) -> np.random.Generator:
+    return np.random.default_rng([*seed, zlib.crc32(purpose.encode())])

@@ -27,7 +27,8 @@ from kompress.voters.teacher import Teacher
 from worker.asking import read_answers
 from worker.checkpoints import load_student
 from worker.heartbeat import Heartbeat
-from worker.panel import Panel, aggregate_panel, make_labels, make_panel
+from worker.panel import Panel, make_labels, make_panel
+from worker.pooling import pool_unlearned
 from worker.references import (
     SAMPLES,
     STUDENT,
@@ -170,7 +171,7 @@ def _agree(inputs: Inputs) -> Rows:
     panel = inputs.panel
     made: Rows = []
     for text_id, label in make_labels(
-        panel, aggregate_panel(panel, inputs.config)
+        panel, pool_unlearned(panel, inputs.config)
     ).items():
         own = [row for row in inputs.votes[text_id] if row.voter in panel.voters]
         if len({row.voter for row in own}) < MIN_TEACHERS:

@@ -1,0 +1,123 @@
+"""Joint votes by shard, and which documents of a round a rule may learn from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from db.copy import copy_rows
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceTotals:
+    """How much of a round's train documents could be learned from.
+
+    Attributes:
+        num_documents: train documents that the round selected.
+        is_certain: each of them was sure to be selected (π = 1).
+        gold_words: words of those with calibration gold.
+        slice_words: words of those of the random slice.
+        all_words: words of all of them.
+    """
+
+    num_documents: int
+    is_certain: bool
+    gold_words: int
+    slice_words: int
+    all_words: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    """A train document of a shard, and why it might be learned from."""
+
+    text_id: int
+    group_id: str
+    sha256: bytes
+    random_slice: bool
+    has_gold: bool
+
+
+_PATTERN = {"round_id": "int8", "shard": "int4", "patterns": "bytea"}
+_HAS_GOLD = """
+    EXISTS (SELECT FROM gold g WHERE g.text_id = d.text_id AND g.use = 'calibrate')
+"""
+_TOTALS = text(f"""
+    WITH train AS (
+        SELECT t.num_words, s.random_slice, s.probability, {_HAS_GOLD} AS has_gold
+        FROM selections s
+        JOIN documents d ON d.id = s.document_id
+        JOIN texts t ON t.id = d.text_id
+        WHERE s.round_id = :round_id AND s.role = 'train'
+    )
+    SELECT count(*), coalesce(bool_and(probability >= 1), false),
+           coalesce(sum(num_words) FILTER (WHERE has_gold), 0),
+           coalesce(sum(num_words) FILTER (WHERE random_slice), 0),
+           coalesce(sum(num_words), 0)
+    FROM train
+""")  # noqa: S608  # no input is interpolated
+_ROWS = text(f"""
+    SELECT d.text_id, d.group_id, t.sha256, s.random_slice, {_HAS_GOLD} AS has_gold
+    FROM shard_documents p
+    JOIN selections s ON s.round_id = p.round_id AND s.document_id = p.document_id
+    JOIN documents d ON d.id = s.document_id
+    JOIN texts t ON t.id = d.text_id
+    WHERE p.round_id = :round_id AND p.wave = 1 AND p.shard = :shard
+      AND s.role = 'train'
+    ORDER BY d.text_id
+""")  # noqa: S608  # no input is interpolated
+_LOAD = text("""
+    SELECT patterns FROM vote_patterns WHERE round_id = :round_id AND shard = :shard
+""")
+_SHARDS = text("""
+    SELECT shard FROM vote_patterns WHERE round_id = :round_id ORDER BY shard
+""")
+
+
+def store_patterns(
+    session: Session, round_id: int, shard: int, patterns: bytes
+) -> None:
+    """Store a shard's packed `VotePatterns`; a repetition replaces them.
+
+    They hold no word of a text: forgetting one leaves them, like all integer counts of
+    past rounds.
+    """
+    copy_rows(
+        session,
+        "vote_patterns",
+        _PATTERN,
+        [(round_id, shard, patterns)],
+        key=("round_id", "shard"),
+        on_conflict="replace",
+    )
+
+
+def stream_patterns(session: Session, round_id: int) -> Iterator[bytes]:
+    """Read a round's packed patterns shard by shard, one at a time."""
+    shards = session.scalars(_SHARDS, {"round_id": round_id}).all()
+    for shard in shards:
+        data = session.scalar(_LOAD, {"round_id": round_id, "shard": shard})
+        if data is not None:
+            yield bytes(data)
+
+
+def count_evidence(session: Session, round_id: int) -> EvidenceTotals:
+    """Count the words that a round's rules could learn from."""
+    row = session.execute(_TOTALS, {"round_id": round_id}).one()
+    return EvidenceTotals(
+        num_documents=int(row[0]),
+        is_certain=bool(row[1]),
+        gold_words=int(row[2]),
+        slice_words=int(row[3]),
+        all_words=int(row[4]),
+    )
+
+
+def list_evidence(session: Session, round_id: int, shard: int) -> list[EvidenceRow]:
+    """List the train documents of one of the first wave's shards, by text id."""
+    rows = session.execute(_ROWS, {"round_id": round_id, "shard": shard})
+    return [
+        EvidenceRow(row[0], row[1], bytes(row[2]), bool(row[3]), bool(row[4]))
+        for row in rows
+    ]

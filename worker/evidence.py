@@ -1,0 +1,320 @@
+"""Which words of a round its rules may learn from, and what is known of them.
+
+Truth is calibration gold of train documents. Other words count where nobody chose their
+document: in the random slice, or in a round that took all train documents, whose voters
+have all seen all of them. Audit documents, evaluation gold, self-labels and students
+never count; a voter that repeats what a student said counts on words with gold only, so
+that a student's error cannot confirm itself.
+
+W = words of some texts, M = voters
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from db.queries import gold, patterns, texts, votes
+from db.queries.loops import RoundRow
+from db.queries.patterns import EvidenceRow
+from kompress.aggregation.patterns import (
+    DROP,
+    KEEP,
+    UNKNOWN,
+    VotePatterns,
+    count_patterns,
+    merge_patterns,
+)
+from kompress.config import PAIRWISE, RoundConfig
+from kompress.types import ABSTAIN, BoolArray, CodeArray, encode_votes
+from kompress.voters import VOTERS
+from worker.panel import Panel, make_panel
+from worker.references import STUDENT
+
+# A rate behind 2**18 words has a standard error of .001 at most, in a stratum with a
+# hundredth of them .01: more words would teach nothing that a label could show.
+MAX_WORDS = 2**18
+# Gold is worth more, and made documents have gold on every word.
+MAX_GOLD_WORDS = 2**19
+# Parts of so many patterns are merged at once.
+_PENDING_PATTERNS = 2**17
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of a round may be learned from, the same for every shard.
+
+    Attributes:
+        takes_all: every train document counts, not only the random slice.
+        share: of the documents that count without gold, by a hash of their text.
+        gold_share: of the documents with gold, by the same hash.
+        num_words: words of train documents that count without gold, before `share`.
+        num_gold_words: words of train documents with gold, before `gold_share`.
+    """
+
+    takes_all: bool
+    share: float
+    gold_share: float
+    num_words: int
+    num_gold_words: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Lay out for `rounds.decisions`."""
+        return {
+            "documents": "all" if self.takes_all else "random_slice",
+            "share": self.share,
+            "gold_share": self.gold_share,
+            "num_words_available": self.num_words,
+            "num_gold_words_available": self.num_gold_words,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Some texts' votes as they were cast, and what is known of their words.
+
+    Attributes:
+        panel: raw votes; codes of pooled replicates.
+        truth_W: `KEEP`, `DROP` or `UNKNOWN`.
+        counts_W: the words that may be learned from.
+        group_of: the document group by text id.
+    """
+
+    panel: Panel
+    truth_W: CodeArray
+    counts_W: BoolArray
+    group_of: Mapping[int, str]
+
+    @property
+    def group_W(self) -> NDArray[np.int64]:
+        """The document group of each word, numbered in the order of their names."""
+        names = sorted({self.group_of[text_id] for text_id in self.panel.text_ids})
+        place = {name: number for number, name in enumerate(names)}
+        number_T = [place[self.group_of[text_id]] for text_id in self.panel.text_ids]
+        size_T = np.diff(self.panel.end_T, prepend=0)
+        return np.repeat(np.array(number_T, dtype=np.int64), size_T)
+
+
+def find_scope(session: Session, held: RoundRow, *, num_waves: int) -> Scope:
+    """Find out what of a round may be learned from.
+
+    Args:
+        session: the session.
+        held: the round.
+        num_waves: waves of voters that are asked about: after the first one, documents
+            were chosen by their posterior, so only the random slice says how voters do.
+    """
+    totals = patterns.count_evidence(session, held.id)
+    selected = held.decisions.get("selection", {})
+    population = selected.get("num_population")
+    takes_all = (
+        num_waves == 1
+        and totals.is_certain
+        and population is not None
+        and selected.get("num_selected") == population
+    )
+    num_words = totals.all_words if takes_all else totals.slice_words
+    return Scope(
+        takes_all=takes_all,
+        share=_share(MAX_WORDS, num_words),
+        gold_share=_share(MAX_GOLD_WORDS, totals.gold_words),
+        num_words=num_words,
+        num_gold_words=totals.gold_words,
+    )
+
+
+def load_evidence(
+    session: Session, round_id: int, shard: int, scope: Scope, names: Sequence[str]
+) -> Evidence:
+    """Read one shard's documents that may be learned from.
+
+    Args:
+        session: the session.
+        round_id: the round.
+        shard: of the first wave, which holds all documents of the round.
+        scope: of `find_scope`.
+        names: voters, in the order of the columns.
+    """
+    rows = patterns.list_evidence(session, round_id, shard)
+    why = {row.text_id: _reasons(row, scope) for row in rows}
+    text_ids = [text_id for text_id, reasons in why.items() if any(reasons)]
+    # Forgotten texts have no row; texts without votes leave the panel.
+    panel = make_panel(
+        names,
+        votes.load_round_votes(session, round_id, text_ids),
+        texts.load_strata(session, text_ids, "farm"),
+    )
+    known = gold.load_gold(session, panel.text_ids, use="calibrate")
+    truths, counts = [], []
+    for text_id, rows_N in panel.split(panel.stratum_W).items():
+        with_gold, without_gold = why[text_id]
+        truth_N = np.full(rows_N.size, UNKNOWN, dtype=np.uint8)
+        if with_gold and text_id in known:
+            truth_N = read_truth(known[text_id][0].codes_N)
+        truths.append(truth_N)
+        counts.append((truth_N != UNKNOWN) | without_gold)
+    return Evidence(
+        panel=panel,
+        truth_W=np.concatenate(truths) if truths else np.zeros(0, dtype=np.uint8),
+        counts_W=np.concatenate(counts) if counts else np.zeros(0, dtype=np.bool_),
+        group_of={row.text_id: row.group_id for row in rows},
+    )
+
+
+def join_evidence(parts: Sequence[Evidence], names: Sequence[str]) -> Evidence:
+    """Put shards together, in the order of text ids: however they were cut.
+
+    Args:
+        parts: of `load_evidence`, all of these voters.
+        names: the voters.
+    """
+    where = sorted(
+        (text_id, number)
+        for number, part in enumerate(parts)
+        for text_id in part.panel.text_ids
+    )
+    ids = tuple(text_id for text_id, _ in where)
+
+    def lay_out(arrays: Sequence[NDArray[Any]], empty: NDArray[Any]) -> NDArray[Any]:
+        cut = [part.panel.split(own) for part, own in zip(parts, arrays, strict=True)]
+        return np.concatenate([empty, *(cut[n][text_id] for text_id, n in where)])
+
+    stratum_W = lay_out([p.panel.stratum_W for p in parts], np.zeros(0, np.uint8))
+    sizes = {
+        text_id: end - start
+        for part in parts
+        for text_id, start, end in zip(
+            part.panel.text_ids,
+            [0, *part.panel.end_T.tolist()],
+            part.panel.end_T.tolist(),
+            strict=False,
+        )
+    }
+    none_0M = np.zeros((0, len(names)))
+    panel = Panel(
+        voters=tuple(names),
+        text_ids=ids,
+        end_T=np.cumsum(np.array([sizes[text_id] for text_id in ids], dtype=np.int64)),
+        p_WM=lay_out([part.panel.p_WM for part in parts], none_0M),
+        strength_WM=lay_out([part.panel.strength_WM for part in parts], none_0M),
+        stratum_W=stratum_W,
+    )
+    return Evidence(
+        panel=panel,
+        truth_W=lay_out([part.truth_W for part in parts], np.zeros(0, np.uint8)),
+        counts_W=lay_out([part.counts_W for part in parts], np.zeros(0, np.bool_)),
+        group_of={t: group for part in parts for t, group in part.group_of.items()},
+    )
+
+
+def read_truth(codes_N: CodeArray) -> CodeArray:
+    """Turn gold, 254 keep, 0 drop, 255 unknown, into what patterns say."""
+    truth_N = np.where(codes_N >= 127, KEEP, DROP)
+    return np.where(codes_N == ABSTAIN, UNKNOWN, truth_N).astype(np.uint8)
+
+
+def count_evidence(evidence: Evidence, echoes: frozenset[str]) -> VotePatterns:
+    """Count the patterns of the words that may be learned from.
+
+    Args:
+        evidence: some texts' votes.
+        echoes: of `echoes_of`: they count on words with gold only.
+    """
+    panel, counts_W = evidence.panel, evidence.counts_W
+    truth_W = evidence.truth_W[counts_W]
+    codes_WM = encode_votes(panel.p_WM[counts_W])
+    for column, voter in enumerate(panel.voters):
+        if voter in echoes:
+            codes_WM[truth_W == UNKNOWN, column] = ABSTAIN
+    return count_patterns(
+        codes_WM, panel.strength_WM[counts_W], panel.stratum_W[counts_W], truth_W
+    )
+
+
+def echoes_of(config: RoundConfig) -> frozenset[str]:
+    """Name the voters whose votes may be a student's own words.
+
+    The winning reference, which may be a student's; teachers that correct a student's
+    draft; a voter that reads a student's references.
+    """
+    readers = [
+        voter.name
+        for voter in config.voters
+        if (kind := VOTERS.get(voter.kind)) is not None
+        and kind.origin_of is not None
+        and kind.origin_of(voter.params).split("@")[0] == STUDENT
+    ]
+    return frozenset({PAIRWISE, *config.correctors(), *readers})
+
+
+def merge_stream(parts: Iterator[VotePatterns], num_voters: int) -> VotePatterns:
+    """Merge shards' patterns as they come: no more is held than what they merge to.
+
+    Args:
+        parts: in any order.
+        num_voters: of every part; no part at all gives no pattern of so many.
+    """
+    held = [_no_patterns(num_voters)]
+    pending = 0
+    for part in parts:
+        held.append(part)
+        pending += len(part.count_P)
+        # Waiting for as many as are merged already keeps the work linear.
+        if pending >= max(_PENDING_PATTERNS, len(held[0].count_P)):
+            held, pending = [merge_patterns(held)], 0
+    return merge_patterns(held)
+
+
+def take_voters(found: VotePatterns, columns: Sequence[int]) -> VotePatterns:
+    """Take some voters' columns; patterns that become equal are added up."""
+    return _merge_columns(found, found.code_PM[:, list(columns)], list(columns))
+
+
+def leave_out(found: VotePatterns, column: int) -> VotePatterns:
+    """Silence one voter: as if it had abstained from every word."""
+    code_PM = found.code_PM.copy()
+    code_PM[:, column] = ABSTAIN
+    samples_M = found.samples_M.copy()
+    samples_M[column] = 0
+    return _merge_columns(found, code_PM, list(range(found.num_voters)), samples_M)
+
+
+def _merge_columns(
+    found: VotePatterns,
+    code_PM: CodeArray,
+    columns: list[int],
+    samples_M: Any = None,
+) -> VotePatterns:
+    """Lay out changed codes anew; rows on which nobody is left go."""
+    samples = found.samples_M[columns] if samples_M is None else samples_M
+    left_P = (code_PM != ABSTAIN).any(axis=1)
+    part = VotePatterns(
+        found.stratum_P[left_P],
+        found.truth_P[left_P],
+        np.ascontiguousarray(code_PM[left_P]),
+        found.count_P[left_P],
+        samples,
+    )
+    return merge_patterns([part])
+
+
+def _no_patterns(num_voters: int) -> VotePatterns:
+    return count_patterns(
+        np.zeros((0, num_voters), dtype=np.uint8), np.ones(num_voters), []
+    )
+
+
+def _share(limit: int, num_words: int) -> float:
+    return min(1.0, limit / num_words) if num_words else 1.0
+
+
+def _reasons(row: EvidenceRow, scope: Scope) -> tuple[bool, bool]:
+    """Say whether a document counts for its gold, and whether without it."""
+    digest = hashlib.sha256(b"fit" + row.sha256).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    chosen = scope.takes_all or row.random_slice
+    return row.has_gold and place < scope.gold_share, chosen and place < scope.share
