@@ -9,6 +9,7 @@ from kompress.aggregation.inverse_variance import InverseVariance
 from kompress.aggregation.k_of_n import KOfN
 from kompress.aggregation.majority import Majority
 from kompress.aggregation.random_effects import RandomEffects
+from kompress.aggregation.reliability import Reliability
 from kompress.aggregation.stacking import Stacking
 from kompress.aggregation.uniform import Uniform
 from kompress.aggregation.votes import Aggregator
@@ -23,6 +24,7 @@ AGGREGATORS: dict[str, type[Aggregator]] = {
     "uniform": Uniform,
     "random_effects": RandomEffects,
     "stacking": Stacking,
+    "reliability": Reliability,
 }
 
 

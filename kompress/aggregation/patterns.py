@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kompress.aggregation.votes import read_stratum
+from kompress.aggregation.votes import read_votes
 from kompress.errors import InvalidVotes
-from kompress.types import ABSTAIN, CodeArray, FloatArray, encode_votes
+from kompress.types import ABSTAIN, CodeArray, FloatArray
 
 DROP, KEEP, UNKNOWN = 0, 1, 255
 
@@ -117,27 +117,16 @@ def count_patterns(
 
     Source: facts/mathematics.md, "Dawid-Skene, fast"; bytes for hard votes: ours.
     """
-    codes_NM = np.asarray(p_NM)
-    if codes_NM.ndim != 2:
-        raise InvalidVotes(
-            f"votes have shape {codes_NM.shape}; expected (N, M), words by voters"
-        )
-    if codes_NM.dtype != np.uint8:
-        codes_NM = encode_votes(codes_NM)
-    size = len(codes_NM)
-    strata_N = read_stratum(stratum_N, size).astype(np.uint8)
-    truths_N = _read_truth(truth_N, size)
-    strength_NM = np.broadcast_to(
-        np.asarray(strength, dtype=np.float64), codes_NM.shape
-    )
-    voted_NM = (codes_NM != ABSTAIN) & (strength_NM > 0)
-    codes_NM = np.where(voted_NM, codes_NM, np.uint8(ABSTAIN))
+    code_NM, strengths, stratum = read_votes(p_NM, strength, stratum_N)
+    truths_N = _read_truth(truth_N, len(code_NM))
+    voted_NM = code_NM != ABSTAIN
     heard_N = voted_NM.any(axis=1)
-    rows = np.column_stack([strata_N, truths_N, codes_NM])[heard_N]
+    strata_N = stratum.astype(np.uint8)
+    rows = np.column_stack([strata_N, truths_N, code_NM])[heard_N]
     return _unique(
         rows,
         np.ones(len(rows), dtype=np.int64),
-        np.where(voted_NM, strength_NM, 0.0).sum(axis=0),
+        np.where(voted_NM, strengths, 0.0).sum(axis=0),
     )
 
 

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kompress.errors import InvalidVotes
-from kompress.types import NUM_CODES, STRATA, BoolArray, FloatArray, Posterior
+from kompress.types import (
+    ABSTAIN,
+    NUM_CODES,
+    STRATA,
+    BoolArray,
+    CodeArray,
+    FloatArray,
+    Posterior,
+    encode_votes,
+)
 
 # Eight voters' temporaries of this many words stay in a core's second-level cache.
 BLOCK_WORDS = 8_192
@@ -127,6 +136,47 @@ def pool_votes(
     return Posterior(alpha_N, beta_N, weight_SM)
 
 
+def read_votes(
+    p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+) -> tuple[CodeArray, NDArray[Any], NDArray[np.intp]]:
+    """Check votes and give them as byte codes.
+
+    Args:
+        p_NM: (N, M) P(keep) in [0, 1] with NaN for an abstention, or uint8 byte codes.
+        strength: (M,) or (N, M) samples behind each vote, finite and >= 0 where there
+            is a vote; 0 counts as an abstention.
+        stratum_N: (N,) codes into `STRATA`.
+
+    Returns:
+        (N, M) byte codes, 255 also where the strength is 0; the strengths as given, 1
+        where nobody looks; and (N,) strata.
+
+    Raises:
+        InvalidVotes: a shape, a probability, a strength or a stratum is wrong.
+
+    Source: ours.
+    """
+    votes_NM = _read_p(p_NM)
+    num_words = len(votes_NM)
+    strength = _read_strength(strength, votes_NM.shape)
+    codes_NM = np.empty(votes_NM.shape, dtype=np.uint8)
+    strengths = np.ones(strength.shape)
+    for start in range(0, num_words, BLOCK_WORDS):
+        part = slice(start, min(start + BLOCK_WORDS, num_words))
+        own = strength if strength.ndim == 1 else strength[part]
+        codes_CM = _read_codes(votes_NM[part])
+        cast_CM = codes_CM != ABSTAIN
+        own_CM = np.broadcast_to(own.astype(np.float64), codes_CM.shape)
+        _check(own_CM.T, cast_CM.T, "strengths", np.finfo(np.float64).max)
+        voted_CM = cast_CM & (own_CM > 0)
+        codes_NM[part] = np.where(voted_CM, codes_CM, np.uint8(ABSTAIN))
+        if strength.ndim == 2:
+            strengths[part] = np.where(voted_CM, own_CM, 1.0)
+        else:
+            strengths = np.where(voted_CM.any(axis=0), own, strengths)
+    return codes_NM, strengths, read_stratum(stratum_N, num_words)
+
+
 def sum_voters(values_MC: NDArray[Any]) -> FloatArray:
     """Sum over voters, one after the other.
 
@@ -200,6 +250,15 @@ def _read_strength(strength: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
     if values.dtype.kind not in "iuf" and values.size:
         raise InvalidVotes(f"strengths are {values.dtype}; expected numbers")
     return values
+
+
+def _read_codes(p_CM: NDArray[Any]) -> CodeArray:
+    """Quantise one block, naming the first probability that is none."""
+    if p_CM.dtype == np.uint8:
+        return p_CM
+    p_CM = p_CM.astype(np.float64)
+    _check(p_CM.T, ~np.isnan(p_CM).T, "P(keep)", 1.0)
+    return encode_votes(p_CM)
 
 
 # Reading a byte's P(keep) off a table is three times as fast as computing it.

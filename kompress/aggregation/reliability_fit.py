@@ -1,0 +1,287 @@
+"""Learn from joint votes how far each voter can be believed, stratum by stratum.
+
+Two coins a voter and stratum (or as many sides as its votes have levels), fitted by
+expectation maximisation over the unknown truth; gold enters as observed truth. Voters
+whose errors fall together (`families`) are one signal: given the truth their votes are
+a mixture of products. On some words the family leans to one side, and its members
+follow more or less; on the rest each votes for itself.
+
+P = patterns, S = strata, T = truths (drop, keep), L = levels, Z = states of a family:
+each for itself, leaning to keeping, leaning to dropping
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from kompress.aggregation.levels import SILENT, Levels, cut_levels
+from kompress.aggregation.patterns import KEEP, UNKNOWN, VotePatterns
+from kompress.aggregation.tables import Tables, vote_prior
+from kompress.types import STRATA, BoolArray, FloatArray
+
+# Pooled over strata, prevalence is known at once; each stratum borrows so many words.
+_PREVALENCE_WORDS = 10.0
+# With less gold than this the first guess is the mean vote.
+_MIN_GOLD = 20
+_MAX_STEPS = 200
+_GOLD_STEPS = 8
+# Mean change of a word's probability between two steps at which a fit has settled.
+_TOLERANCE = 1e-5
+_LEARN_EVERY = 4
+# A family votes as one on half of the words, more often rightly, until counts say.
+_STATE_PRIOR = np.array([[0.5, 0.15, 0.35], [0.5, 0.35, 0.15]])
+# Leaning, nearly all members take one side, whatever the truth; also until counts say.
+_LEANING_PRIOR = ((0.05, 0.95), (0.95, 0.05))
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A voter, its votes and what is believed of it.
+
+    Attributes:
+        column: its place in the patterns.
+        levels: how its votes are cut.
+        level_P: (P,) level of each vote, `SILENT` for none.
+        tables: P(level | truth, stratum), where it votes for itself.
+        within_L: (L,) logarithm of a level's share of the votes of its side.
+        side_P: (P,) 1 where the vote keeps, 0 where it drops, `SILENT` for none.
+        shared: P(side | truth, stratum) where its family leans to keeping, and where
+            it leans to dropping.
+    """
+
+    column: int
+    levels: Levels
+    level_P: NDArray[np.intp]
+    tables: Tables
+    within_L: FloatArray
+    side_P: NDArray[np.intp]
+    shared: tuple[Tables, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Signal:
+    """One member, or a family with P(state | truth, stratum)."""
+
+    members: list[Member]
+    states: Tables | None
+
+
+def read_signals(
+    patterns: VotePatterns, families: Sequence[tuple[int, ...]]
+) -> list[Signal]:
+    """Cut every voter's votes into levels and start from what is thought beforehand."""
+    weight_P = patterns.count_P.astype(np.float64)
+    signals = []
+    for family in families:
+        members = []
+        for column in family:
+            code_P = patterns.code_PM[:, column]
+            levels = cut_levels(code_P, weight_P)
+            keeps_L = levels.keeps_L
+            prior_TL = vote_prior(levels.share_L, keeps_L)
+            side_L = np.where(
+                keeps_L, levels.share_L[keeps_L].sum(), levels.share_L[~keeps_L].sum()
+            )
+            level_P = levels.read(code_P)
+            side_P = np.where(level_P == SILENT, SILENT, keeps_L[level_P])
+            members.append(
+                Member(
+                    column,
+                    levels,
+                    level_P,
+                    Tables(prior_TL),
+                    np.log(levels.share_L / side_L),
+                    side_P,
+                    tuple(Tables(np.array([p, p])) for p in _LEANING_PRIOR)
+                    if len(family) > 1
+                    else (),
+                )
+            )
+        states = Tables(_STATE_PRIOR) if len(family) > 1 else None
+        signals.append(Signal(members, states))
+    return signals
+
+
+def fit_signals(patterns: VotePatterns, signals: list[Signal]) -> FloatArray:
+    """Fit the signals' tables in place.
+
+    Args:
+        patterns: joint votes.
+        signals: as `read_signals` made them of the same patterns.
+
+    Returns:
+        (S,) P(keep) of each stratum before any vote.
+
+    Source: Dawid & Skene 1979, equations 2.3-2.5, with Dirichlet posteriors for the
+        rates; levels, strata that borrow and families: ours.
+    """
+    if not signals:
+        return np.full(len(STRATA), 0.5)
+    known_P = patterns.truth_P != UNKNOWN
+    num_gold = int(patterns.count_P[known_P].sum())
+    guess_P = _mean_vote(signals)
+    if num_gold >= _MIN_GOLD:
+        # From gold alone first: where all voters are wrong, their mean is as well.
+        fit = _Fit(patterns.take(known_P), _take(signals, known_P))
+        fit.run(guess_P[known_P], _GOLD_STEPS, -1.0)
+        guess_P = expit(
+            logit(fit.prevalence_S)[patterns.stratum_P]
+            + _Fit(patterns, signals).evidence()
+        )
+    fit = _Fit(patterns, signals)
+    fit.run(guess_P, _MAX_STEPS, _TOLERANCE)
+    return fit.prevalence_S
+
+
+class _Fit:
+    """One run of expectation maximisation over some patterns."""
+
+    def __init__(self, patterns: VotePatterns, signals: list[Signal]) -> None:
+        self.signals = signals
+        self.prevalence_S = np.full(len(STRATA), 0.5)
+        self._stratum_P = patterns.stratum_P.astype(np.intp)
+        self._count_P = patterns.count_P.astype(np.float64)
+        self._known_P = patterns.truth_P != UNKNOWN
+        self._truth_P = (patterns.truth_P == KEEP).astype(np.float64)
+        self._state_ZPT = [_first_states(s) if s.states else None for s in signals]
+
+    def run(self, guess_P: FloatArray, max_steps: int, tolerance: float) -> None:
+        """Go back and forth between truth and reliabilities."""
+        keep_P = np.where(self._known_P, self._truth_P, guess_P)
+        for step in range(max_steps):
+            self._learn(keep_P, learn_concentration=step % _LEARN_EVERY == 0)
+            score_P = logit(self.prevalence_S)[self._stratum_P] + self.evidence()
+            new_P = np.where(self._known_P, self._truth_P, expit(score_P))
+            change = np.abs(new_P - keep_P) @ self._count_P / self._count_P.sum()
+            keep_P = new_P
+            if change < tolerance:
+                break
+
+    def evidence(self) -> FloatArray:
+        """(P,) log-likelihood ratio of each pattern; notes the families' states."""
+        total_P = np.zeros(self._stratum_P.size)
+        for n, signal in enumerate(self.signals):
+            log_TP = _own_votes(signal.members, self._stratum_P)
+            if signal.states:
+                log_ZTP = _family(signal, log_TP, self._stratum_P)
+                log_TP = np.logaddexp.reduce(log_ZTP, axis=0)
+                self._state_ZPT[n] = np.exp(log_ZTP - log_TP).transpose(0, 2, 1)
+            total_P += log_TP[1] - log_TP[0]
+        return total_P
+
+    def _learn(self, keep_P: FloatArray, *, learn_concentration: bool) -> None:
+        """Turn expected counts into prevalences and tables."""
+        weight_TP = np.stack([self._count_P * (1 - keep_P), self._count_P * keep_P])
+        keep_S = self._by_stratum(weight_TP[1])
+        size_S = keep_S + self._by_stratum(weight_TP[0])
+        overall = (keep_S.sum() + 1) / (size_S.sum() + 2)
+        self.prevalence_S = (keep_S + _PREVALENCE_WORDS * overall) / (
+            size_S + _PREVALENCE_WORDS
+        )
+        for signal, state_ZPT in zip(self.signals, self._state_ZPT, strict=True):
+            state_ZTP = weight_TP[None]
+            if signal.states and state_ZPT is not None:
+                state_ZTP = state_ZPT.transpose(0, 2, 1) * weight_TP
+                count_STZ = np.stack(
+                    [[self._by_stratum(w) for w in state_TP] for state_TP in state_ZTP]
+                ).transpose(2, 1, 0)
+                signal.states.update(count_STZ, learn_concentration=learn_concentration)
+            for m in signal.members:
+                count = self._by_level(m.level_P, m.levels.size, state_ZTP[0])
+                m.tables.update(count, learn_concentration=learn_concentration)
+                for z, tables in enumerate(m.shared, start=1):
+                    count = self._by_level(m.side_P, 2, state_ZTP[z])
+                    tables.update(count, learn_concentration=learn_concentration)
+
+    def _by_stratum(self, weight_P: FloatArray) -> FloatArray:
+        sum_S = np.bincount(self._stratum_P, weights=weight_P, minlength=len(STRATA))
+        return sum_S.astype(np.float64)
+
+    def _by_level(
+        self, level_P: NDArray[np.intp], size: int, weight_TP: FloatArray
+    ) -> FloatArray:
+        """(S, T, L) expected counts of a member's votes."""
+        voted_P = level_P != SILENT
+        cell_P = (self._stratum_P * size + level_P)[voted_P]
+        shape = (len(STRATA), size)
+        return np.stack(
+            [
+                np.bincount(
+                    cell_P, weights=weight_P[voted_P], minlength=shape[0] * size
+                ).reshape(shape)
+                for weight_P in weight_TP
+            ],
+            axis=1,
+        )
+
+
+def _own_votes(members: Sequence[Member], stratum_P: NDArray[np.intp]) -> FloatArray:
+    """(T, P) log-likelihood of the members' votes if each votes for itself."""
+    log_TP = np.zeros((2, stratum_P.size))
+    for member in members:
+        log_TP += _look_up(member.tables, stratum_P, member.level_P)
+    return log_TP
+
+
+def _family(
+    signal: Signal, own_TP: FloatArray, stratum_P: NDArray[np.intp]
+) -> FloatArray:
+    """(Z, T, P) log-likelihood of a family's votes in each of its states."""
+    assert signal.states is not None, "a single voter has no states"  # noqa: S101
+    log_ZTP = signal.states.log_STL[stratum_P].transpose(2, 1, 0).copy()
+    log_ZTP[0] += own_TP
+    for member in signal.members:
+        # How far a vote lies on its side tells of the voter, not of the truth.
+        within_P = np.append(member.within_L, 0.0)[member.level_P]
+        for z, tables in enumerate(member.shared, start=1):
+            log_ZTP[z] += _look_up(tables, stratum_P, member.side_P) + within_P
+    return log_ZTP
+
+
+def _look_up(
+    tables: Tables, stratum_P: NDArray[np.intp], level_P: NDArray[np.intp]
+) -> FloatArray:
+    """(T, P) log-likelihood of votes; silence, the level added last, says nothing."""
+    padded_STL = np.pad(tables.log_STL, ((0, 0), (0, 0), (0, 1)))
+    log_TP: FloatArray = padded_STL[stratum_P, :, level_P].T
+    return log_TP
+
+
+def _first_states(signal: Signal) -> FloatArray:
+    """(Z, P, T) a first guess: words on which all agree are shared in half of cases."""
+    side_MP = np.stack([member.side_P for member in signal.members])
+    keep_P = (side_MP != 0).all(axis=0) & (side_MP == 1).any(axis=0)
+    drop_P = (side_MP != 1).all(axis=0) & (side_MP == 0).any(axis=0)
+    shared_ZP = 0.5 * np.stack([keep_P, drop_P])
+    own_P = 1 - shared_ZP.sum(axis=0)
+    return np.repeat(np.vstack([own_P, shared_ZP])[:, :, None], 2, axis=2)
+
+
+def _mean_vote(signals: Sequence[Signal]) -> FloatArray:
+    """(P,) mean P(keep) of all who voted, family or not."""
+    members = [member for signal in signals for member in signal.members]
+    total_P = np.zeros(members[0].level_P.size)
+    votes_P = np.zeros_like(total_P)
+    for member in members:
+        voted_P = member.level_P != SILENT
+        total_P += np.where(voted_P, member.levels.center_L[member.level_P], 0.0)
+        votes_P += voted_P
+    mean_P: FloatArray = total_P / np.maximum(votes_P, 1)
+    return mean_P
+
+
+def _take(signals: Sequence[Signal], wanted_P: BoolArray) -> list[Signal]:
+    """Look at some patterns only; the tables stay the same objects."""
+    return [
+        Signal(
+            [
+                replace(m, level_P=m.level_P[wanted_P], side_P=m.side_P[wanted_P])
+                for m in signal.members
+            ],
+            signal.states,
+        )
+        for signal in signals
+    ]
