@@ -10,9 +10,9 @@ from benchmarks.worlds.summary import Summary, summarise
 from benchmarks.worlds.tables import (
     DOC,
     failures,
-    format_unseen,
     format_verdicts,
     format_world,
+    format_wrong,
     write_doc,
 )
 from benchmarks.worlds.trials import run_trials
@@ -32,8 +32,8 @@ def main() -> int:
         found[name] = summarise(list(group))
         print(format_world(WORLDS[name], found[name], timed=True), "\n", flush=True)
     verdicts = format_verdicts(found, args.default)
-    unseen = format_unseen(found, args.default)
-    print(verdicts, unseen, sep="\n\n")
+    wrong = format_wrong(found, args.default)
+    print(verdicts, wrong, sep="\n\n")
     missed = failures(found, args.default)
     for where, finding in missed:
         print(f"{where}: {finding.name} {finding.value:.5f}, limit {finding.limit:.5f}")
@@ -44,7 +44,7 @@ def main() -> int:
             format_world(WORLDS[name], found[name], timed=False) for name in found
         ]
         write_doc(
-            "\n".join(["", told, verdicts, "", unseen, "", "\n\n".join(tables), ""])
+            "\n".join(["", told, verdicts, "", wrong, "", "\n\n".join(tables), ""])
         )
         print(f"wrote {DOC.name}")
     return int(bool(missed))

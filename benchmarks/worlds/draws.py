@@ -117,6 +117,10 @@ class World:
     wrong_stratum: int = -1
     wrong_gold: int = 0
 
+    def is_identifiable(self, *, gold: bool) -> bool:
+        """Whether the truth can be found, with the world's gold or with none."""
+        return not (self.with_gold if gold else self.without_gold)
+
     def make(self, seed: int) -> Draw:
         """Draw a corpus: the same seed gives the same bytes.
 

@@ -4,7 +4,7 @@ N = words, M = voters, S = strata, Z = seeds, 4 = TP, FN, FP, TN
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,9 @@ class Score:
         coverage: share of words whose Bayes-optimal probability lies in the
             posterior's central 90 % interval; NaN for a posterior without variance.
         seconds: of fitting and pooling.
-        unseen: strata that the rule says it has no gold for; None if it says nothing.
+        sd: mean standard deviation of the posteriors; NaN for one without.
+        undetectable: strata on which the rule says that it could not see all voters
+            being wrong; None if it says nothing of the kind.
     """
 
     confusion_S4: IntArray
@@ -41,7 +43,8 @@ class Score:
     ece: float
     coverage: float
     seconds: float
-    unseen: tuple[str, ...] | None = None
+    sd: float = float("nan")
+    undetectable: tuple[str, ...] | None = None
 
 
 def score_posterior(
@@ -49,7 +52,7 @@ def score_posterior(
     alpha_N: FloatArray,
     beta_N: FloatArray,
     seconds: float,
-    unseen: tuple[str, ...] | None = None,
+    undetectable: tuple[str, ...] | None = None,
 ) -> Score:
     """Score a rule's Beta posteriors.
 
@@ -58,20 +61,27 @@ def score_posterior(
         alpha_N: (N,) pseudo-counts for keep, > 0.
         beta_N: (N,) pseudo-counts for drop, > 0.
         seconds: what making them took.
-        unseen: what the rule says about strata without gold.
+        undetectable: strata that the rule warns of.
 
     Source: ours.
     """
     rows = np.flatnonzero(~draw.gold_N)[:COVERAGE_WORDS]
     below_N = betainc(alpha_N[rows], beta_N[rows], draw.bayes_N[rows])
-    coverage = float(((below_N >= TAIL) & (below_N <= 1 - TAIL)).mean())
-    mean_N = alpha_N / (alpha_N + beta_N)
-    return _score(draw, mean_N, coverage, seconds, unseen)
+    size_N = alpha_N + beta_N
+    mean_N = alpha_N / size_N
+    sd_N = np.sqrt(mean_N * (1 - mean_N) / (size_N + 1))
+    return replace(
+        _score(draw, mean_N),
+        coverage=float(((below_N >= TAIL) & (below_N <= 1 - TAIL)).mean()),
+        seconds=seconds,
+        sd=float(sd_N[~draw.gold_N].mean()),
+        undetectable=undetectable,
+    )
 
 
 def score_bayes(draw: Draw) -> Score:
     """Score the world's own posterior."""
-    return _score(draw, draw.bayes_N, float("nan"), 0.0, None)
+    return _score(draw, draw.bayes_N)
 
 
 def count_voters(draw: Draw) -> IntArray:
@@ -109,13 +119,8 @@ def mean_of(values: FloatArray | Sequence[float]) -> tuple[float, float]:
     return mean, float(values_Z.std(ddof=1) / np.sqrt(values_Z.size))
 
 
-def _score(
-    draw: Draw,
-    mean_N: FloatArray,
-    coverage: float,
-    seconds: float,
-    unseen: tuple[str, ...] | None,
-) -> Score:
+def _score(draw: Draw, mean_N: FloatArray) -> Score:
+    """Score probabilities, which have no variance and took no time."""
     open_N = ~draw.gold_N
     said_N, truth_N = mean_N[open_N], draw.truth_N[open_N]
     right_N = np.where(truth_N, said_N, 1 - said_N)
@@ -125,9 +130,8 @@ def _score(
         _confuse(mean_N >= 0.5, draw.truth_N, draw.stratum_N, open_N),
         float(-np.log(right_N).mean()),
         expected_calibration_error(histogram) or 0.0,
-        coverage,
-        seconds,
-        unseen,
+        float("nan"),
+        0.0,
     )
 
 

@@ -19,6 +19,8 @@ F1_SHARE = 0.99
 LOSS_SHARE = 1.05
 MOST_ECE = 0.03
 MARGIN = 0.005
+# 50 words of gold tell ten rates and a prevalence; 1/sqrt(50) each.
+WRONG_MARGIN = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,8 +37,10 @@ class Summary:
             mean over seeds.
         coverage: mean share of words whose Bayes-optimal probability lies in the
             central 90 % interval.
+        sd: mean standard deviation of the posteriors.
         seconds: mean, fit and pooling.
-        unseen: strata without gold as said in every seed; None if never said.
+        undetectable: strata that the rule warned of in every seed; None if it is not
+            one that warns.
     """
 
     f1_Z: FloatArray
@@ -46,8 +50,9 @@ class Summary:
     balanced_S: FloatArray
     margin_S: FloatArray
     coverage: float
+    sd: float
     seconds: float
-    unseen: tuple[str, ...] | None
+    undetectable: tuple[str, ...] | None
 
     @property
     def least_margin(self) -> tuple[float, str]:
@@ -109,19 +114,22 @@ def check(
         gold: with the world's gold, or told none.
 
     Returns:
-        The findings, none where the truth cannot be found.
+        The findings; where the truth cannot be found only whether the rule says so of
+        a stratum on which all voters are wrong.
 
     Source: ours.
     """
-    if world.with_gold if gold else world.without_gold:
-        return []
     own, bayes = summaries[default + ("" if gold else NO_GOLD)], summaries[BAYES]
+    wrong = _check_wrong_stratum(world, own, bayes, gold=gold)
+    if not world.is_identifiable(gold=gold):
+        return wrong
     f1, loss = bayes.f1_Z.mean() * F1_SHARE, bayes.loss_Z.mean() * LOSS_SHARE
     findings = [
         Finding("F1", own.f1_Z.mean(), f1, own.f1_Z.mean() >= f1),
         Finding("log-loss", own.loss_Z.mean(), loss, own.loss_Z.mean() <= loss),
         Finding("ECE", own.ece_Z.mean(), MOST_ECE, own.ece_Z.mean() <= MOST_ECE),
         _check_strata(own, bayes),
+        *wrong,
     ]
     if MAJORITY in summaries:
         majority = summaries[MAJORITY]
@@ -148,6 +156,22 @@ def _check_strata(own: Summary, bayes: Summary) -> Finding:
     return Finding("margin over the best voter", margin, -MARGIN, margin >= -MARGIN)
 
 
+def _check_wrong_stratum(
+    world: World, own: Summary, bayes: Summary, *, gold: bool
+) -> list[Finding]:
+    """With gold where all are wrong they are turned round, without it that is said."""
+    s = world.wrong_stratum
+    if s < 0:
+        return []
+    warns = STRATA[s] in (own.undetectable or ())
+    if not (gold and world.wrong_gold):
+        return [Finding("the warning of a wrong stratum", warns, 1.0, warns)]
+    limit = bayes.balanced_S[s] - WRONG_MARGIN
+    found = own.balanced_S[s]
+    right = bool(found >= limit) and not warns
+    return [Finding("the stratum where all are wrong", found, limit, right)]
+
+
 def _never_below(
     name: str, own_Z: FloatArray, rival_Z: FloatArray, bayes_Z: FloatArray
 ) -> Finding:
@@ -161,7 +185,7 @@ def _summarise(scores: Sequence[Score], best_S: FloatArray) -> Summary:
     confusion_ZS4 = np.stack([score.confusion_S4 for score in scores])
     all_Z4 = confusion_ZS4.sum(axis=1)
     balanced_S = _mean_over_seeds(balanced_of(confusion_ZS4))
-    said = [score.unseen for score in scores]
+    said = [score.undetectable for score in scores]
     return Summary(
         f1_of(all_Z4),
         np.array([score.log_loss for score in scores]),
@@ -170,6 +194,7 @@ def _summarise(scores: Sequence[Score], best_S: FloatArray) -> Summary:
         balanced_S,
         balanced_S - best_S,
         float(np.mean([score.coverage for score in scores])),
+        float(np.mean([score.sd for score in scores])),
         float(np.mean([score.seconds for score in scores])),
         _said_always([each for each in said if each is not None], len(said)),
     )

@@ -19,8 +19,8 @@ VERDICT_HEAD = (
     "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|---|"
 )
 RULE_HEAD = (
-    "| rule | F1 | log-loss | ECE | balanced | least margin | covered |{}\n"
-    "|---|--:|--:|--:|--:|--:|--:|{}"
+    "| rule | F1 | log-loss | ECE | balanced | least margin | covered | sd |{}\n"
+    "|---|--:|--:|--:|--:|--:|--:|--:|{}"
 )
 
 
@@ -80,7 +80,7 @@ def format_world(world: World, summaries: Mapping[str, Summary], *, timed: bool)
     lines += ["", head]
     for label, own in summaries.items():
         least, stratum = own.least_margin
-        covered = "" if label == BAYES else f"{own.coverage:.2f}"
+        covered = " | " if label == BAYES else f"{own.coverage:.2f} | {own.sd:.3f}"
         row = (
             f"| {label} | {_pair(own.f1_Z)} | {_pair(own.loss_Z)} | "
             f"{_pair(own.ece_Z)} | {_pair(own.balanced_Z)} | {least:+.3f} {stratum} | "
@@ -90,7 +90,7 @@ def format_world(world: World, summaries: Mapping[str, Summary], *, timed: bool)
     return "\n".join(lines)
 
 
-def format_unseen(found: Mapping[str, Mapping[str, Summary]], default: str) -> str:
+def format_wrong(found: Mapping[str, Mapping[str, Summary]], default: str) -> str:
     """Say of each world with a wrong stratum what the default reports of it."""
     lines = []
     for name, summaries in found.items():
@@ -101,12 +101,10 @@ def format_unseen(found: Mapping[str, Mapping[str, Summary]], default: str) -> s
             if label not in summaries:
                 continue
             own, bayes = summaries[label], summaries[BAYES]
-            said = own.unseen
-            reported = (
-                "says nothing about gold"
-                if said is None
-                else f"reports it as {'un' if STRATA[s] in said else ''}verifiable"
-            )
+            said = own.undetectable
+            reported = "says nothing of what it cannot detect"
+            if said is not None:
+                reported = f"says that it is {'un' * (STRATA[s] in said)}detectable"
             lines.append(
                 f"- {name}, `{label}`: balanced accuracy on `{STRATA[s]}` "
                 f"{own.balanced_S[s]:.3f} (Bayes-optimal {bayes.balanced_S[s]:.3f}); "
@@ -140,8 +138,12 @@ def _verdict(
     own, bayes = summaries[label], summaries[BAYES]
     missed = [finding.name for finding in findings if not finding.passed]
     verdict = "reported only"
-    if findings:
-        verdict = f"**misses {', '.join(missed)}**" if missed else "meets all"
+    if missed:
+        verdict = f"**misses {', '.join(missed)}**"
+    elif findings and world.is_identifiable(gold=gold):
+        verdict = "meets all"
+    elif findings:
+        verdict = "reported only; warns of the stratum"
     majority = summaries.get("majority")
     gap = "" if majority is None else f"{(own.f1_Z - majority.f1_Z).mean():+.4f}"
     least, stratum = own.least_margin

@@ -19,7 +19,7 @@ from benchmarks.worlds.scores import (
     score_posterior,
 )
 from kompress.aggregation import AGGREGATORS, make_aggregator
-from kompress.aggregation.learned import Learned, Learner
+from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, count_patterns
 from kompress.types import STRATA
 
@@ -109,7 +109,7 @@ def learn(rule: Learner, draw: Draw, *, told: Draw | None = None) -> Score:
     told = told or draw
     truth_N = np.where(told.gold_N, np.where(told.truth_N, KEEP, DROP), UNKNOWN)
     alpha_N, beta_N = np.empty(truth_N.size), np.empty(truth_N.size)
-    unseen: set[str] | None = set()
+    warned: set[str] | None = set()
     start = time.perf_counter()
     for number in np.unique(told.round_N):
         here_N = told.round_N == number
@@ -117,17 +117,11 @@ def learn(rule: Learner, draw: Draw, *, told: Draw | None = None) -> Score:
         learned = rule.fit(count_patterns(*votes, truth_N[here_N]))
         posterior = learned.aggregate(*votes)
         alpha_N[here_N], beta_N[here_N] = posterior.alpha_N, posterior.beta_N
-        said = find_unseen(learned)
-        unseen = None if said is None or unseen is None else unseen | set(said)
+        said = learned.data.get("undetectable")
+        warned = None if said is None or warned is None else warned | set(said)
     seconds = time.perf_counter() - start
-    names = None if unseen is None else tuple(sorted(unseen, key=STRATA.index))
+    names = None if warned is None else tuple(sorted(warned, key=STRATA.index))
     return score_posterior(draw, alpha_N, beta_N, seconds, names)
-
-
-def find_unseen(learned: Learned) -> tuple[str, ...] | None:
-    """Read which strata a fit says it saw no gold of; None if it does not say."""
-    said = learned.data.get("strata_without_gold")
-    return None if said is None else tuple(said)
 
 
 def _label_rules(

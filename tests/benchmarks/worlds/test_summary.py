@@ -15,8 +15,8 @@ def counts(*rows):
     return confusion_S4
 
 
-def score(*rows, loss=0.1, ece=0.01, unseen=None):
-    return Score(counts(*rows), loss, ece, 0.9, 0.5, unseen)
+def score(*rows, loss=0.1, ece=0.01, warned=None):
+    return Score(counts(*rows), loss, ece, 0.9, 0.5, 0.1, warned)
 
 
 def trial(scores, *voters, seed=0):
@@ -99,6 +99,35 @@ def test_nothing_is_required_where_the_truth_cannot_be_found():
     assert len(findings(scores, VOTER, without_gold="why", gold=True)) == 4
 
 
+WRONG = {"wrong_stratum": 0, "with_gold": "why", "without_gold": "why"}
+
+
+@pytest.mark.parametrize(("warned", "passed"), [
+    (("plain",), True),
+    (("hex",), False),
+    (None, False),
+])  # fmt: skip
+def test_without_gold_a_rule_must_warn_of_a_stratum_that_may_be_wrong(warned, passed):
+    own = score(WELL, warned=warned)
+
+    found = findings({BAYES: score(WELL), "own": own}, VOTER, **WRONG)
+
+    assert [finding.passed for finding in found.values()] == [passed]
+
+
+@pytest.mark.parametrize(("own", "passed"), [
+    (score((89, 11, 11, 89), warned=()), True),  # .89 >= .9 - .02
+    (score((87, 13, 13, 87), warned=()), False),
+    (score(WELL, warned=("plain",)), False),  # it has gold there
+])  # fmt: skip
+def test_with_gold_the_wrong_stratum_must_be_found(own, passed):
+    found = findings(
+        {BAYES: score(WELL), "own": own}, VOTER, **WRONG | {"wrong_gold": 50}
+    )
+
+    assert [finding.passed for finding in found.values()] == [passed]
+
+
 def test_only_the_best_and_the_worst_k_are_kept():
     scores = {
         BAYES: score(WELL),
@@ -115,9 +144,9 @@ def test_only_the_best_and_the_worst_k_are_kept():
 def test_a_stratum_counts_as_reported_only_if_every_seed_says_so():
     said = [("plain", "hex"), ("hex",)]
     trials = [
-        trial({BAYES: score(WELL, unseen=unseen)}, VOTER, seed=seed)
-        for seed, unseen in enumerate(said)
+        trial({BAYES: score(WELL, warned=warned)}, VOTER, seed=seed)
+        for seed, warned in enumerate(said)
     ]
 
-    assert summarise(trials)[BAYES].unseen == ("hex",)
-    assert summarise([trial({BAYES: score(WELL)}, VOTER)])[BAYES].unseen is None
+    assert summarise(trials)[BAYES].undetectable == ("hex",)
+    assert summarise([trial({BAYES: score(WELL)}, VOTER)])[BAYES].undetectable is None

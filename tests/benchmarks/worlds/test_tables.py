@@ -7,9 +7,9 @@ from benchmarks.worlds.tables import (
     BEGIN,
     END,
     failures,
-    format_unseen,
     format_verdicts,
     format_world,
+    format_wrong,
     write_doc,
 )
 from benchmarks.worlds.trials import BAYES, NO_GOLD
@@ -18,7 +18,7 @@ from kompress.types import STRATA
 NAME = "all wrong on one stratum, no gold there"
 
 
-def summary(*, f1=0.9, loss=0.1, unseen=None):
+def summary(*, f1=0.9, loss=0.1, warned=None):
     size = len(STRATA)
     two = np.full(2, 1.0)
     strata = np.full(size, 0.5)
@@ -30,8 +30,9 @@ def summary(*, f1=0.9, loss=0.1, unseen=None):
         strata,
         0 * strata,
         0.9,
+        0.1,
         1.5,
-        unseen,
+        warned,
     )
 
 
@@ -78,18 +79,19 @@ def test_a_miss_is_named_in_the_verdict_and_listed():
 
 
 def test_a_world_whose_truth_cannot_be_found_is_reported_only():
-    found = {NAME: {BAYES: summary(), "own": summary(f1=0.1), "majority": summary()}}
+    name = "a drifting voter, within a round"
+    found = {name: {BAYES: summary(), "own": summary(f1=0.1), "majority": summary()}}
 
-    assert "reported only" in format_verdicts(found, "own")
+    assert "| reported only |" in format_verdicts(found, "own")
     assert failures(found, "own") == []
 
 
-@pytest.mark.parametrize(("unseen", "words"), [
-    (("constant",), "reports it as unverifiable"),
-    ((), "reports it as verifiable"),
-    (None, "says nothing about gold"),
+@pytest.mark.parametrize(("warned", "words"), [
+    (("constant",), "says that it is undetectable"),
+    ((), "says that it is detectable"),
+    (None, "says nothing of what it cannot detect"),
 ])  # fmt: skip
-def test_what_a_rule_says_of_the_wrong_stratum_is_repeated(unseen, words):
-    found = {NAME: {BAYES: summary(), "own" + NO_GOLD: summary(unseen=unseen)}}
+def test_what_a_rule_says_of_the_wrong_stratum_is_repeated(warned, words):
+    found = {NAME: {BAYES: summary(), "own" + NO_GOLD: summary(warned=warned)}}
 
-    assert words in format_unseen(found, "own")
+    assert words in format_wrong(found, "own")

@@ -14,7 +14,7 @@ class Recorder:
 
     def __init__(self):
         self.told = []
-        self.data = {"strata_without_gold": ["hex"]}
+        self.data = {"undetectable": ["hex"]}
 
     def fit(self, patterns):
         self.told.append(patterns)
@@ -44,7 +44,7 @@ def test_each_round_is_fitted_by_itself_with_its_own_gold():
         np.bincount(draw.round_N, draw.gold_N).tolist()
     )
     assert score.log_loss == pytest.approx(np.log(2))
-    assert score.unseen == ("hex",)
+    assert score.undetectable == ("hex",)
 
 
 def test_plain_rules_are_scored_beside_bayes():
