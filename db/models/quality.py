@@ -41,7 +41,11 @@ class VoterStat(Base):
 
 
 class RuleStat(Base):
-    """One aggregation rule's counts in one stratum, beside its best voter."""
+    """One aggregation rule's counts in one stratum, beside its best voter.
+
+    A voter alone is the rule `voter(NAME)`. Against must-keep all keep as many words of
+    each text as the consensus does, and best_value is a recall.
+    """
 
     __tablename__ = "rule_stats"
     __table_args__ = (CheckConstraint(TRUTHS, "truth"),)

@@ -12,20 +12,35 @@ _COMPARE = text("""
                s.num_drop_kept AS dk, s.num_drop_dropped AS dd
         FROM voter_stats s JOIN rounds r ON r.id = s.round_id
         WHERE r.loop_id = :loop_id AND s.stratum = :stratum AND s.truth = :truth
+          AND s.truth <> 'must_keep'
+        UNION ALL
+        SELECT r.number, 1, 'voter', substr(s.rule, 7, length(s.rule) - 7),
+               s.truth, s.num_keep_kept, s.num_keep_dropped, s.num_drop_kept,
+               s.num_drop_dropped
+        FROM rule_stats s JOIN rounds r ON r.id = s.round_id
+        WHERE r.loop_id = :loop_id AND s.stratum = :stratum AND s.truth = :truth
+          AND s.truth = 'must_keep' AND s.rule LIKE 'voter(%'
         UNION ALL
         SELECT r.number, 2, 'rule', s.rule, s.truth, s.num_keep_kept,
                s.num_keep_dropped, s.num_drop_kept, s.num_drop_dropped
         FROM rule_stats s JOIN rounds r ON r.id = s.round_id
         WHERE r.loop_id = :loop_id AND s.stratum = :stratum AND s.truth = :truth
+          AND s.rule NOT LIKE 'voter(%'
     )
     SELECT number AS round, subject_kind, subject, truth,
            CAST(kk + kd + dk + dd AS bigint) AS num_words,
            CAST(kk AS float) / nullif(kk + kd, 0) AS recall,
-           CAST(kk AS float) / nullif(kk + dk, 0) AS precision,
-           2 * CAST(kk AS float) / nullif(2 * kk + kd + dk, 0) AS f1,
+           CASE WHEN truth <> 'must_keep' THEN
+               CAST(kk AS float) / nullif(kk + dk, 0)
+           END AS precision,
+           CASE WHEN truth <> 'must_keep' THEN
+               2 * CAST(kk AS float) / nullif(2 * kk + kd + dk, 0)
+           END AS f1,
            CAST(kk + dk AS float) / nullif(kk + kd + dk + dd, 0) AS keep_rate,
-           (CAST(kk AS float) / nullif(kk + kd, 0)
-            + CAST(dd AS float) / nullif(dk + dd, 0)) / 2 AS balanced_accuracy
+           CASE WHEN truth <> 'must_keep' THEN
+               (CAST(kk AS float) / nullif(kk + kd, 0)
+                + CAST(dd AS float) / nullif(dk + dd, 0)) / 2
+           END AS balanced_accuracy
     FROM stats ORDER BY number, place, subject
 """)
 
@@ -43,7 +58,8 @@ def compare_subjects(
 
     Returns:
         Rows by round, voters first: recall, precision, f1, balanced accuracy and, so
-        that no figure stands without it, keep_rate on the same words.
+        that no figure stands without it, keep_rate on the same words. Against
+        `must_keep` all keep the same share of each text, and only recall is given.
 
     Source: ours; ratios of integers, as design §1.
     """

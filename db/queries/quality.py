@@ -45,7 +45,24 @@ class VoterStatRow:
 
 @dataclass(frozen=True, slots=True)
 class RuleStatRow:
-    """One aggregation rule's counts in one stratum, beside its best voter."""
+    """One aggregation rule's counts in one stratum, beside its best voter.
+
+    Attributes:
+        rule: its label, such as `beta` and `k_of_n(2)`; `beta+fallback` with the strata
+            that one voter decides alone, which is then what the round's labels are;
+            `voter(a)` for a voter by itself.
+        stratum: a name of `STRATA`, or `all`.
+        truth: `gold`, or `must_keep`: every word that is no must-keep word then counts
+            as one to drop, and all rules keep as many words of each text.
+        num_keep_kept: words truly kept that it kept.
+        num_keep_dropped: words truly kept that it dropped.
+        num_drop_kept: words truly dropped that it kept.
+        num_drop_dropped: words truly dropped that it dropped.
+        best_voter: the voter with the best value, '' if none has one.
+        best_value: its balanced accuracy, against must-keep its recall.
+        difference_low: 2.5th percentile of the rule's value minus that voter's.
+        difference_high: 97.5th percentile; below 0 the rule has collapsed.
+    """
 
     rule: str
     stratum: str

@@ -1,10 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from db.errors import NotFound
 from db.queries.votes import VoteRow
+from kompress.aggregation import make_aggregator
+from kompress.aggregation.patterns import DROP, KEEP, count_patterns
 from kompress.config import RoundConfig, parse_config
+from kompress.types import STRATA
 from tests.worker.worlds import change
-from worker.panel import make_panel
+from worker.panel import make_panels
 from worker.stages import judge
 
 
@@ -49,12 +55,14 @@ def paired(protocol):
     return judge.Inputs(
         config=config,
         seed=0,
-        panel=make_panel(config.panel(), votes, strata),
+        panels=make_panels(config.panel(), votes, strata, {}),
         group_of={1: "g1", 2: "g2"},
         gold_codes={
             1: np.array([254, 254, 0, 0], dtype=np.uint8),
             2: np.array([254, 0], dtype=np.uint8),
         },
+        fits={},
+        fallbacks={},
         histograms={},
     )
 
@@ -66,7 +74,7 @@ def confusions(out):
             row.num_drop_dropped,
         )
         for row in out.rules
-        if row.stratum == "all"
+        if row.stratum == "all" and not row.rule.startswith("voter(")
     }  # fmt: skip
 
 
@@ -95,6 +103,228 @@ def test_words_alone_know_no_winning_reference():
 
     assert confusions(out) == {"beta": (3, 0, 3, 0), "majority": (3, 0, 3, 0)}
     assert {row.voter for row in out.voters} == {"a", "b"}
+
+
+SIGHTED = ("plain", "hex", "number")
+
+
+def panel_of(stratum_GN, vote_GNM, *, truth_GN=None, fallbacks=None, rule="majority"):
+    """Texts of one group each; voters a, b, c … vote bytes; gold where it is given."""
+    num_voters = vote_GNM.shape[2]
+    names = "abcdefgh"[:num_voters]
+    config = parse_config(
+        RoundConfig,
+        {
+            "voters": [{"name": name, "kind": "simulated"} for name in names],
+            "aggregation": {"rule": rule, "compare": [rule]},
+        },
+    )
+    votes = {
+        text_id: [
+            VoteRow(1, names[m], 0, 1, vote_GNM[text_id, :, m].astype(np.uint8))
+            for m in range(num_voters)
+        ]
+        for text_id in range(len(stratum_GN))
+    }
+    strata = {t: stratum_GN[t].astype(np.uint8) for t in range(len(stratum_GN))}
+    gold = (
+        {} if truth_GN is None else dict(enumerate((254 * truth_GN).astype(np.uint8)))
+    )
+    return judge.Inputs(
+        config=config,
+        seed=0,
+        panels=make_panels(config.panel(), votes, strata, {}),
+        group_of={t: f"g{t}" for t in range(len(stratum_GN))},
+        gold_codes=gold,
+        fits={},
+        fallbacks=fallbacks or {},
+        histograms={},
+    )
+
+
+def each_sighted_on_one_stratum(fallbacks=None, *, rule="majority"):
+    """Eight texts of four words in each of three strata, half of them to keep."""
+    codes = np.repeat([STRATA.index(name) for name in SIGHTED], 4)
+    stratum_GN = np.tile(codes, (8, 1))
+    truth_GN = np.tile([1, 0], (8, 6))
+    sighted_NM = codes[:, None] == np.unique(codes)
+    vote_GNM = 254 * truth_GN[:, :, None] * sighted_NM
+    return panel_of(
+        stratum_GN, vote_GNM, truth_GN=truth_GN, fallbacks=fallbacks, rule=rule
+    )
+
+
+def found_of(out, rule, stratum):
+    (row,) = [r for r in out.rules if (r.rule, r.stratum) == (rule, stratum)]
+    return row
+
+
+def test_a_majority_of_voters_that_each_see_one_stratum_collapses_in_each():
+    out = judge.compute(None, each_sighted_on_one_stratum(), Pulse())
+
+    for stratum, voter in zip(SIGHTED, "abc", strict=True):
+        row = found_of(out, "majority", stratum)
+        # It drops all 32 words, 16 of them rightly; the sighted voter is always right.
+        assert (row.num_keep_kept, row.num_drop_dropped) == (0, 16)
+        assert (row.best_voter, row.best_value) == (voter, 1.0)
+        assert (row.difference_low, row.difference_high) == (-0.5, -0.5)
+
+
+def test_the_round_s_own_labels_stand_beside_its_rule_where_voters_decide_alone():
+    columns = {STRATA.index(name): m for m, name in enumerate(SIGHTED)}
+
+    out = judge.compute(None, each_sighted_on_one_stratum(columns), Pulse())
+
+    for stratum in SIGHTED:
+        own = found_of(out, "majority+fallback", stratum)
+        assert (own.num_keep_kept, own.num_drop_dropped) == (16, 16)
+        assert (own.difference_low, own.difference_high) == (0, 0)
+        assert found_of(out, "majority", stratum).num_keep_kept == 0
+    assert out.weights["b", "hex"] == 1.0
+    assert out.weights["a", "hex"] == 0.0
+
+
+def test_every_voter_is_a_row_of_its_own_that_cannot_collapse():
+    out = judge.compute(None, each_sighted_on_one_stratum(), Pulse())
+
+    for stratum in SIGHTED:
+        for voter, sighted in zip("abc", SIGHTED, strict=True):
+            row = found_of(out, f"voter({voter})", stratum)
+            assert row.num_keep_kept == (16 if stratum == sighted else 0)
+            assert row.num_drop_dropped == 16
+            assert (row.difference_low, row.difference_high) == (None, None)
+            assert row.best_value == 1.0
+
+
+def test_a_healthy_panel_does_not_collapse():
+    rng = np.random.default_rng(3)
+    stratum_GN = rng.integers(0, 3, (20, 60))
+    truth_GN = rng.integers(0, 2, (20, 60))
+    right_GNM = rng.random((20, 60, 5)) < 0.85
+    vote_GNM = 254 * np.where(right_GNM, truth_GN[:, :, None], 1 - truth_GN[:, :, None])
+
+    with_gold = judge.compute(
+        None, panel_of(stratum_GN, vote_GNM, truth_GN=truth_GN), Pulse()
+    )
+    without = judge.compute(None, panel_of(stratum_GN, vote_GNM), Pulse())
+
+    for out, truth in ((with_gold, "gold"), (without, "must_keep")):
+        rows = [row for row in out.rules if row.rule == "majority"]
+        assert {row.truth for row in rows} == {truth}
+        assert all(row.difference_high is None or row.difference_high >= 0
+                   for row in rows)  # fmt: skip
+
+
+def without_gold():
+    """Two texts whose words are must-keep (M) or plain (p): M p M p and p M p p.
+
+    One vote to drop drops a word. a keeps the first word of each, b all, and c finds a
+    plain word best and says nothing of the second text.
+    """
+    stratum_GN = np.array([[1, 0, 1, 0], [0, 1, 0, 0]])
+    vote_GNM = np.array(
+        [
+            [[254, 250, 200], [0, 240, 254], [0, 230, 20], [0, 220, 230]],
+            [[254, 254, 255], [0, 254, 255], [0, 254, 255], [0, 254, 255]],
+        ]
+    )
+    found = panel_of(stratum_GN, vote_GNM)
+    any_drop = found.config.aggregation.model_copy(
+        update={"rule": "k_of_n", "params": {"k": 1}, "compare": ()}
+    )
+    return replace(
+        found, config=found.config.model_copy(update={"aggregation": any_drop})
+    )
+
+
+def test_without_gold_each_keeps_as_many_words_of_a_text_as_the_consensus():
+    # Of each text the first word is kept: k = 1/4.
+    out = judge.compute(None, without_gold(), Pulse())
+
+    def counts(rule, stratum="all"):
+        row = found_of(out, rule, stratum)
+        return (
+            row.num_keep_kept, row.num_keep_dropped, row.num_drop_kept,
+            row.num_drop_dropped,
+        )  # fmt: skip
+
+    # a: the first word of both, one must-keep word of three.
+    assert counts("voter(a)") == (1, 2, 1, 4)
+    # b would keep all eight; one of four is its best, and in a tie the earlier one.
+    assert counts("voter(b)") == (1, 2, 1, 4)
+    # c finds a plain word best; of text 1 it said nothing.
+    assert counts("voter(c)") == (0, 2, 1, 1)
+    whole = found_of(out, "voter(c)", "all")
+    assert (whole.truth, whole.best_voter) == ("must_keep", "a")
+    assert whole.best_value == pytest.approx(1 / 3)
+    # Plain words have no recall, and so no best voter; their keep_rate is told.
+    plain = found_of(out, "voter(a)", "plain")
+    assert (plain.num_drop_kept, plain.num_drop_dropped) == (1, 4)
+    assert (plain.best_voter, plain.best_value) == ("", None)
+    assert out.voters == []
+
+
+def test_without_gold_a_rule_can_collapse_too():
+    # Twelve texts M M M p p p p: a, b and c keep another must-keep word each and plain
+    # ones, d all must-keep words. The majority (two of four) keeps the first word and
+    # three plain ones.
+    text_NM = 254 * np.array(
+        [
+            [1, 0, 0, 1],
+            [0, 0, 0, 1],
+            [0, 0, 0, 1],
+            [1, 1, 1, 0],
+            [1, 1, 1, 0],
+            [1, 1, 1, 0],
+            [0, 0, 0, 0],
+        ]
+    )
+    stratum_GN = np.tile([1, 1, 1, 0, 0, 0, 0], (12, 1))
+    inputs = panel_of(stratum_GN, np.tile(text_NM, (12, 1, 1)))
+
+    out = judge.compute(None, inputs, Pulse())
+
+    row = found_of(out, "majority", "all")
+    # k = 4/7. d keeps all three and, of equal scores, the first plain word.
+    assert (row.best_voter, row.best_value) == ("d", 1.0)
+    assert (row.num_keep_kept, row.num_keep_dropped) == (12, 24)
+    assert row.difference_high == pytest.approx(1 / 3 - 1)
+
+
+def test_without_gold_a_text_without_a_winning_reference_has_no_keep_rate():
+    out = judge.compute(None, replace(paired("pairwise"), gold_codes={}), Pulse())
+
+    # Text 1 alone: the reference keeps two of four, and so do all.
+    for rule in ("beta", "majority", "voter(a)", "voter(b)", "voter(pairwise)"):
+        row = found_of(out, rule, "all")
+        assert (row.num_drop_kept, row.num_drop_dropped) == (2, 2)
+
+
+def test_a_rule_that_learns_is_judged_by_what_it_learned():
+    # Everywhere a says the truth and b and c its opposite, and calibration gold of
+    # other texts has shown it.
+    truth_GN = np.tile([1, 0], (8, 6))
+    inverted = np.array([False, True, True])
+    vote_GNM = 254 * (truth_GN[:, :, None] != inverted)
+    inputs = panel_of(np.zeros((8, 12)), vote_GNM, truth_GN=truth_GN, rule="stacking")
+    known = count_patterns(
+        np.tile([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]], (50, 1)),
+        np.ones(3),
+        np.zeros(100, dtype=int),
+        np.tile([KEEP, DROP], 50),
+    )
+    fitted = make_aggregator("stacking", {}).fit(known)
+
+    out = judge.compute(None, replace(inputs, fits={"stacking": fitted}), Pulse())
+
+    assert confusions(out) == {"stacking": (48, 0, 0, 48)}
+
+
+def test_a_rule_that_learns_never_learns_from_what_it_is_judged_by():
+    inputs = each_sighted_on_one_stratum(rule="stacking")
+
+    with pytest.raises(NotFound, match="expected one of the stage fit"):
+        judge.compute(None, inputs, Pulse())
 
 
 @pytest.mark.slow  # runs a loop

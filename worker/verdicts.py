@@ -1,0 +1,211 @@
+"""Count how voters and rules did on the same words, against gold or without it.
+
+Without gold only must-keep words are known to be right. Recall on them alone would
+elect whoever keeps everything, so each voter and rule then keeps as many words of a
+text as the round's consensus does: those that it scores highest.
+
+W = words of all texts, S = strata, G = document groups
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.queries.quality import RuleStatRow
+from kompress.aggregation.statistics import (
+    balanced_accuracies,
+    confusion,
+    paired_interval,
+    recalls,
+)
+from kompress.metrics.keep_rate import keep_top
+from kompress.types import (
+    ABSTAIN,
+    STRATA,
+    BoolArray,
+    CodeArray,
+    FloatArray,
+    Posterior,
+)
+from worker.counting import ALL
+from worker.panel import Panel
+
+NUM_BOOTSTRAPS = 1_000
+GOLD, MUST_KEEP = "gold", "must_keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is right, word by word, and whether that is gold or must-keep."""
+
+    name: str
+    keep_W: BoolArray
+    known_W: BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a voter or a rule says of each word.
+
+    Attributes:
+        score_W: P(keep); anything where it said nothing.
+        keep_W: its own decision.
+        heard_W: where it said anything.
+    """
+
+    score_W: FloatArray
+    keep_W: BoolArray
+    heard_W: BoolArray
+
+
+def label_voter(voter: str) -> str:
+    """Name the rule that takes one voter at its word, beside the others."""
+    return f"voter({voter})"
+
+
+def label_fallback(rule: str) -> str:
+    """Name a rule with the strata that one voter decides alone."""
+    return f"{rule}+fallback"
+
+
+def find_truth(panel: Panel, gold_codes: Mapping[int, CodeArray]) -> Truth:
+    """Take gold where any of the texts has some, else must-keep.
+
+    Args:
+        panel: whose words.
+        gold_codes: by text, 254 keep, 0 drop, 255 unknown.
+    """
+    if not gold_codes:
+        must_W = panel.stratum_W > 0
+        return Truth(MUST_KEEP, must_W, np.ones_like(must_W))
+    unknown = {
+        text_id: np.full(stratum_N.size, ABSTAIN, dtype=np.uint8)
+        for text_id, stratum_N in panel.split(panel.stratum_W).items()
+    }
+    parts = [gold_codes.get(text_id, unknown[text_id]) for text_id in panel.text_ids]
+    codes_W = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint8)
+    return Truth(GOLD, codes_W >= 127, codes_W != ABSTAIN)
+
+
+def of_voter(panel: Panel, column: int) -> Decided:
+    """Take a voter at its word: it keeps a word that it gives one half or more."""
+    p_W = panel.p_WM[:, column]
+    return Decided(p_W, np.nan_to_num(p_W) >= 0.5, ~np.isnan(p_W))
+
+
+def of_rule(panel: Panel, posterior: Posterior) -> Decided:
+    """Threshold a posterior as a label is stored.
+
+    Args:
+        panel: what was pooled; a text of which nobody said anything gets no label.
+        posterior: over its words.
+    """
+    heard = [
+        np.full(len(p_NM), not np.isnan(p_NM).all())
+        for p_NM in panel.split(panel.p_WM).values()
+    ]
+    keep_W = posterior.mean_N.astype(np.float16) >= np.float16(0.5)
+    heard_W = np.concatenate(heard) if heard else np.zeros(0, dtype=np.bool_)
+    return Decided(posterior.mean_N, keep_W, heard_W)
+
+
+def keep_equally(panel: Panel, own: Decided, chosen: Decided) -> Decided:
+    """Let a voter or rule keep as large a share of each text as the consensus does.
+
+    Args:
+        panel: which words are whose.
+        own: whose scores decide; of a text it keeps the round-half-up(k · N) best of
+            the N words that it said anything about, ties to the earlier.
+        chosen: the consensus, whose keep_rate on the text is k. A text that it has no
+            label for is left out.
+
+    Source: design §1 "Exactly"; equal keep_rate: facts/mathematics.md.
+    """
+    keep_W = np.zeros_like(own.keep_W)
+    heard_W = np.zeros_like(own.heard_W)
+    for rows in panel.split(np.arange(keep_W.size)).values():
+        if not chosen.heard_W[rows].any():
+            continue
+        said = rows[own.heard_W[rows]]
+        keep_rate = float(chosen.keep_W[rows].mean())
+        keep_W[said] = keep_top(own.score_W[said], keep_rate)
+        heard_W[said] = True
+    return Decided(own.score_W, keep_W, heard_W)
+
+
+def count_groups(
+    panel: Panel, group_of: Mapping[int, str], own: Decided, truth: Truth
+) -> NDArray[np.int64]:
+    """Count (G, S, 4) cells by document group, groups in sorted order."""
+    known_W = truth.known_W & own.heard_W
+    groups = sorted({group_of[text_id] for text_id in panel.text_ids})
+    place = {group: number for number, group in enumerate(groups)}
+    cells = np.zeros((len(groups), len(STRATA), 4), dtype=np.int64)
+    keep, right = panel.split(own.keep_W), panel.split(truth.keep_W)
+    known, stratum = panel.split(known_W), panel.split(panel.stratum_W)
+    for text_id in panel.text_ids:
+        cells[place[group_of[text_id]]] += confusion(
+            keep[text_id], right[text_id], stratum[text_id], known[text_id]
+        )
+    return cells
+
+
+def rule_rows(
+    truth: str,
+    rules: Mapping[str, NDArray[np.int64]],
+    voters: Mapping[str, NDArray[np.int64]],
+    seed: int,
+) -> list[RuleStatRow]:
+    """Put each rule, and each voter alone, beside the best voter of each stratum.
+
+    Args:
+        truth: `gold`: balanced accuracy decides; `must_keep`: recall.
+        rules: (G, S, 4) counts by label.
+        voters: those of each voter, by name, in the order of the config.
+        seed: of the loop; each stratum's draws are the same for all rules.
+
+    Returns:
+        Rows by stratum, and for all; none where there is no word. A voter's row has no
+        interval: it is no ensemble that could collapse.
+    """
+    rate = balanced_accuracies if truth == GOLD else recalls
+    rows = []
+    strata = [(ALL, slice(None))]
+    strata += [(name, slice(s, s + 1)) for s, name in enumerate(STRATA)]
+    alone = {label_voter(voter): cells for voter, cells in voters.items()}
+    for number, (stratum, cut) in enumerate(strata):
+        values = {
+            voter: float(rate(cells[:, cut].sum(axis=(0, 1))))
+            for voter, cells in voters.items()
+        }
+        known = {voter: v for voter, v in values.items() if not np.isnan(v)}
+        # The earlier voter wins a tie: the order of the config.
+        best = max(known, key=lambda voter: known[voter]) if known else ""
+        for label, own_GS4 in {**alone, **rules}.items():
+            counts_4 = own_GS4[:, cut].sum(axis=(0, 1))
+            if not counts_4.sum():
+                continue
+            interval = None
+            if best and label in rules:
+                rng = np.random.default_rng([seed, number])
+                pair = (own_GS4[:, cut], voters[best][:, cut])
+                interval = paired_interval(*pair, rng, NUM_BOOTSTRAPS, rate=rate)
+            kk, kd, dk, dd = (int(count) for count in counts_4)
+            rows.append(
+                RuleStatRow(
+                    rule=label,
+                    stratum=stratum,
+                    truth=truth,
+                    num_keep_kept=kk,
+                    num_keep_dropped=kd,
+                    num_drop_kept=dk,
+                    num_drop_dropped=dd,
+                    best_voter=best,
+                    best_value=known.get(best),
+                    difference_low=interval[0] if interval else None,
+                    difference_high=interval[1] if interval else None,
+                )
+            )
+    return rows
