@@ -64,12 +64,8 @@ class Believed:
             [np.interp(P_OF_CODE, levels.center_L, row_L) for row_L in ratio_SL]
         )
         middle_SC = tables.log_STL.mean(axis=1)[:, levels.level_C]
-        keeps_L = levels.keeps_L
-        side_L = np.where(
-            keeps_L, levels.share_L[keeps_L].sum(), levels.share_L[~keeps_L].sum()
-        )
-        within_C = np.log(levels.share_L / side_L)[levels.level_C]
-        side_C = keeps_L[levels.level_C].astype(np.intp)
+        within_C = levels.within_L[levels.level_C]
+        side_C = levels.keeps_L[levels.level_C].astype(np.intp)
         return cls(
             columns,
             levels,
@@ -236,20 +232,14 @@ class Pool:
                 "pass a column for each, NaN where a voter is silent"
             )
         alpha_N, beta_N = np.empty(num_words), np.empty(num_words)
-        votes_SM = np.zeros((len(STRATA), self.num_voters))
+        votes_SM = np.zeros((len(STRATA), num_voters), dtype=np.int64)
         for start in range(0, num_words, BLOCK_WORDS):
             part = slice(start, min(start + BLOCK_WORDS, num_words))
             code_MK = np.ascontiguousarray(code_NM[part].T)
             own = strengths if strengths.ndim == 1 else strengths[part]
-            scale = np.where(own == self.strength_M, 1.0, self._scale(own))
-            scale_MK = np.broadcast_to(scale, code_NM[part].shape).T
-            alpha_N[part], beta_N[part] = self._pool(
-                code_MK, None if (scale == 1).all() else scale_MK, stratum[part]
-            )
-            for m in range(self.num_voters):
-                votes_SM[:, m] += np.bincount(
-                    stratum[part][code_MK[m] != ABSTAIN], minlength=len(STRATA)
-                )
+            scale_MK = self._scale(own, code_NM[part].shape)
+            alpha_N[part], beta_N[part] = self._pool(code_MK, scale_MK, stratum[part])
+            votes_SM += _count_votes(code_MK, stratum[part])
         weight_SM = votes_SM * self.weight_SM
         total_S1 = weight_SM.sum(axis=1, keepdims=True)
         return Posterior(
@@ -268,10 +258,11 @@ class Pool:
                     weight_SM[:, column] = np.maximum(own_S, _MIN_VARIANCE)
         return weight_SM
 
-    def _scale(self, strength: FloatArray) -> FloatArray:
-        """Tell what votes of so many samples count beside a voter's usual ones."""
-        scale: FloatArray = _worth(strength) / _worth(self.strength_M)
-        return scale
+    def _scale(self, strength: FloatArray, shape: tuple[int, ...]) -> FloatArray | None:
+        """(M, K) what votes count beside usual ones; None where all are usual."""
+        if (strength == self.strength_M).all():
+            return None
+        return np.broadcast_to(_worth(strength) / _worth(self.strength_M), shape).T
 
     def _pool(
         self,
@@ -297,6 +288,17 @@ class Pool:
         some_K = heard_K > 0
         alpha_K = np.where(some_K, (1 + odds_K) / spread_K, 1.0)
         return alpha_K, np.where(some_K, (1 + 1 / odds_K) / spread_K, 1.0)
+
+
+def _count_votes(code_MK: CodeArray, stratum_K: NDArray[np.intp]) -> NDArray[np.int64]:
+    """(S, M) votes; abstentions are few, and counted instead of them."""
+    words_S = np.bincount(stratum_K, minlength=len(STRATA))
+    silent = [
+        np.bincount(stratum_K[code_K == ABSTAIN], minlength=len(STRATA))
+        for code_K in code_MK
+    ]
+    votes_SM: NDArray[np.int64] = words_S[:, None] - np.stack(silent, axis=1)
+    return votes_SM
 
 
 def _worth(num_samples: FloatArray) -> FloatArray:

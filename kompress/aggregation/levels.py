@@ -43,6 +43,14 @@ class Levels:
         keeps_L: NDArray[np.bool_] = self.center_L >= 0.5
         return keeps_L
 
+    @property
+    def within_L(self) -> FloatArray:
+        """(L,) logarithm of a level's share of the votes of its side."""
+        keep = self.share_L[self.keeps_L].sum()
+        side_L = np.where(self.keeps_L, keep, 1 - keep)
+        within_L: FloatArray = np.log(self.share_L / side_L)
+        return within_L
+
     def read(self, code_P: CodeArray) -> NDArray[np.intp]:
         """Give the level of each vote, `SILENT` for an abstention."""
         table = np.append(self.level_C, SILENT)

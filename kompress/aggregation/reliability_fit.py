@@ -20,7 +20,7 @@ from scipy.special import expit, logit
 from kompress.aggregation.levels import SILENT, Levels, cut_levels
 from kompress.aggregation.patterns import KEEP, UNKNOWN, VotePatterns
 from kompress.aggregation.tables import Tables, vote_prior
-from kompress.types import STRATA, BoolArray, FloatArray
+from kompress.types import STRATA, BoolArray, CodeArray, FloatArray
 
 # Pooled over strata, prevalence is known at once; each stratum borrows so many words.
 _PREVALENCE_WORDS = 10.0
@@ -37,6 +37,51 @@ _STATE_PRIOR = np.array([[0.5, 0.15, 0.35], [0.5, 0.35, 0.15]])
 _LEANING_PRIOR = ((0.05, 0.95), (0.95, 0.05))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Where votes stand in a table of strata and levels; its last level is silence.
+
+    Attributes:
+        cell_P: (P,) stratum · (L + 1) + level.
+        num_levels: L.
+    """
+
+    cell_P: NDArray[np.intp]
+    num_levels: int
+
+    @classmethod
+    def of(
+        cls, stratum_P: CodeArray, level_P: NDArray[np.intp], num_levels: int
+    ) -> "Cells":
+        """Place votes, `SILENT` ones in the last column."""
+        column_P = np.where(level_P == SILENT, num_levels, level_P)
+        return cls(stratum_P.astype(np.intp) * (num_levels + 1) + column_P, num_levels)
+
+    @property
+    def level_P(self) -> NDArray[np.intp]:
+        """(P,) the level of each vote, L for silence."""
+        return self.cell_P % (self.num_levels + 1)
+
+    def take(self, wanted_P: BoolArray) -> "Cells":
+        """Look at some patterns only."""
+        return Cells(self.cell_P[wanted_P], self.num_levels)
+
+    def look_up(self, value_SL: FloatArray) -> FloatArray:
+        """(P,) values of the votes, 0 for silence."""
+        found_P: FloatArray = np.pad(value_SL, ((0, 0), (0, 1))).ravel()[self.cell_P]
+        return found_P
+
+    def count(self, weight_TP: FloatArray) -> FloatArray:
+        """(S, T, L) weights of the votes in each cell."""
+        size = self.num_levels + 1
+        rows = [
+            np.bincount(self.cell_P, weights=weight_P, minlength=len(STRATA) * size)
+            for weight_P in weight_TP
+        ]
+        count_TSL = np.stack(rows).reshape(2, len(STRATA), size).astype(np.float64)
+        return count_TSL[:, :, :-1].transpose(1, 0, 2)
+
+
 @dataclass(slots=True, eq=False)
 class Member:
     """A voter, its votes and what is believed of it.
@@ -44,21 +89,19 @@ class Member:
     Attributes:
         column: its place in the patterns.
         levels: how its votes are cut.
-        level_P: (P,) level of each vote, `SILENT` for none.
+        votes: the level of each vote.
         tables: P(level | truth, stratum), where it votes for itself.
-        within_L: (L,) logarithm of a level's share of the votes of its side.
-        side_P: (P,) 1 where the vote keeps, 0 where it drops, `SILENT` for none.
+        sides: the side of each vote, 1 keeps and 0 drops.
         shared: P(side | truth, stratum) where its family leans to keeping, and where
-            it leans to dropping.
+            it leans to dropping; none for a single voter.
     """
 
     column: int
     levels: Levels
-    level_P: NDArray[np.intp]
+    votes: Cells
     tables: Tables
-    within_L: FloatArray
-    side_P: NDArray[np.intp]
-    shared: tuple[Tables, ...] = ()
+    sides: Cells
+    shared: tuple[Tables, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -80,24 +123,17 @@ def read_signals(
         for column in family:
             code_P = patterns.code_PM[:, column]
             levels = cut_levels(code_P, weight_P)
-            keeps_L = levels.keeps_L
-            prior_TL = vote_prior(levels.share_L, keeps_L)
-            side_L = np.where(
-                keeps_L, levels.share_L[keeps_L].sum(), levels.share_L[~keeps_L].sum()
-            )
             level_P = levels.read(code_P)
-            side_P = np.where(level_P == SILENT, SILENT, keeps_L[level_P])
+            side_P = np.where(level_P == SILENT, SILENT, levels.keeps_L[level_P])
+            leaning = _LEANING_PRIOR if len(family) > 1 else ()
             members.append(
                 Member(
                     column,
                     levels,
-                    level_P,
-                    Tables(prior_TL),
-                    np.log(levels.share_L / side_L),
-                    side_P,
-                    tuple(Tables(np.array([p, p])) for p in _LEANING_PRIOR)
-                    if len(family) > 1
-                    else (),
+                    Cells.of(patterns.stratum_P, level_P, levels.size),
+                    Tables(vote_prior(levels.share_L, levels.keeps_L)),
+                    Cells.of(patterns.stratum_P, side_P, 2),
+                    tuple(Tables(np.array([p_L, p_L])) for p_L in leaning),
                 )
             )
         states = Tables(_STATE_PRIOR) if len(family) > 1 else None
@@ -146,7 +182,7 @@ class _Fit:
         self._count_P = patterns.count_P.astype(np.float64)
         self._known_P = patterns.truth_P != UNKNOWN
         self._truth_P = (patterns.truth_P == KEEP).astype(np.float64)
-        self._state_ZPT = [_first_states(s) if s.states else None for s in signals]
+        self._state_ZTP = [_first_states(s) for s in signals]
 
     def run(self, guess_P: FloatArray, max_steps: int, tolerance: float) -> None:
         """Go back and forth between truth and reliabilities."""
@@ -164,11 +200,14 @@ class _Fit:
         """(P,) log-likelihood ratio of each pattern; notes the families' states."""
         total_P = np.zeros(self._stratum_P.size)
         for n, signal in enumerate(self.signals):
-            log_TP = _own_votes(signal.members, self._stratum_P)
-            if signal.states:
-                log_ZTP = _family(signal, log_TP, self._stratum_P)
-                log_TP = np.logaddexp.reduce(log_ZTP, axis=0)
-                self._state_ZPT[n] = np.exp(log_ZTP - log_TP).transpose(0, 2, 1)
+            if signal.states is None:
+                (one,) = signal.members
+                log_STL = one.tables.log_STL
+                total_P += one.votes.look_up(log_STL[:, 1] - log_STL[:, 0])
+                continue
+            log_ZTP = _family(signal, signal.states, self._stratum_P)
+            log_TP = np.logaddexp.reduce(log_ZTP, axis=0)
+            self._state_ZTP[n] = np.exp(log_ZTP - log_TP)
             total_P += log_TP[1] - log_TP[0]
         return total_P
 
@@ -181,94 +220,62 @@ class _Fit:
         self.prevalence_S = (keep_S + _PREVALENCE_WORDS * overall) / (
             size_S + _PREVALENCE_WORDS
         )
-        for signal, state_ZPT in zip(self.signals, self._state_ZPT, strict=True):
-            state_ZTP = weight_TP[None]
-            if signal.states and state_ZPT is not None:
-                state_ZTP = state_ZPT.transpose(0, 2, 1) * weight_TP
-                count_STZ = np.stack(
-                    [[self._by_stratum(w) for w in state_TP] for state_TP in state_ZTP]
+        for signal, state_ZTP in zip(self.signals, self._state_ZTP, strict=True):
+            weight_ZTP = state_ZTP * weight_TP
+            if signal.states:
+                count_STZ = np.array(
+                    [[self._by_stratum(w) for w in w_TP] for w_TP in weight_ZTP]
                 ).transpose(2, 1, 0)
                 signal.states.update(count_STZ, learn_concentration=learn_concentration)
             for m in signal.members:
-                count = self._by_level(m.level_P, m.levels.size, state_ZTP[0])
-                m.tables.update(count, learn_concentration=learn_concentration)
+                count_STL = m.votes.count(weight_ZTP[0])
+                m.tables.update(count_STL, learn_concentration=learn_concentration)
                 for z, tables in enumerate(m.shared, start=1):
-                    count = self._by_level(m.side_P, 2, state_ZTP[z])
-                    tables.update(count, learn_concentration=learn_concentration)
+                    count_STL = m.sides.count(weight_ZTP[z])
+                    tables.update(count_STL, learn_concentration=learn_concentration)
 
     def _by_stratum(self, weight_P: FloatArray) -> FloatArray:
         sum_S = np.bincount(self._stratum_P, weights=weight_P, minlength=len(STRATA))
         return sum_S.astype(np.float64)
 
-    def _by_level(
-        self, level_P: NDArray[np.intp], size: int, weight_TP: FloatArray
-    ) -> FloatArray:
-        """(S, T, L) expected counts of a member's votes."""
-        voted_P = level_P != SILENT
-        cell_P = (self._stratum_P * size + level_P)[voted_P]
-        shape = (len(STRATA), size)
-        return np.stack(
-            [
-                np.bincount(
-                    cell_P, weights=weight_P[voted_P], minlength=shape[0] * size
-                ).reshape(shape)
-                for weight_P in weight_TP
-            ],
-            axis=1,
-        )
 
-
-def _own_votes(members: Sequence[Member], stratum_P: NDArray[np.intp]) -> FloatArray:
-    """(T, P) log-likelihood of the members' votes if each votes for itself."""
-    log_TP = np.zeros((2, stratum_P.size))
-    for member in members:
-        log_TP += _look_up(member.tables, stratum_P, member.level_P)
-    return log_TP
-
-
-def _family(
-    signal: Signal, own_TP: FloatArray, stratum_P: NDArray[np.intp]
-) -> FloatArray:
+def _family(signal: Signal, states: Tables, stratum_P: NDArray[np.intp]) -> FloatArray:
     """(Z, T, P) log-likelihood of a family's votes in each of its states."""
-    assert signal.states is not None, "a single voter has no states"  # noqa: S101
-    log_ZTP = signal.states.log_STL[stratum_P].transpose(2, 1, 0).copy()
-    log_ZTP[0] += own_TP
+    log_ZTP = states.log_STL[stratum_P].transpose(2, 1, 0).copy()
     for member in signal.members:
         # How far a vote lies on its side tells of the voter, not of the truth.
-        within_P = np.append(member.within_L, 0.0)[member.level_P]
-        for z, tables in enumerate(member.shared, start=1):
-            log_ZTP[z] += _look_up(tables, stratum_P, member.side_P) + within_P
+        within_P = np.append(member.levels.within_L, 0.0)[member.votes.level_P]
+        for t in (0, 1):
+            log_ZTP[0, t] += member.votes.look_up(member.tables.log_STL[:, t])
+            for z, tables in enumerate(member.shared, start=1):
+                log_ZTP[z, t] += member.sides.look_up(tables.log_STL[:, t]) + within_P
     return log_ZTP
 
 
-def _look_up(
-    tables: Tables, stratum_P: NDArray[np.intp], level_P: NDArray[np.intp]
-) -> FloatArray:
-    """(T, P) log-likelihood of votes; silence, the level added last, says nothing."""
-    padded_STL = np.pad(tables.log_STL, ((0, 0), (0, 0), (0, 1)))
-    log_TP: FloatArray = padded_STL[stratum_P, :, level_P].T
-    return log_TP
-
-
 def _first_states(signal: Signal) -> FloatArray:
-    """(Z, P, T) a first guess: words on which all agree are shared in half of cases."""
-    side_MP = np.stack([member.side_P for member in signal.members])
+    """(Z, T, P) a first guess: words on which all agree are shared in half of cases.
+
+    (1, 1, 1) ones for a single voter, which always votes for itself.
+    """
+    if signal.states is None:
+        return np.ones((1, 1, 1))
+    side_MP = np.stack([member.sides.level_P for member in signal.members])
     keep_P = (side_MP != 0).all(axis=0) & (side_MP == 1).any(axis=0)
     drop_P = (side_MP != 1).all(axis=0) & (side_MP == 0).any(axis=0)
     shared_ZP = 0.5 * np.stack([keep_P, drop_P])
     own_P = 1 - shared_ZP.sum(axis=0)
-    return np.repeat(np.vstack([own_P, shared_ZP])[:, :, None], 2, axis=2)
+    return np.repeat(np.vstack([own_P, shared_ZP])[:, None], 2, axis=1)
 
 
 def _mean_vote(signals: Sequence[Signal]) -> FloatArray:
     """(P,) mean P(keep) of all who voted, family or not."""
     members = [member for signal in signals for member in signal.members]
-    total_P = np.zeros(members[0].level_P.size)
+    total_P = np.zeros(members[0].votes.cell_P.size)
     votes_P = np.zeros_like(total_P)
     for member in members:
-        voted_P = member.level_P != SILENT
-        total_P += np.where(voted_P, member.levels.center_L[member.level_P], 0.0)
-        votes_P += voted_P
+        level_P = member.votes.level_P
+        total_P += np.append(member.levels.center_L, 0.0)[level_P]
+        votes_P += level_P < member.levels.size
     mean_P: FloatArray = total_P / np.maximum(votes_P, 1)
     return mean_P
 
@@ -278,7 +285,7 @@ def _take(signals: Sequence[Signal], wanted_P: BoolArray) -> list[Signal]:
     return [
         Signal(
             [
-                replace(m, level_P=m.level_P[wanted_P], side_P=m.side_P[wanted_P])
+                replace(m, votes=m.votes.take(wanted_P), sides=m.sides.take(wanted_P))
                 for m in signal.members
             ],
             signal.states,

@@ -159,6 +159,9 @@ def read_votes(
     votes_NM = _read_p(p_NM)
     num_words = len(votes_NM)
     strength = _read_strength(strength, votes_NM.shape)
+    if votes_NM.dtype == np.uint8 and strength.ndim == 1 and _is_plain(strength):
+        # Nothing to check word by word, and nothing to copy.
+        return votes_NM, strength.astype(float), read_stratum(stratum_N, num_words)
     codes_NM = np.empty(votes_NM.shape, dtype=np.uint8)
     strengths = np.ones(strength.shape)
     for start in range(0, num_words, BLOCK_WORDS):
@@ -250,6 +253,10 @@ def _read_strength(strength: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
     if values.dtype.kind not in "iuf" and values.size:
         raise InvalidVotes(f"strengths are {values.dtype}; expected numbers")
     return values
+
+
+def _is_plain(strength_M: NDArray[Any]) -> bool:
+    return bool((np.isfinite(strength_M) & (strength_M > 0)).all())
 
 
 def _read_codes(p_CM: NDArray[Any]) -> CodeArray:
