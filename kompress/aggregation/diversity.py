@@ -17,10 +17,9 @@ from numpy.typing import ArrayLike
 from kompress.aggregation.agreement import krippendorff_alpha
 from kompress.aggregation.error_split import ErrorSplit, split_error
 from kompress.aggregation.gains import Gain, measure_gains
-from kompress.aggregation.independence import effective_voters, mean_correlation
+from kompress.aggregation.independence import effective_voters, measure_independence
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.pairs import (
-    ErrorPairs,
     count_error_pairs,
     error_correlation,
     pair_rows,
@@ -28,7 +27,7 @@ from kompress.aggregation.pairs import (
 )
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
 from kompress.errors import InvalidVotes
-from kompress.types import ABSTAIN, JSON, STRATA, FloatArray, encode_votes
+from kompress.types import ABSTAIN, JSON, STRATA, encode_votes
 
 __all__ = [
     "Diversity",
@@ -41,11 +40,6 @@ __all__ = [
 ]
 
 NUM_BOOTSTRAPS = 1_000
-# Fewer groups resampled give an interval that means nothing.
-MIN_GROUPS = 5
-# Errors that correlate so, and surely beyond the half of it, are a copy's. Nine LLM
-# judges reached about .4 on average (arXiv 2605.29800: worth two votes).
-COPY_CORRELATION, COPY_LEAST = 0.8, 0.5
 # Equal votes on so many words are no accident where both sides occur.
 MIN_IDENTICAL = 50
 
@@ -174,7 +168,9 @@ def measure_diversity(
     """
     code_NM = np.asarray(p_NM)
     code_NM = code_NM if code_NM.dtype == np.uint8 else encode_votes(code_NM)
-    patterns = everything or count_patterns(code_NM, 1.0, stratum_N, truth_N)
+    patterns = everything or count_patterns(
+        code_NM, np.ones(code_NM.shape[1]), stratum_N, truth_N
+    )
     if {len(names)} != {code_NM.shape[1], patterns.num_voters}:
         raise InvalidVotes(
             f"there are {len(names)} names for {code_NM.shape[1]} voters and patterns "
@@ -185,7 +181,7 @@ def measure_diversity(
     keep_NM, voted_NM = sides_of(code_NM)
     pairs = count_error_pairs(keep_NM, voted_NM, truth_N, stratum_N, group_N)
     identical = _identical(patterns)
-    known = _measure_independence(
+    known = measure_independence(
         pairs, [(a, b) for a, b, _ in identical], rng, num_bootstraps
     )
     side_PM, cast_PM = sides_of(patterns.code_PM)
@@ -312,64 +308,9 @@ def _identical(patterns: VotePatterns) -> list[tuple[int, int, int]]:
         own, other = code_PM[both_P, a], code_PM[both_P, b]
         num_words = int(count_P[both_P].sum())
         sides, _ = sides_of(own[:, None])
-        if num_words >= MIN_IDENTICAL and (own == other).all() and np.ptp(sides):
+        if num_words >= MIN_IDENTICAL and (own == other).all() and 0 < sides.mean() < 1:
             found.append((a, b, num_words))
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Independence:
-    n_eff: float | None
-    low: float | None
-    high: float | None
-    mean: float | None
-    num_unidentified: int
-    copies: tuple[tuple[int, int, float], ...]
-
-
-def _measure_independence(
-    pairs: ErrorPairs,
-    identical: Sequence[tuple[int, int]],
-    rng: np.random.Generator,
-    num_bootstraps: int,
-) -> _Independence:
-    """Bring the pairs to what the panel is worth, with intervals over groups."""
-    rho_MM = _join(pairs.correlation(), identical)
-    size = len(rho_MM)
-    upper = np.triu_indices(size, 1)
-    mean = mean_correlation(rho_MM)
-    n_eff = None if size > 1 and mean is None else effective_voters(rho_MM)
-    low = high = None
-    lowest_MM = rho_MM
-    if n_eff is not None and pairs.num_groups >= MIN_GROUPS:
-        drawn_BMM = _join(pairs.resampled(rng, num_bootstraps), identical)
-        worth = [effective_voters(drawn) for drawn in drawn_BMM]
-        known = [value for value in worth if not np.isnan(value)]
-        if known:
-            low, high = (float(v) for v in np.percentile(known, (2.5, 97.5)))
-        lowest_MM = _lowest(drawn_BMM)
-    copies = tuple(
-        (a, b, float(rho_MM[a, b]))
-        for a, b in zip(*(index.tolist() for index in upper), strict=True)
-        if rho_MM[a, b] >= COPY_CORRELATION and lowest_MM[a, b] >= COPY_LEAST
-    )
-    num_unidentified = int(np.isnan(rho_MM[upper]).sum())
-    return _Independence(n_eff, low, high, mean, num_unidentified, copies)
-
-
-def _join(rho: FloatArray, identical: Sequence[tuple[int, int]]) -> FloatArray:
-    """Set what needs no gold: who never voted differently errs alike."""
-    joined = rho.copy()
-    for a, b in identical:
-        joined[..., a, b] = joined[..., b, a] = 1.0
-    return joined
-
-
-def _lowest(drawn_BMM: FloatArray) -> FloatArray:
-    """Give each pair's 2.5th percentile over the draws that identify it."""
-    known_BMM = np.where(np.isnan(drawn_BMM), 1.0, drawn_BMM)
-    lowest_MM: FloatArray = np.percentile(known_BMM, 2.5, axis=0)
-    return lowest_MM
 
 
 def _strata(patterns: VotePatterns) -> tuple[tuple[str, int, int], ...]:

@@ -29,7 +29,7 @@ def votes():
 
 
 def store_pairs(session, round_id, codes_NM, truth_N, stratum_N):
-    patterns = count_patterns(codes_NM, 1.0, stratum_N, truth_N)
+    patterns = count_patterns(codes_NM, [1, 1, 1], stratum_N, truth_N)
     rows = pair_rows(("a", "b", "c"), patterns)
     diversity.store_voter_pairs(session, round_id, rows)
 
