@@ -15,6 +15,7 @@ from api.cli import (
     key,
     ladder,
     loop,
+    paradox,
     pareto,
     quality,
     serve,
@@ -76,6 +77,7 @@ app.command("relay", hidden=True)(worker.run_relay)
 app.command("status")(status.show_status)
 app.command("quality")(quality.show_quality)
 app.command("pareto")(pareto.show_pareto)
+app.command("paradox")(paradox.show_paradox)
 app.command("sql")(quality.run_sql)
 app.command("serve")(serve.serve_student)
 app.command("compress")(compress.compress_file)

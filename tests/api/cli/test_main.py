@@ -10,6 +10,7 @@ from api.cli.main import FarmGroup, app
 COMMANDS = {
     "demo", "up", "migrate", "corpus", "gold", "key", "voter", "student", "loop",
     "round", "job", "worker", "status", "quality", "sql", "compress", "eval", "export",
+    "paradox",
 }  # fmt: skip
 
 
