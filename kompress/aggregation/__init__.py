@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from kompress.aggregation.beta import Beta
+from kompress.aggregation.dawid_skene_rule import DawidSkene
 from kompress.aggregation.inverse_variance import InverseVariance
 from kompress.aggregation.k_of_n import KOfN
 from kompress.aggregation.majority import Majority
@@ -24,6 +25,7 @@ AGGREGATORS: dict[str, type[Aggregator]] = {
     "uniform": Uniform,
     "random_effects": RandomEffects,
     "stacking": Stacking,
+    "dawid_skene": DawidSkene,
     "reliability": Reliability,
 }
 
