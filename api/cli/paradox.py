@@ -71,27 +71,55 @@ def show_paradox(
     _check_parts("--students", bool(students), of_students)
     _check_plot(plot)
     if simulate:
-        from api.cli.paradox_simulate import show_simulation
-
-        show_simulation(*simulate, correlation=correlation, plot=plot, as_json=as_json)
+        _show_theory(*simulate, correlation, plot, as_json=as_json)
     elif students:
-        from api.cli.paradox_students import show_committee
-
-        show_committee(
-            students,
-            suite=suite,
-            corpus=corpus,
-            rule_set=rule_set,
-            max_documents=max_documents,
-            plot=plot,
-            as_json=as_json,
-        )
+        asked = (students, suite, corpus, rule_set, max_documents)
+        _show_committee(asked, plot, as_json=as_json)
     else:
-        _show_round(loop, number, plot=plot, as_json=as_json)
+        _show_round(loop, number, plot, as_json=as_json)
+    if plot is not None and not as_json:
+        say(f"drawn in {plot}")
+
+
+def _show_theory(
+    num_voters: int,
+    k: int,
+    correlation: float | None,
+    plot: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from api.cli.paradox_simulate import print_theory, work_out
+
+    theory = work_out(num_voters, k, correlation)
+    if plot is not None:
+        from api.cli.paradox_plot import draw_theory
+
+        draw_theory(theory, plot)
+    if as_json:
+        print_json(asdict(theory))
+    else:
+        print_theory(theory)
+
+
+def _show_committee(
+    asked: tuple[str, str, str, str, int | None], plot: Path | None, *, as_json: bool
+) -> None:
+    from api.cli.paradox_students import print_committee, score
+
+    found = score(*asked)
+    if plot is not None:
+        from api.cli.paradox_plot import draw_committee
+
+        draw_committee(found, plot)
+    if as_json:
+        print_json(found.rows())
+    else:
+        print_committee(found)
 
 
 def _show_round(
-    loop: str, number: int | None, *, plot: Path | None, as_json: bool
+    loop: str, number: int | None, plot: Path | None, *, as_json: bool
 ) -> None:
     from api.cli.connection import open_session
     from api.cli.paradox_round import read_verdict
@@ -104,10 +132,8 @@ def _show_round(
         draw_round(verdict, plot)
     if as_json:
         print_json(asdict(verdict))
-        return
-    _print_verdict(verdict)
-    if plot is not None:
-        say(f"drawn in {plot}")
+    else:
+        _print_verdict(verdict)
 
 
 def _print_verdict(verdict: "Verdict") -> None:

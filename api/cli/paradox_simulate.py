@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from api.cli.output import print_json, print_table, say
+from api.cli.output import print_table, say
 
 if TYPE_CHECKING:
     from kompress.aggregation.paradox import SweepRow
@@ -72,33 +71,6 @@ class Theory:
     sweep: "tuple[SweepRow, ...]"
 
 
-def show_simulation(
-    num_voters: int,
-    k: int,
-    *,
-    correlation: float | None,
-    plot: Path | None,
-    as_json: bool,
-) -> None:
-    """Print what theory says, and draw it.
-
-    Raises:
-        InvalidInput: N or K is out of range.
-        InvalidConfig: the correlation is.
-    """
-    theory = work_out(num_voters, k, correlation)
-    if plot is not None:
-        from api.cli.paradox_plot import draw_theory
-
-        draw_theory(theory, plot)
-    if as_json:
-        print_json(asdict(theory))
-        return
-    _print(theory)
-    if plot is not None:
-        say(f"drawn in {plot}")
-
-
 def work_out(num_voters: int, k: int, correlation: float | None) -> Theory:
     """Work out every figure for N voters and K drops.
 
@@ -133,43 +105,8 @@ def work_out(num_voters: int, k: int, correlation: float | None) -> Theory:
     )
 
 
-def _by_k(num_voters: int, recall: float, rho: float) -> Iterator[ByK]:
-    """Draw the voters once and go through every k."""
-    import numpy as np
-
-    from kompress.aggregation import paradox
-    from kompress.aggregation import paradox_simulation as drawn
-
-    rng = np.random.default_rng(DRAW_SEED)
-    spread_M = paradox.spread_recalls(num_voters)
-    nested_NM = drawn.draw_nested(spread_M, NUM_WORDS, rng)
-    independent_NM = drawn.draw_independent(spread_M, NUM_WORDS, rng)
-    correlated_NM = None
-    if 0 < rho < 1:
-        correlated_NM = drawn.draw_equicorrelated(
-            recall, num_voters, rho, NUM_WORDS, rng
-        )
-    for k in range(1, num_voters + 1):
-        low, high = paradox.k_of_n_recall_bounds(spread_M, k)
-        published = drawn.published_simulation(num_voters, k)
-        yield ByK(
-            k=k,
-            nested=paradox.nested_recall(spread_M, k),
-            nested_drawn=drawn.recall_of(nested_NM, k),
-            independent=paradox.k_of_n_recall_independent(spread_M, k),
-            independent_drawn=drawn.recall_of(independent_NM, k),
-            correlated=paradox.k_of_n_recall_equicorrelated(recall, num_voters, k, rho),
-            correlated_drawn=(
-                None if correlated_NM is None else drawn.recall_of(correlated_NM, k)
-            ),
-            lowest_possible=low,
-            highest_possible=high,
-            published=published.ensemble,
-            published_best=published.best,
-        )
-
-
-def _print(theory: Theory) -> None:
+def print_theory(theory: Theory) -> None:
+    """Print the figures for every k, what they mean, and the sweep."""
     n, k = theory.num_voters, theory.k
     print_table(
         [
@@ -223,6 +160,42 @@ def describe(theory: Theory) -> list[str]:
             f"{own.published:.3f} beside its best voter's {own.published_best:.3f}"
         ),
     ]
+
+
+def _by_k(num_voters: int, recall: float, rho: float) -> Iterator[ByK]:
+    """Draw the voters once and go through every k."""
+    import numpy as np
+
+    from kompress.aggregation import paradox
+    from kompress.aggregation import paradox_simulation as drawn
+
+    rng = np.random.default_rng(DRAW_SEED)
+    spread_M = paradox.spread_recalls(num_voters)
+    nested_NM = drawn.draw_nested(spread_M, NUM_WORDS, rng)
+    independent_NM = drawn.draw_independent(spread_M, NUM_WORDS, rng)
+    correlated_NM = None
+    if 0 < rho < 1:
+        correlated_NM = drawn.draw_equicorrelated(
+            recall, num_voters, rho, NUM_WORDS, rng
+        )
+    for k in range(1, num_voters + 1):
+        low, high = paradox.k_of_n_recall_bounds(spread_M, k)
+        published = drawn.published_simulation(num_voters, k)
+        yield ByK(
+            k=k,
+            nested=paradox.nested_recall(spread_M, k),
+            nested_drawn=drawn.recall_of(nested_NM, k),
+            independent=paradox.k_of_n_recall_independent(spread_M, k),
+            independent_drawn=drawn.recall_of(independent_NM, k),
+            correlated=paradox.k_of_n_recall_equicorrelated(recall, num_voters, k, rho),
+            correlated_drawn=(
+                None if correlated_NM is None else drawn.recall_of(correlated_NM, k)
+            ),
+            lowest_possible=low,
+            highest_possible=high,
+            published=published.ensemble,
+            published_best=published.best,
+        )
 
 
 def _ordinal(k: int) -> str:

@@ -1,11 +1,10 @@
 """`farm paradox --students A,B,C`: a committee of students for every k."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from api.cli.output import print_json, print_table, say, warn
+from api.cli.output import print_table, say, warn
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -45,43 +44,21 @@ class Committee:
         """What to look at first: gold where there is any."""
         return self.standings[0].truth if self.standings else ""
 
-
-def show_committee(
-    students: str,
-    *,
-    suite: str,
-    corpus: str,
-    rule_set: str,
-    max_documents: int | None,
-    plot: Path | None,
-    as_json: bool,
-) -> None:
-    """Score a committee of students beside its members, print it and draw it.
-
-    Raises:
-        InvalidInput: fewer than two students, one named twice, or nothing to score on.
-        NotFound: no such student or corpus.
-    """
-    names = _names(students)
-    found = score(names, suite or DEFAULT_SUITE, corpus, rule_set, max_documents)
-    if plot is not None:
-        from api.cli.paradox_plot import draw_committee
-
-        draw_committee(found, plot)
-    if as_json:
-        print_json([
-            {"suite": found.suite, "rule_set": found.rule_set, **asdict(one),
-             "collapsed": one.collapsed}
-            for one in found.standings
-        ])  # fmt: skip
-        return
-    _print(found)
-    if plot is not None:
-        say(f"drawn in {plot}")
+    def rows(self) -> list[dict[str, Any]]:
+        """Give every standing as a plain row."""
+        return [
+            {
+                "suite": self.suite,
+                "rule_set": self.rule_set,
+                **asdict(one),
+                "collapsed": one.collapsed,
+            }
+            for one in self.standings
+        ]
 
 
 def score(
-    names: Sequence[str],
+    students: str,
     suite: str,
     corpus: str,
     rule_set: str,
@@ -90,14 +67,14 @@ def score(
     """Score the members one after the other, and the committee for every k.
 
     Args:
-        names: the students, at least two: an id, `promoted` or a folder each.
-        suite: a name of `SUITES`, or NDJSON files.
+        students: at least two, by commas: an id, `promoted` or a folder each.
+        suite: a name of `SUITES`, or NDJSON files; '' for `planted`.
         corpus: whose held-out documents, '' for the first student's loop's.
         rule_set: whose must-keep words, '' for the first student's loop's.
         max_documents: at most so many texts, None for all.
 
     Raises:
-        InvalidInput: there is nothing to score on.
+        InvalidInput: fewer than two students, one named twice, or nothing to score on.
         NotFound: no such student or corpus.
     """
     from api.cli.connection import open_session
@@ -105,6 +82,8 @@ def score(
     from kompress.evaluation.committee import score_committees
     from kompress.evaluation.suites import SUITES
 
+    names = _names(students)
+    suite = suite or DEFAULT_SUITE
     if suite not in SUITES and Path(suite).exists():
         from kompress.config import EvaluationConfig
 
@@ -129,6 +108,60 @@ def score(
         members=tuple(names),
         standings=tuple(score_committees(members)),
     )
+
+
+def print_committee(found: Committee) -> None:
+    """Print a table for each truth and stratum, and what they mean."""
+    truths = list(dict.fromkeys(one.truth for one in found.standings))
+    for truth in truths:
+        mine = [one for one in found.standings if one.truth == truth]
+        for stratum in dict.fromkeys(one.stratum for one in mine):
+            print_table(
+                [_as_row(one) for one in mine if one.stratum == stratum],
+                COLUMNS[1:],
+                title=f"{stratum}: suite {found.suite}, {found.num_texts} texts, "
+                f"against {truth}",
+            )
+    for sentence in describe(found):
+        say(sentence)
+
+
+def describe(found: Committee) -> list[str]:
+    """Say for each truth which committees collapsed, and what it was measured by."""
+    rule = (
+        "k of N: a word goes if at least k of the N students drop it, each at its own "
+        "threshold; without override"
+    )
+    said = [rule]
+    for truth in dict.fromkeys(one.truth for one in found.standings):
+        mine = [one for one in found.standings if one.truth == truth]
+        if truth == "gold":
+            said.append("against gold, by balanced accuracy:")
+        else:
+            said.append(
+                f"against must-keep words of {found.rule_set}, by their recall where "
+                "the member keeps as many words of each text as the committee:"
+            )
+        committees = [one for one in mine if one.k is not None]
+        for name in dict.fromkeys(one.subject for one in committees):
+            own = [one for one in committees if one.subject == name]
+            where = [one.stratum for one in own if one.collapsed]
+            better = [one.stratum for one in own if one.ci_low and one.ci_low > 0]
+            said.append(
+                f"  {name}: "
+                + (f"collapsed in {', '.join(where)}" if where else "collapsed nowhere")
+                + (
+                    f"; better than every member in {', '.join(better)}"
+                    if better
+                    else ""
+                )
+            )
+    said.append(
+        f"{len(found.members)} of {len(found.members)} drops only what every student "
+        "drops, so it keeps a superset of each one's words: its recall is never below "
+        "theirs"
+    )
+    return said
 
 
 def read_suite(path: Path, max_documents: int | None) -> "Suite":
@@ -230,59 +263,6 @@ def _take(
             )
         scores = student.score([text.text for text in suite.texts])
     return take(scores, suite, config, seed=seed)
-
-
-def _print(found: Committee) -> None:
-    truths = list(dict.fromkeys(one.truth for one in found.standings))
-    for truth in truths:
-        mine = [one for one in found.standings if one.truth == truth]
-        for stratum in dict.fromkeys(one.stratum for one in mine):
-            print_table(
-                [_as_row(one) for one in mine if one.stratum == stratum],
-                COLUMNS[1:],
-                title=f"{stratum}: suite {found.suite}, {found.num_texts} texts, "
-                f"against {truth}",
-            )
-    for sentence in describe(found):
-        say(sentence)
-
-
-def describe(found: Committee) -> list[str]:
-    """Say for each truth which committees collapsed, and what it was measured by."""
-    rule = (
-        "k of N: a word goes if at least k of the N students drop it, each at its own "
-        "threshold; without override"
-    )
-    said = [rule]
-    for truth in dict.fromkeys(one.truth for one in found.standings):
-        mine = [one for one in found.standings if one.truth == truth]
-        if truth == "gold":
-            said.append("against gold, by balanced accuracy:")
-        else:
-            said.append(
-                f"against must-keep words of {found.rule_set}, by their recall where "
-                "the member keeps as many words of each text as the committee:"
-            )
-        committees = [one for one in mine if one.k is not None]
-        for name in dict.fromkeys(one.subject for one in committees):
-            own = [one for one in committees if one.subject == name]
-            where = [one.stratum for one in own if one.collapsed]
-            better = [one.stratum for one in own if one.ci_low and one.ci_low > 0]
-            said.append(
-                f"  {name}: "
-                + (f"collapsed in {', '.join(where)}" if where else "collapsed nowhere")
-                + (
-                    f"; better than every member in {', '.join(better)}"
-                    if better
-                    else ""
-                )
-            )
-    said.append(
-        f"{len(found.members)} of {len(found.members)} drops only what every student "
-        "drops, so it keeps a superset of each one's words: its recall is never below "
-        "theirs"
-    )
-    return said
 
 
 def _as_row(one: "Standing") -> dict[str, Any]:
