@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -21,6 +21,9 @@ RULES = [
     ("k_of_n", {"k": 1}),
     ("k_of_n", {"k": 4}),
 ]
+LEARNERS = [rule() for rule in AGGREGATORS.values() if isinstance(rule(), Learner)]
+# For each rule; a learner is fitted four times an example, in milliseconds each.
+FEW = settings(max_examples=25, deadline=None)
 PROBABILITY = st.floats(0, 1) | st.just(np.nan) | st.sampled_from([0.0, 0.5, 1.0])
 
 
@@ -77,12 +80,14 @@ def sighted_panels(draw):
     return Case(p_NM, strength_NM, stratum_N, truth_N)
 
 
-def declaring(prop):
-    return [
+def every(prop):
+    """Run a test on each rule that declares a property."""
+    rules = [
         make_aggregator(name, params)
         for name, params in RULES
         if prop in AGGREGATORS[name].properties
     ]
+    return pytest.mark.parametrize("rule", rules, ids=repr)
 
 
 def with_gold(rule, case):
@@ -111,122 +116,127 @@ def test_every_declared_property_has_a_test_here():
     assert declared <= tested
 
 
+@every("voter_order")
+@FEW
 @given(cases(), st.randoms(use_true_random=False))
-def test_the_order_of_voters_changes_nothing(case, random):
+def test_the_order_of_voters_changes_nothing(rule, case, random):
     order_M = list(range(case.p_NM.shape[1]))
     random.shuffle(order_M)
     turned = case.with_votes(case.p_NM[:, order_M], case.strength_NM[:, order_M])
 
-    for rule in declaring("voter_order"):
-        for pools, pools_turned in zip(
-            both_ways(rule, case), both_ways(rule, turned), strict=True
-        ):
-            one = pools.aggregate(*case.votes)
-            other = pools_turned.aggregate(*turned.votes)
+    for pools, pools_turned in zip(
+        both_ways(rule, case), both_ways(rule, turned), strict=True
+    ):
+        one = pools.aggregate(*case.votes)
+        other = pools_turned.aggregate(*turned.votes)
 
-            assert np.allclose(one.alpha_N, other.alpha_N, rtol=1e-6), rule
-            assert np.allclose(one.beta_N, other.beta_N, rtol=1e-6), rule
-            assert np.allclose(one.weight_SM[:, order_M], other.weight_SM, atol=1e-8)
+        assert np.allclose(one.alpha_N, other.alpha_N, rtol=1e-6)
+        assert np.allclose(one.beta_N, other.beta_N, rtol=1e-6)
+        assert np.allclose(one.weight_SM[:, order_M], other.weight_SM, atol=1e-8)
 
 
+@every("abstention")
+@FEW
 @given(cases(), st.floats(allow_nan=True, allow_infinity=True))
-def test_an_abstention_changes_nothing_whatever_its_strength(case, strength):
+def test_an_abstention_changes_nothing_whatever_its_strength(rule, case, strength):
     size = len(case.p_NM)
     joined = case.with_votes(
         np.column_stack([np.full(size, np.nan), case.p_NM]),
         np.column_stack([np.full(size, strength), case.strength_NM]),
     )
 
-    for rule in declaring("abstention"):
-        for pools, pools_joined in zip(
-            both_ways(rule, case), both_ways(rule, joined), strict=True
-        ):
-            without = pools.aggregate(*case.votes)
-            silent = pools_joined.aggregate(*joined.votes)
+    for pools, pools_joined in zip(
+        both_ways(rule, case), both_ways(rule, joined), strict=True
+    ):
+        without = pools.aggregate(*case.votes)
+        silent = pools_joined.aggregate(*joined.votes)
 
-            assert np.array_equal(without.alpha_N, silent.alpha_N), rule
-            assert np.array_equal(without.beta_N, silent.beta_N), rule
-            assert np.array_equal(without.weight_SM, silent.weight_SM[:, 1:])
-            assert not silent.weight_SM[:, 0].any()
+        assert np.array_equal(without.alpha_N, silent.alpha_N)
+        assert np.array_equal(without.beta_N, silent.beta_N)
+        assert np.array_equal(without.weight_SM, silent.weight_SM[:, 1:])
+        assert not silent.weight_SM[:, 0].any()
 
 
+@every("abstention")
+@FEW
 @given(cases(), st.floats(0, 1))
-def test_a_vote_without_samples_is_an_abstention(case, p):
+def test_a_vote_without_samples_is_an_abstention(rule, case, p):
     column_N = np.full(len(case.p_NM), p)
     joined = case.with_votes(
         np.column_stack([case.p_NM, column_N]),
         np.column_stack([case.strength_NM, column_N * 0]),
     )
 
-    for rule in declaring("abstention"):
-        for pools, pools_joined in zip(
-            both_ways(rule, case), both_ways(rule, joined), strict=True
-        ):
-            without = pools.aggregate(*case.votes)
-            empty = pools_joined.aggregate(*joined.votes)
+    for pools, pools_joined in zip(
+        both_ways(rule, case), both_ways(rule, joined), strict=True
+    ):
+        without = pools.aggregate(*case.votes)
+        empty = pools_joined.aggregate(*joined.votes)
 
-            assert np.array_equal(without.alpha_N, empty.alpha_N), rule
-            assert np.array_equal(without.beta_N, empty.beta_N), rule
+        assert np.array_equal(without.alpha_N, empty.alpha_N)
+        assert np.array_equal(without.beta_N, empty.beta_N)
 
 
+@every("inside")
+@FEW
 @given(cases())
-def test_the_posterior_stays_inside_and_nan_never_escapes(case):
+def test_the_posterior_stays_inside_and_nan_never_escapes(rule, case):
     voted_N = ~np.isnan(case.p_NM).all(axis=1)
 
-    for rule in declaring("inside"):
-        for pools in both_ways(rule, case):
-            posterior = pools.aggregate(*case.votes)
+    for pools in both_ways(rule, case):
+        posterior = pools.aggregate(*case.votes)
 
-            assert np.isfinite(posterior.alpha_N).all(), rule
-            assert np.isfinite(posterior.beta_N).all(), rule
-            assert (posterior.alpha_N > 0).all()
-            assert (posterior.beta_N > 0).all()
-            assert ((posterior.mean_N > 0) & (posterior.mean_N < 1)).all()
-            assert ((posterior.sd_N > 0) & (posterior.sd_N < 0.5)).all()
-            assert (posterior.alpha_N[~voted_N] == 1).all()
-            assert (posterior.beta_N[~voted_N] == 1).all()
-            row_S = posterior.weight_SM.sum(axis=1)
-            assert np.all(np.isclose(row_S, 1) | (row_S == 0))
+        assert np.isfinite(posterior.alpha_N).all()
+        assert np.isfinite(posterior.beta_N).all()
+        assert (posterior.alpha_N > 0).all()
+        assert (posterior.beta_N > 0).all()
+        assert ((posterior.mean_N > 0) & (posterior.mean_N < 1)).all()
+        assert ((posterior.sd_N > 0) & (posterior.sd_N < 0.5)).all()
+        assert (posterior.alpha_N[~voted_N] == 1).all()
+        assert (posterior.beta_N[~voted_N] == 1).all()
+        row_S = posterior.weight_SM.sum(axis=1)
+        assert np.all(np.isclose(row_S, 1) | (row_S == 0))
 
 
+@every("monotone")
+@FEW
 @given(cases(), st.data())
-def test_a_higher_vote_never_lowers_a_monotone_rules_mean(case, data):
+def test_a_higher_vote_never_lowers_a_monotone_rules_mean(rule, case, data):
     lift = arrays(np.float64, case.p_NM.shape, elements=st.floats(0, 1))
     lifted_NM = np.maximum(case.p_NM, data.draw(lift))
 
-    for rule in declaring("monotone"):
-        for pools in both_ways(rule, case):
-            before = pools.aggregate(*case.votes)
-            after = pools.aggregate(lifted_NM, case.strength_NM, case.stratum_N)
+    for pools in both_ways(rule, case):
+        before = pools.aggregate(*case.votes)
+        after = pools.aggregate(lifted_NM, case.strength_NM, case.stratum_N)
 
-            assert (after.mean_N >= before.mean_N).all(), rule
+        assert (after.mean_N >= before.mean_N).all()
 
 
+@every("unanimous")
+@settings(FEW, max_examples=75)
 @given(sighted_panels(), st.data())
-def test_a_unanimous_sharper_vote_never_lowers_the_mean(case, data):
-    size, num_voters = 5, case.p_NM.shape[1]
-    p_N1 = data.draw(arrays(np.float64, (size, 1), elements=st.floats(0.5, 1)))
-    lift_N1 = data.draw(arrays(np.float64, (size, 1), elements=st.floats(0, 1)))
-    sharper_N1 = p_N1 + lift_N1 * (1 - p_N1)
-    strengths = arrays(np.float64, (size, num_voters), elements=st.floats(0.01, 1e4))
-    strength_NM = data.draw(strengths)
-    stratum_N = data.draw(arrays(np.int64, size, elements=st.integers(0, 2)))
-    every_M = np.ones(num_voters)
+def test_a_unanimous_sharper_vote_never_lowers_the_mean(rule, case, data):
+    num_voters = case.p_NM.shape[1]
+    strengths = arrays(np.float64, num_voters, elements=st.floats(0.01, 1e4))
+    strength_M = data.draw(st.just(case.strength_NM[0]) | strengths)
+    pools = with_gold(rule, case)
+    # Both strata of the gold, and one without.
+    p_3C = np.tile(np.linspace(0.5, 1, 41), (3, 1))
+    stratum_N = np.repeat([0, 1, 2], 41)
 
-    for rule in declaring("unanimous"):
-        pools = with_gold(rule, case)
+    def mean_of(p_3C):
+        p_NM = np.repeat(p_3C.reshape(-1, 1), num_voters, axis=1)
+        return pools.aggregate(p_NM, strength_M, stratum_N).mean_N.reshape(3, 41)
 
-        def mean_of(p_N1, pools=pools):
-            posterior = pools.aggregate(p_N1 * every_M, strength_NM, stratum_N)
-            return posterior.mean_N
-
-        # As far as sums of floats go: the mean is a ratio of two of them.
-        assert (mean_of(sharper_N1) >= mean_of(p_N1) - 1e-12).all(), rule
-        assert (mean_of(1 - sharper_N1) <= mean_of(1 - p_N1) + 1e-12).all(), rule
+    # As far as floats go: the mean is a ratio of two sums.
+    assert (np.diff(mean_of(p_3C)) >= -1e-12).all()
+    assert (np.diff(mean_of(1 - p_3C)) <= 1e-12).all()
 
 
+@every("copies")
+@FEW
 @given(sighted_panels(), st.data())
-def test_a_copy_of_a_voter_adds_nothing(case, data):
+def test_a_copy_of_a_voter_adds_nothing(rule, case, data):
     shape = (4, case.p_NM.shape[1])
     p_NM = data.draw(arrays(np.float64, shape, elements=PROBABILITY))
     stratum_N = data.draw(arrays(np.int64, 4, elements=st.integers(0, 2)))
@@ -236,41 +246,39 @@ def test_a_copy_of_a_voter_adds_nothing(case, data):
         np.column_stack([case.strength_NM, case.strength_NM[:, m]]),
     )
 
-    for rule in declaring("copies"):
-        one = with_gold(rule, case).aggregate(p_NM, case.strength_NM[:4], stratum_N)
-        other = with_gold(rule, doubled).aggregate(
-            np.column_stack([p_NM, p_NM[:, m]]), doubled.strength_NM[:4], stratum_N
-        )
+    one = with_gold(rule, case).aggregate(p_NM, case.strength_NM[:4], stratum_N)
+    other = with_gold(rule, doubled).aggregate(
+        np.column_stack([p_NM, p_NM[:, m]]), doubled.strength_NM[:4], stratum_N
+    )
 
-        assert np.allclose(one.alpha_N, other.alpha_N, rtol=1e-6), rule
-        assert np.allclose(one.beta_N, other.beta_N, rtol=1e-6), rule
+    assert np.allclose(one.alpha_N, other.alpha_N, rtol=1e-6)
+    assert np.allclose(one.beta_N, other.beta_N, rtol=1e-6)
 
 
+@pytest.mark.parametrize("rule", LEARNERS, ids=repr)
+@FEW
 @given(cases())
-def test_what_was_learned_is_json_and_comes_back_bit_for_bit(case):
-    learners = [rule for rule in declaring("inside") if isinstance(rule, Learner)]
-    assert learners
+def test_what_was_learned_is_json_and_comes_back_bit_for_bit(rule, case):
+    for learned in both_ways(rule, case):
+        again = rule.load(json.loads(json.dumps(learned.data, allow_nan=False)))
 
-    for rule in learners:
-        for learned in both_ways(rule, case):
-            again = rule.load(json.loads(json.dumps(learned.data, allow_nan=False)))
-
-            one = learned.aggregate(*case.votes)
-            other = again.aggregate(*case.votes)
-            assert again.data == learned.data
-            assert np.array_equal(one.alpha_N, other.alpha_N), rule
-            assert np.array_equal(one.beta_N, other.beta_N), rule
-            assert np.array_equal(one.weight_SM, other.weight_SM), rule
+        one = learned.aggregate(*case.votes)
+        other = again.aggregate(*case.votes)
+        assert again.data == learned.data
+        assert np.array_equal(one.alpha_N, other.alpha_N)
+        assert np.array_equal(one.beta_N, other.beta_N)
+        assert np.array_equal(one.weight_SM, other.weight_SM)
 
 
+@pytest.mark.parametrize("rule", LEARNERS, ids=repr)
+@FEW
 @given(cases())
-def test_alone_a_learner_learns_from_the_words_it_is_given(case):
-    for rule in declaring("inside"):
-        alone = rule.aggregate(*case.votes)
-        learned = both_ways(rule, case)[0].aggregate(*case.votes)
+def test_alone_a_learner_learns_from_the_words_it_is_given(rule, case):
+    alone = rule.aggregate(*case.votes)
+    learned = both_ways(rule, case)[0].aggregate(*case.votes)
 
-        assert np.array_equal(alone.alpha_N, learned.alpha_N), rule
-        assert np.array_equal(alone.beta_N, learned.beta_N), rule
+    assert np.array_equal(alone.alpha_N, learned.alpha_N)
+    assert np.array_equal(alone.beta_N, learned.beta_N)
 
 
 @pytest.mark.parametrize(
