@@ -10,6 +10,7 @@ from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from kompress.types import ABSTAIN, BoolArray, CodeArray, FloatArray
 
@@ -45,12 +46,16 @@ class Panel:
         prevalence_S: (S,) P(keep) of each stratum.
         table_MSTC: (M, S, T, C) masses of byte codes.
         families: disjoint families; everybody else votes alone.
+        hard_share: share of words that are hard, whatever their stratum and truth.
+        hard_MSTC: (M, S, T, C) masses on hard words, None for the same.
     """
 
     size_S: NDArray[np.int64]
     prevalence_S: FloatArray
     table_MSTC: FloatArray
     families: tuple[Family, ...] = ()
+    hard_share: float = 0.0
+    hard_MSTC: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +108,7 @@ class World:
         num_gold: words of calibration gold, drawn at random over the corpus.
         with_gold: '' if the truth can be found with that gold, else why not.
         without_gold: '' if it can be found from the votes alone, else why not.
+        required: whether the default is held to its requirements here.
         wrong_stratum: a stratum on which all voters are wrong, -1 for none.
         wrong_gold: of the gold, words in that stratum.
     """
@@ -114,6 +120,7 @@ class World:
     num_gold: int = NUM_GOLD
     with_gold: str = ""
     without_gold: str = ""
+    required: bool = True
     wrong_stratum: int = -1
     wrong_gold: int = 0
 
@@ -174,30 +181,43 @@ def find_posterior(
 
     Returns:
         (N,) probabilities, exact: given the truth, families and lone voters are
-        independent, and within a family the hidden draw is summed out.
+        independent, and within a family the hidden draw is summed out, as is whether
+        a word is hard.
 
     Source: Bayes' rule.
     """
-    log_NT = np.log(
-        np.stack([1 - panel.prevalence_S, panel.prevalence_S], axis=-1)[stratum_N]
-    )
-    grouped = {m for family in panel.families for m in family.voters}
+    log_NT = _log_mass(panel.table_MSTC, panel.families, code_NM, stratum_N)
+    if panel.hard_MSTC is not None:
+        hard_NT = _log_mass(panel.hard_MSTC, panel.families, code_NM, stratum_N)
+        log_NT = np.logaddexp(
+            np.log(1 - panel.hard_share) + log_NT, np.log(panel.hard_share) + hard_NT
+        )
+    prior_N = panel.prevalence_S[stratum_N]
+    posterior_N: FloatArray = expit(logit(prior_N) + log_NT[:, 1] - log_NT[:, 0])
+    return posterior_N
+
+
+def _log_mass(
+    table_MSTC: FloatArray,
+    families: tuple[Family, ...],
+    code_NM: CodeArray,
+    stratum_N: CodeArray,
+) -> FloatArray:
+    """(N, T) ln P(a word's votes | truth)."""
+    log_NT = np.zeros((len(code_NM), 2))
+    grouped = {m for family in families for m in family.voters}
     for m in range(code_NM.shape[1]):
         if m not in grouped:
-            log_NT += np.log(panel.table_MSTC[m, stratum_N, :, code_NM[:, m]])
-    for family in panel.families:
+            log_NT += np.log(table_MSTC[m, stratum_N, :, code_NM[:, m]])
+    for family in families:
         for t in (0, 1):
             mass_NF = np.stack(
-                [
-                    panel.table_MSTC[m, stratum_N, t, code_NM[:, m]]
-                    for m in family.voters
-                ],
+                [table_MSTC[m, stratum_N, t, code_NM[:, m]] for m in family.voters],
                 axis=1,
             )
             code_NF = code_NM[:, list(family.voters)]
             log_NT[:, t] += np.log(_family_mass(family, mass_NF, code_NF))
-    posterior_N: FloatArray = 1 / (1 + np.exp(log_NT[:, 0] - log_NT[:, 1]))
-    return posterior_N
+    return log_NT
 
 
 def _family_mass(family: Family, mass_NF: FloatArray, code_NF: CodeArray) -> FloatArray:
@@ -236,6 +256,11 @@ def _draw_panel(
     code_NM = np.empty((stratum_N.size, num_voters), dtype=np.uint8)
     for m in range(num_voters):
         code_NM[:, m] = _draw_codes(panel.table_MSTC[m], stratum_N, truth_N, rng)
+    if panel.hard_MSTC is not None:
+        hard_N = rng.random(stratum_N.size) < panel.hard_share
+        for m in range(num_voters):
+            code_N = _draw_codes(panel.hard_MSTC[m], stratum_N, truth_N, rng)
+            code_NM[hard_N, m] = code_N[hard_N]
     for family in panel.families:
         columns = list(family.voters)
         table_STC = panel.table_MSTC[columns[0]]

@@ -103,6 +103,23 @@ def build_worlds() -> tuple[World, ...]:
             "Five voters, a common cause behind each word: errors correlate at .3.",
             without_gold=TWO_UNKNOWN,
         ),
+        _difficult(),
+    )
+
+
+def _difficult() -> World:
+    easy, hard = (
+        np.stack([_same(*expit(logit(np.array(rates)) + shift)) for rates in GOOD])
+        for shift in (0.8, -0.8)
+    )
+    panel = Panel(SIZE_S, PREVALENCE_S, easy, hard_share=0.4, hard_MSTC=hard)
+    return World(
+        "words of unequal difficulty",
+        (Segment(panel),),
+        "Four words in ten are hard for everybody, so errors fall together although "
+        "no voter follows another; no rule here models that, and nothing is required.",
+        without_gold=TWO_UNKNOWN,
+        required=False,
     )
 
 

@@ -87,6 +87,16 @@ def test_a_common_cause_correlates_votes_at_rho():
     assert posterior(made, K, D) == pytest.approx(1 / 2)
 
 
+def test_how_hard_a_word_is_is_summed_out():
+    easy, hard = (np.stack([hard_votes(p, p)[None]] * 2) for p in (0.9, 0.6))
+    made = Panel(np.array([10]), np.array([0.5]), easy, (), 0.25, hard)
+
+    # Both keep: .75 · .81 + .25 · .36 = .6975 given keep, .75 · .01 + .25 · .16 =
+    # .0475 given drop; split .75 · .09 + .25 · .24 either way.
+    assert posterior(made, K, K) == pytest.approx(0.6975 / 0.745)
+    assert posterior(made, K, D) == pytest.approx(1 / 2)
+
+
 def test_a_soft_vote_counts_by_its_bin():
     # Densities 2(1 - p) and 2p: bin c holds (2(254 - c) + 1)/255² and (2c + 1)/255²,
     # so at even odds the posterior is the code's own P(keep), (c + 1/2)/255.
