@@ -120,11 +120,27 @@ def find_scope(session: Session, held: RoundRow, *, num_waves: int) -> Scope:
     num_words = totals.all_words if takes_all else totals.slice_words
     return Scope(
         takes_all=takes_all,
-        share=_share(MAX_WORDS, num_words),
-        gold_share=_share(MAX_GOLD_WORDS, totals.gold_words),
+        share=share_of(MAX_WORDS, num_words),
+        gold_share=share_of(MAX_GOLD_WORDS, totals.gold_words),
         num_words=num_words,
         num_gold_words=totals.gold_words,
     )
+
+
+def share_of(limit: int, num_words: int) -> float:
+    """Give the share of documents that holds about so many of the words."""
+    return min(1.0, limit / num_words) if num_words else 1.0
+
+
+def may_count(row: EvidenceRow, scope: Scope) -> tuple[bool, bool]:
+    """Say whether a document counts for its gold, and whether without it.
+
+    Which documents a share leaves out depends on their text alone.
+    """
+    digest = hashlib.sha256(b"fit" + row.sha256).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    chosen = scope.takes_all or row.random_slice
+    return row.has_gold and place < scope.gold_share, chosen and place < scope.share
 
 
 def load_evidence(
@@ -140,7 +156,7 @@ def load_evidence(
         names: voters, in the order of the columns.
     """
     rows = patterns.list_evidence(session, round_id, shard)
-    why = {row.text_id: _reasons(row, scope) for row in rows}
+    why = {row.text_id: may_count(row, scope) for row in rows}
     text_ids = [text_id for text_id, reasons in why.items() if any(reasons)]
     # Forgotten texts have no row; texts without votes leave the panel.
     panel = make_panel(
@@ -306,15 +322,3 @@ def _no_patterns(num_voters: int) -> VotePatterns:
     return count_patterns(
         np.zeros((0, num_voters), dtype=np.uint8), np.ones(num_voters), []
     )
-
-
-def _share(limit: int, num_words: int) -> float:
-    return min(1.0, limit / num_words) if num_words else 1.0
-
-
-def _reasons(row: EvidenceRow, scope: Scope) -> tuple[bool, bool]:
-    """Say whether a document counts for its gold, and whether without it."""
-    digest = hashlib.sha256(b"fit" + row.sha256).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
-    chosen = scope.takes_all or row.random_slice
-    return row.has_gold and place < scope.gold_share, chosen and place < scope.share

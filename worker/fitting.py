@@ -124,7 +124,8 @@ def fitted_rates(config: RoundConfig, learned: object, found: VotePatterns) -> R
         found: patterns of all voters; `all` weighs strata by the voter's words there.
 
     Returns:
-        (sensitivity, specificity) by voter and stratum.
+        (sensitivity, specificity) by voter and stratum; a stratum of which the rule
+        has heard nothing (NaN) is left out.
     """
     if not isinstance(learned, Reliable):
         return {}
@@ -137,8 +138,14 @@ def fitted_rates(config: RoundConfig, learned: object, found: VotePatterns) -> R
             [learned.sensitivity_SM[:, column], learned.specificity_SM[:, column]],
             axis=1,
         )
-        own = {STRATA[s]: (float(a), float(b)) for s, (a, b) in enumerate(rate_S2)}
+        known_S = np.isfinite(rate_S2[:, 0]) & np.isfinite(rate_S2[:, 1])
+        words_S = np.where(known_S, words_S, 0.0)
+        own = {
+            STRATA[s]: (float(rate_S2[s, 0]), float(rate_S2[s, 1]))
+            for s in np.flatnonzero(known_S)
+        }
         if words_S.sum():
+            rate_S2 = np.where(known_S[:, None], rate_S2, 0.0)
             whole = (rate_S2 * words_S[:, None]).sum(axis=0) / words_S.sum()
             own[ALL] = (float(whole[0]), float(whole[1]))
         rates[voter] = own

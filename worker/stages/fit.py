@@ -10,7 +10,7 @@ W = words of some texts, C = byte codes
 """
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from db.queries import fits, gold, loops, patterns, selections, texts, votes
+from db.queries import diversity, fits, gold, loops, patterns, selections, texts, votes
 from db.queries.jobs import JobRow
 from db.queries.votes import VoteRow
 from kompress.aggregation.calibration import Calibration, fit_calibration
+from kompress.aggregation.diversity import Diversity, measure_diversity
 from kompress.aggregation.fallback import choose_fallbacks
-from kompress.aggregation.patterns import UNKNOWN, VotePatterns
+from kompress.aggregation.pairs import PairRow, pair_rows
+from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
 from kompress.aggregation.statistics import NUM_CELLS, code_histogram
 from kompress.config import LoopConfig, RoundConfig, parse_config
 from kompress.types import ABSTAIN, JSON, CodeArray, encode_votes
@@ -59,6 +61,8 @@ from worker.runtime import Runtime
 from worker.stage import Stage
 from worker.voters import teachers
 
+# Where a round keeps how far its voters differ.
+DIVERSITY = "diversity"
 # One voter alone is its own best.
 MIN_VOTERS = 2
 
@@ -96,6 +100,7 @@ class Outputs:
 
     decisions: dict[str, Any]
     fits: dict[str, JSON]
+    pairs: list[PairRow]
 
 
 def load(session: Session, job: JobRow) -> Inputs:
@@ -114,7 +119,7 @@ def load(session: Session, job: JobRow) -> Inputs:
 def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     """Read shard by shard; fit each teacher, each rule; put them beside gold."""
     config = inputs.config
-    total = len(inputs.shards) + count_fits(config) + NUM_FOLDS + 2
+    total = len(inputs.shards) + count_fits(config) + NUM_FOLDS + 3
     steps = iter(range(total))
 
     def progress() -> None:
@@ -131,7 +136,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         for label, own in fit_rules(config, found.patterns):
             progress()
             learned[label] = own
-        decisions["fit"] = _describe(inputs.scope, found.patterns, sorted(learned))
+        decisions["fit"] = _describe(inputs.scope, found.patterns, learners(config))
         own_fit = learned.get(config.aggregation.rule)
         if rates := fitted_rates(config, own_fit, found.patterns):
             decisions[RATES] = rates
@@ -139,7 +144,13 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     fallbacks = _find_fallbacks(inputs, found.evidence, calibration, progress)
     if fallbacks is not None:
         decisions[FALLBACK] = fallbacks
-    return Outputs(decisions, {label: own.data for label, own in learned.items()})
+    progress()
+    pairs: list[PairRow] = []
+    if found.evidence.counts_W.any():
+        known, pairs = _measure_diversity(inputs, found.evidence)
+        decisions[DIVERSITY] = known.as_json()
+    fitted = {label: own.data for label, own in learned.items()}
+    return Outputs(decisions, fitted, pairs)
 
 
 def store(session: Session, job: JobRow, out: Outputs) -> None:
@@ -148,6 +159,7 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
     for name, value in out.decisions.items():
         loops.record_decision(session, job.round_id, name, value)
     fits.store_fits(session, job.round_id, out.fits)
+    diversity.store_voter_pairs(session, job.round_id, out.pairs)
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
@@ -245,13 +257,13 @@ def _add_counts(
         counts[voter] += more_2C
 
 
-def _describe(scope: Scope, found: VotePatterns, rules: Sequence[str]) -> JSON:
+def _describe(scope: Scope, found: VotePatterns, rules: Iterable[str]) -> JSON:
     """Say what the rules were fitted to; without gold they hear only each other."""
     known_P = found.truth_P != UNKNOWN
     num_gold_words = int(found.count_P[known_P].sum())
     return {
         **scope.as_json(),
-        "rules": list(rules),
+        "rules": sorted(rules),
         "num_patterns": len(found.count_P),
         "num_words": found.num_words - num_gold_words,
         "num_gold_words": num_gold_words,
@@ -284,6 +296,29 @@ def _find_fallbacks(
         _stream(inputs.seed, FALLBACK),
     )
     return {stratum: own.as_json() for stratum, own in found.items()}
+
+
+def _measure_diversity(
+    inputs: Inputs, evidence: Evidence
+) -> tuple[Diversity, list[PairRow]]:
+    """Measure how far the voters differ, and how each pair's votes fall together."""
+    config, panel, counts_W = inputs.config, evidence.panel, evidence.counts_W
+    codes_WM = encode_votes(panel.p_WM[counts_W])
+    strength_WM = panel.strength_WM[counts_W]
+    stratum_W, truth_W = panel.stratum_W[counts_W], evidence.truth_W[counts_W]
+    everything = count_patterns(codes_WM, strength_WM, stratum_W, truth_W)
+    found = measure_diversity(
+        panel.voters,
+        codes_WM,
+        truth_W,
+        stratum_W,
+        evidence.group_W[counts_W],
+        _stream(inputs.seed, DIVERSITY),
+        everything=everything,
+        learner=learners(config).get(config.aggregation.rule),
+        strength=strength_WM,
+    )
+    return found, pair_rows(panel.voters, everything)
 
 
 def _stream(seed: tuple[int, int], purpose: str) -> np.random.Generator:

@@ -1,10 +1,18 @@
+import json
 import math
 
 import numpy as np
 import pytest
 
-from kompress.aggregation import make_aggregator
+from kompress.aggregation import AGGREGATORS, make_aggregator
+from kompress.aggregation.patterns import count_patterns, merge_patterns
+from kompress.selection.information_gain import entropy_bits
+from kompress.types import STRATA, decode_votes
 from tests.worker.inprocess import two_waves
+from tests.worker.worlds import change
+from worker.stages import escalate
+
+LEARNERS = sorted(name for name, rule in AGGREGATORS.items() if hasattr(rule, "fit"))
 
 
 @pytest.mark.slow  # runs a loop
@@ -54,3 +62,136 @@ def mean_sd(farm, text_id):
     stratum_N = np.frombuffer(rows[0][1], np.uint8)
     rule = make_aggregator("beta", {})
     return float(rule.aggregate(p_NM.T, np.ones(p_NM.T.shape), stratum_N).sd_N.mean())
+
+
+def test_what_a_vote_would_tell_depends_on_the_word_and_on_the_voter():
+    rates = {("c", "plain"): (1.0, 1.0), ("c", "hex"): (0.75, 0.75)}
+
+    bits_W = escalate.expected_bits(
+        np.array([0.5, 0.5, 1.0, 0.5]), np.array([0, 1, 0, 2]), ["c"], rates
+    )
+
+    # A voter that is always right tells a coin's whole bit, and nothing of what is
+    # known; one at 3/4 tells 1 - H(3/4) = .189; of a stratum that nobody knows it is
+    # taken to toss coins.
+    np.testing.assert_allclose(bits_W, [1, 0.188722, 0, 0], atol=1e-6)
+
+
+def seen(farm, round_id):
+    """The documents of a round's second wave."""
+    return {
+        document
+        for (document,) in farm.query(
+            "SELECT document_id FROM shard_documents WHERE wave = 2 AND round_id = :r",
+            r=round_id,
+        )
+    }
+
+
+@pytest.mark.slow  # runs half a round
+@pytest.mark.parametrize("rule", LEARNERS)
+def test_a_rule_that_learns_is_fitted_to_the_first_wave(farm, rule):
+    farm.add_documents(24)
+    for name, size in (("one", 500), ("many", 5)):
+        farm.start(
+            name,
+            voters=two_waves(),
+            escalation={"share": 0.25},
+            selection={"random_slice": 0.0},
+            aggregation={"rule": rule, "compare": []},
+            shard_documents=size,
+        )
+    farm.run(until="train")
+
+    assert farm.parked() == []
+    # However the documents were cut, the same ones are contested.
+    assert seen(farm, 1) == seen(farm, 2)
+    rows = farm.query("""
+        SELECT d.text_id, s.document_id, s.role = 'audit'
+        FROM selections s JOIN documents d ON d.id = s.document_id
+        WHERE s.round_id = 1
+    """)
+    learned = fit_first_wave(farm, rule)
+    width = {}
+    for text_id, document, _ in rows:
+        p_NM, stratum_N = cheap_votes(farm, text_id)
+        posterior = learned.aggregate(p_NM, np.ones(2), stratum_N)
+        width[document] = float(posterior.sd_N.mean())
+    contested = sorted(width, key=lambda d: (-width[d], d))
+    audit = {document for _, document, is_audit in rows if is_audit}
+    assert seen(farm, 1) == audit | set(contested[: math.ceil(0.25 * len(rows))])
+
+
+def fit_first_wave(farm, rule):
+    """Fit a rule to the first wave's bytes on all train documents, with their gold."""
+    parts = []
+    for text_id, truth in farm.query("""
+        SELECT d.text_id, g.codes FROM documents d
+        LEFT JOIN gold g ON g.text_id = d.text_id AND g.use = 'calibrate'
+        WHERE d.split = 'train'
+    """):
+        p_NM, stratum_N = cheap_votes(farm, text_id)
+        known = [255 if t == 255 else int(t >= 127) for t in truth] if truth else None
+        parts.append(count_patterns(p_NM, np.ones(2), stratum_N, known))
+    return make_aggregator(rule, {}).fit(merge_patterns(parts))
+
+
+def cheap_votes(farm, text_id):
+    """The votes of alpha and beta on a text, and its strata."""
+    rows = farm.query(
+        """SELECT w.codes, s.codes FROM votes w JOIN voters v ON v.id = w.voter_id
+           JOIN text_strata s ON s.text_id = w.text_id AND s.rule_set = 'farm'
+           WHERE w.text_id = :text_id AND v.name IN ('alpha', 'beta')
+           ORDER BY v.name""",
+        text_id=text_id,
+    )
+    codes = [np.frombuffer(codes, np.uint8) for codes, _ in rows]
+    return decode_votes(np.stack(codes, axis=1)), np.frombuffer(rows[0][1], np.uint8)
+
+
+@pytest.mark.slow  # runs one round, and half of another
+def test_once_a_round_knows_the_voters_the_next_asks_where_they_tell_most(farm):
+    farm.add_documents(24)
+    farm.start(
+        rounds=2,
+        voters=two_waves(),
+        escalation={"share": 0.25},
+        selection={"random_slice": 0.0},
+        aggregation={"rule": "reliability", "compare": []},
+    )
+    farm.run(before_round=2)
+    # As if gamma had turned out to be always right about plain words, and to toss
+    # coins about all others.
+    rates = {s: [1.0, 1.0] if s == "plain" else [0.5, 0.5] for s in STRATA}
+    change(
+        farm.sessions,
+        """UPDATE rounds SET decisions = jsonb_set(decisions, '{reliability,gamma}',
+               CAST(:rates AS jsonb)) WHERE number = 1""",
+        rates=json.dumps(rates),
+    )
+
+    farm.run(until="train")
+
+    assert farm.parked() == []
+    ((first, second),) = farm.query("""
+        SELECT a.decisions -> 'escalation_2', b.decisions -> 'escalation_2'
+        FROM rounds a, rounds b WHERE a.number = 1 AND b.number = 2
+    """)
+    assert "threshold_sd" in first
+    rows = farm.query("""
+        SELECT d.text_id, s.document_id, s.role = 'audit'
+        FROM selections s JOIN documents d ON d.id = s.document_id
+        WHERE s.round_id = 2
+    """)
+    learned = fit_first_wave(farm, "reliability")
+    bits = {}
+    for text_id, document, _ in rows:
+        p_NM, stratum_N = cheap_votes(farm, text_id)
+        mean_N = learned.aggregate(p_NM, np.ones(2), stratum_N).mean_N
+        # What a sure answer tells is the word's entropy.
+        bits[document] = float((entropy_bits(mean_N) * (stratum_N == 0)).mean())
+    contested = sorted(bits, key=lambda d: (-bits[d], d))
+    num_wide = math.ceil(0.25 * len(rows))
+    audit = {document for _, document, is_audit in rows if is_audit}
+    assert seen(farm, 2) == audit | set(contested[:num_wide])
+    assert second["threshold_bits"] == pytest.approx(bits[contested[num_wide - 1]])

@@ -1,0 +1,259 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from db.queries.patterns import EvidenceRow
+from db.queries.votes import VoteRow
+from kompress.aggregation.patterns import (
+    DROP,
+    KEEP,
+    UNKNOWN,
+    count_patterns,
+    merge_patterns,
+)
+from kompress.config import RoundConfig, parse_config
+from worker.evidence import (
+    Evidence,
+    Scope,
+    count_evidence,
+    echoes_of,
+    join_evidence,
+    leave_out,
+    may_count,
+    merge_stream,
+    read_truth,
+    share_of,
+    take_voters,
+)
+from worker.panel import make_panel
+
+
+def vote(voter, *codes, num_samples=1):
+    return VoteRow(1, voter, 0, num_samples, np.array(codes, dtype=np.uint8))
+
+
+def rows_of(patterns):
+    """Patterns as (stratum, truth, codes, count)."""
+    return [
+        (int(s), int(t), tuple(codes.tolist()), int(n))
+        for s, t, codes, n in zip(
+            patterns.stratum_P,
+            patterns.truth_P,
+            patterns.code_PM,
+            patterns.count_P,
+            strict=True,
+        )
+    ]
+
+
+def scope_of(*, takes_all=False, share=1.0, gold_share=1.0):
+    return Scope(takes_all, share, gold_share, 0, 0)
+
+
+def evidence(names, votes, truth, counts=None):
+    """Evidence of plain words; text n is of group gn."""
+    sizes = {t: rows[0].codes_N.size for t, rows in votes.items()}
+    panel = make_panel(
+        names, votes, {t: np.zeros(size, dtype=np.uint8) for t, size in sizes.items()}
+    )
+    truth_W = np.array(truth, dtype=np.uint8)
+    counts_W = np.ones(truth_W.size, dtype=np.bool_) if counts is None else counts
+    return Evidence(panel, truth_W, np.array(counts_W), {t: f"g{t}" for t in votes})
+
+
+def test_gold_says_keep_drop_or_nothing():
+    codes_N = np.array([254, 0, 255, 127, 126], dtype=np.uint8)
+
+    assert read_truth(codes_N).tolist() == [KEEP, DROP, UNKNOWN, KEEP, DROP]
+
+
+@pytest.mark.parametrize(
+    ("random_slice", "has_gold", "takes_all", "expected"),
+    [
+        (False, False, False, (False, False)),
+        (True, False, False, (False, True)),
+        (False, True, False, (True, False)),
+        (False, False, True, (False, True)),
+        (True, True, False, (True, True)),
+    ],
+)
+def test_a_document_counts_for_its_gold_or_because_nobody_chose_it(
+    random_slice, has_gold, takes_all, expected
+):
+    row = EvidenceRow(1, "g", b"x" * 32, random_slice, has_gold)
+    scope = scope_of(takes_all=takes_all)
+
+    assert may_count(row, scope) == expected
+
+
+def test_a_share_is_drawn_by_content_and_a_larger_one_holds_the_smaller():
+    rows = [
+        EvidenceRow(n, "g", bytes([n]) * 32, random_slice=True, has_gold=True)
+        for n in range(200)
+    ]
+
+    def chosen(share):
+        scope = scope_of(share=share, gold_share=2 * share)
+        found = {row.text_id: may_count(row, scope) for row in rows}
+        gold = {n for n, (with_gold, _) in found.items() if with_gold}
+        return gold, {n for n, (_, without_gold) in found.items() if without_gold}
+
+    gold, plain = chosen(0.25)
+
+    # Binomial(200, 1/4): mean 50, sd 6.
+    assert 30 < len(plain) < 70
+    assert plain < gold == chosen(0.5)[1]
+
+
+def test_a_share_keeps_words_near_the_limit():
+    assert share_of(100, 0) == share_of(100, 100) == 1.0
+    assert share_of(100, 400) == 0.25
+
+
+def test_words_that_may_not_be_learned_from_are_not_counted():
+    votes = {1: [vote("a", 254, 0, 254), vote("b", 0, 255, 255, num_samples=5)]}
+    found = evidence("ab", votes, [KEEP, UNKNOWN, UNKNOWN], [True, False, True])
+
+    patterns = count_evidence(found, frozenset())
+
+    assert rows_of(patterns) == [
+        (0, KEEP, (254, 0), 1),
+        (0, UNKNOWN, (254, 255), 1),
+    ]
+    # Of the counted words a voted on two with a sample each, b on one with five.
+    assert patterns.samples_M.tolist() == [2, 5]
+
+
+def test_a_voter_that_may_repeat_a_student_counts_on_gold_only():
+    votes = {1: [vote("a", 254, 254), vote("pairwise", 254, 254)]}
+    found = evidence(("a", "pairwise"), votes, [KEEP, UNKNOWN])
+    alone = evidence(("a",), votes, [KEEP, UNKNOWN])
+
+    patterns = count_evidence(found, frozenset({"pairwise"}))
+
+    assert rows_of(patterns) == [
+        (0, KEEP, (254, 254), 1),
+        (0, UNKNOWN, (254, 255), 1),
+    ]
+    # What it echoes adds nothing to what is known of the other.
+    assert rows_of(take_voters(patterns, [0])) == rows_of(
+        count_evidence(alone, frozenset())
+    )
+
+
+def test_echoes_are_the_winning_reference_correctors_and_readers_of_students():
+    config = parse_config(
+        RoundConfig,
+        {
+            "voters": [
+                {"name": "plain", "kind": "salience"},
+                {"name": "fixer", "kind": "teacher", "params": {"protocol": "correct"}},
+                {
+                    "name": "reader",
+                    "kind": "references",
+                    "params": {"origin": "student@0123456789ab"},
+                },
+                {
+                    "name": "people",
+                    "kind": "references",
+                    "params": {"origin": "upload"},
+                },
+            ]
+        },
+    )
+
+    assert echoes_of(config) == {"pairwise", "fixer", "reader"}
+
+
+CODES = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from([DROP, KEEP, UNKNOWN]),
+        st.sampled_from([0, 254, 255]),
+        st.sampled_from([0, 127, 255]),
+    ),
+    max_size=30,
+)
+
+
+def count(rows):
+    table = np.array(rows, dtype=np.uint8).reshape(-1, 4)
+    return count_patterns(table[:, 2:], [1, 3], table[:, 0], table[:, 1])
+
+
+@given(CODES, st.lists(st.integers(0, 30), max_size=6), st.randoms())
+def test_patterns_merge_to_the_same_bytes_however_words_are_cut(rows, cuts, random):
+    bounds = sorted({0, len(rows), *(min(cut, len(rows)) for cut in cuts)})
+    parts = [count(rows[a:b]) for a, b in itertools.pairwise(bounds)]
+    random.shuffle(parts)
+
+    merged = merge_stream(iter(parts), 2)
+
+    assert merged.to_bytes() == merge_patterns([count(rows)]).to_bytes()
+
+
+def test_many_parts_are_merged_on_the_way():
+    rng = np.random.default_rng(0)
+    size = 20_000
+    parts = [
+        count_patterns(
+            rng.integers(0, 255, (size, 3), dtype=np.uint8),
+            np.ones(3),
+            np.zeros(size, dtype=int),
+        )
+        for _ in range(8)
+    ]
+
+    merged = merge_stream(iter(parts), 3)
+
+    # 160,000 patterns, nearly all of them different: one merge before the last.
+    assert merged.num_words == 8 * size
+    assert merged.to_bytes() == merge_patterns(parts).to_bytes()
+
+
+def test_leaving_a_voter_out_is_as_if_it_had_abstained():
+    patterns = count([(0, KEEP, 254, 0), (0, KEEP, 254, 127), (1, DROP, 255, 0)])
+
+    left = leave_out(patterns, 1)
+
+    # The third word is nobody's any more; the first two are one pattern.
+    assert rows_of(left) == [(0, KEEP, (254, 255), 2)]
+    assert left.samples_M.tolist() == [2, 0]
+    assert rows_of(take_voters(patterns, [1])) == [
+        (0, KEEP, (0,), 1),
+        (0, KEEP, (127,), 1),
+        (1, DROP, (0,), 1),
+    ]
+    assert take_voters(patterns, [1, 0]).samples_M.tolist() == [9, 2]
+
+
+def test_shards_join_in_the_order_of_texts_however_they_were_cut():
+    votes = {n: [vote("a", n, 254), vote("b", 3 * n, 0)] for n in (1, 2, 3)}
+    truth = {1: [KEEP, UNKNOWN], 2: [DROP, KEEP], 3: [UNKNOWN, UNKNOWN]}
+
+    def part(*ids):
+        return evidence(
+            "ab", {n: votes[n] for n in ids}, [t for n in ids for t in truth[n]]
+        )
+
+    whole = join_evidence([part(1, 2, 3)], "ab")
+    for parts in ([part(3), part(1), part(2)], [part(2, 3), part(1)]):
+        joined = join_evidence(parts, "ab")
+
+        assert joined.panel.text_ids == (1, 2, 3)
+        assert joined.panel.end_T.tolist() == [2, 4, 6]
+        assert joined.panel.p_WM.tobytes() == whole.panel.p_WM.tobytes()
+        assert joined.truth_W.tolist() == whole.truth_W.tolist()
+        assert joined.group_W.tolist() == [0, 0, 1, 1, 2, 2]
+    assert whole.truth_W.tolist() == [KEEP, UNKNOWN, DROP, KEEP, UNKNOWN, UNKNOWN]
+
+
+def test_nothing_joins_to_nothing():
+    joined = join_evidence([], "ab")
+
+    assert joined.panel.p_WM.shape == (0, 2)
+    assert joined.group_W.size == joined.truth_W.size == 0
+    assert count_evidence(joined, frozenset()).num_words == 0
