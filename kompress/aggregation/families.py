@@ -14,11 +14,11 @@ from kompress.aggregation.patterns import UNKNOWN, VotePatterns
 from kompress.types import ABSTAIN, FloatArray
 
 # Errors correlate if phi, times the root of the shared gold words, is beyond this: one
-# false pair in 160 among independent voters.
+# false pair in 160 among independent voters, and a false family costs next to nothing.
 _SURE = 2.5
-# Below it a family would cost more in noise than it explains: 5 voters at .1 are worth
-# 3.6, and the gold of a round tells phi to about .05.
-_LEAST = 0.15
+# Words that are hard for all give .1 already, and passed over cost a quarter of the
+# log-loss; below this gold cannot tell (docs/log.md 2026-11-21).
+_LEAST = 0.05
 
 
 def find_copies(patterns: VotePatterns) -> dict[int, int]:
@@ -48,7 +48,7 @@ def find_families(
     """Group voters whose errors on gold fall together.
 
     Pairs whose correlation is not surely above 0 count as 0. Families are merged while
-    the mean correlation between two of them is at least .15.
+    the mean correlation between two of them is at least .05.
 
     Args:
         patterns: joint votes; only those of known truth are looked at.
