@@ -225,7 +225,7 @@ def _draw_lines(axes: Any, verdict: "Verdict", kind: str) -> None:
         facecolors="none",
         edgecolors="black",
         linewidths=1.6,
-        label=f"{verdict.rule}, the round's rule",
+        label=f"{verdict.rule}, the labels' rule",
         zorder=5,
     )
     shown = [line for line in verdict.lines if line.kind in (kind, "chosen")]

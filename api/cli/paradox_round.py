@@ -1,5 +1,6 @@
 """A round's voters and rules side by side, stratum by stratum, and what it means."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,13 +13,18 @@ if TYPE_CHECKING:
 ALL = "all"
 CHOSEN, VOTER, RULE = "chosen", "voter", "rule"
 GOLD = "gold"
+# Labels that the stage `judge` gives to a voter taken at its word, and to the round's
+# rule where a voter decides some strata in its place.
+ALONE = re.compile(r"voter\((.*)\)", re.DOTALL)
+WITH_FALLBACK = "{}+fallback"
 COUNTS = ("num_keep_kept", "num_keep_dropped", "num_drop_kept", "num_drop_dropped")
 TRUTHS = {
     "gold": "measured against gold: what is known to be true of the audit documents",
     "must_keep": (
         "no gold for the audit documents: measured against must-keep words. They know "
-        "nothing to drop, so there is no precision and no balanced accuracy; voters "
-        "and rules are compared by must-keep recall at equal keep_rate"
+        "nothing to drop, so there is no precision and no balanced accuracy: voters "
+        "and rules are compared by must-keep recall at equal keep_rate, each keeping "
+        "as much of each text as the round's labels do"
     ),
 }
 
@@ -30,7 +36,8 @@ class Line:
     Attributes:
         stratum: a name of `STRATA`, or `all`.
         subject: the voter's or rule's name.
-        kind: `chosen` (the round's own rule), `voter` or `rule`.
+        kind: `chosen` (what made the labels: the round's rule, with its fallbacks if
+            it has any), `voter` or `rule`.
         truth: `gold` or `must_keep`.
         recall: kept among the words to keep.
         precision: to keep among the kept, None against must-keep.
@@ -68,7 +75,7 @@ class Verdict:
     Attributes:
         loop: the loop's name.
         round: the round's number.
-        rule: the round's own rule.
+        rule: what made the labels.
         truth: what everything was measured against, '' if nothing was.
         lines: by stratum (`all` first), the chosen rule, the voters, the other rules.
         sentences: what it means.
@@ -111,19 +118,16 @@ def read_verdict(session: "Session", loop: str, number: int | None) -> Verdict:
         _refuse(row.name, number, sorted(rounds))
     wanted = max(one["round"] for one in found)
     held = rounds[wanted]
-    rule = str(held.config["aggregation"]["rule"])
+    rows = [one for one in found if one["round"] == wanted]
+    rule = _chosen(rows, str(held.config["aggregation"]["rule"]))
+    truth = str(rows[0]["truth"])
     counts = paradox.rule_counts(session, held.id)
-    rules = _rule_lines([one for one in found if one["round"] == wanted], counts, rule)
-    truth = rules[0].truth
     votes = paradox.voter_counts(session, held.id)
-    voters = _voter_lines(
-        [
-            one
-            for one in quality_views.voter_quality(session, row.name, wanted)
-            if one["truth"] == truth
-        ],
-        votes,
-    )
+    rules = _rule_lines(rows, counts, rule)
+    voters: list[Line] = []
+    if not any(line.kind == VOTER for line in rules):  # judged before voters had rows
+        quality = quality_views.voter_quality(session, row.name, wanted)
+        voters = _voter_lines([one for one in quality if one["truth"] == truth], votes)
     lines = _order([*rules, *voters])
     fallback = held.decisions.get("fallback") or {}
     pilot = held.decisions.get("pilot") or {}
@@ -151,10 +155,10 @@ def describe_collapse(lines: Sequence[Line]) -> list[str]:
     for line in (line for line in lines if line.kind == CHOSEN and line.stratum == ALL):
         where = [one.stratum for one in lines if one.kind == CHOSEN and one.collapsed]
         said.append(
-            f"{line.subject}, the round's rule, collapsed in {', '.join(where)}: it is "
+            f"{line.subject}, the labels' rule, collapsed in {', '.join(where)}: it is "
             "below its best voter there, and the whole interval says so"
             if where
-            else f"{line.subject}, the round's rule, collapsed nowhere: in no stratum "
+            else f"{line.subject}, the labels' rule, collapsed nowhere: in no stratum "
             "does the whole interval lie below its best voter"
         )
     others: dict[str, list[str]] = {}
@@ -180,7 +184,7 @@ def describe_fallback(fallback: Mapping[str, Any]) -> list[str]:
 
 def describe_pilot(pilot: Mapping[str, Any]) -> list[str]:
     """Say what the pilot found before money was spent."""
-    sentence = pilot.get("sentence") or pilot.get("warning")
+    sentence = pilot.get("sentence")
     return [f"pilot: {sentence}"] if sentence else []
 
 
@@ -208,8 +212,8 @@ def describe_superset(
         "of each voter's words: its recall cannot be below the best voter's, and a "
         "published figure that says so cannot be right"
     )
-    said = [theorem]
     truth = lines[0].truth
+    said = [theorem + ("" if truth == GOLD else "; above, all keep equally many words")]
     kept = {_key(one): one["num_keep_kept"] for one in voters if one["truth"] == GOLD}
     for one in rules:
         if one["rule"] != label or truth != GOLD or len(names) != max(ks):
@@ -230,20 +234,33 @@ def _rule_lines(
     return [
         Line(
             stratum=row["stratum"],
-            subject=row["rule"],
-            kind=CHOSEN if row["rule"] == rule else RULE,
+            subject=_subject(row["rule"])[1],
+            kind=CHOSEN if row["rule"] == rule else _subject(row["rule"])[0],
             truth=row["truth"],
             recall=row["recall"],
             precision=row["precision"],
             keep_rate=row["keep_rate"],
             balanced_accuracy=row["balanced_accuracy"],
-            best_voter=row["best_voter"],
+            best_voter="" if ALONE.fullmatch(row["rule"]) else row["best_voter"],
             low=by_key[_key(row)]["difference_low"],
             high=by_key[_key(row)]["difference_high"],
             collapsed=row["collapsed"],
         )
         for row in rows
     ]
+
+
+def _subject(label: str) -> tuple[str, str]:
+    """Tell a voter alone from a rule: its kind and its name."""
+    alone = ALONE.fullmatch(label)
+    return (VOTER, alone[1]) if alone else (RULE, label)
+
+
+def _chosen(rows: Sequence[Mapping[str, Any]], rule: str) -> str:
+    """Name what made the labels: the rule, with its fallbacks if it has any."""
+    with_fallback = WITH_FALLBACK.format(rule)
+    labels = {row["rule"] for row in rows}
+    return with_fallback if with_fallback in labels else rule
 
 
 def _voter_lines(

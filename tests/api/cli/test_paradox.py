@@ -103,7 +103,7 @@ def test_it_is_said_in_words_what_collapsed(farm, judged):
 
     said = result.stdout
     assert "measured against gold" in said
-    assert "beta, the round's rule, collapsed in number" in said
+    assert "beta, the labels' rule, collapsed in number" in said
     assert "k_of_n(1) would have collapsed in all" in said
     assert "k_of_n(2) would have collapsed" not in said
     assert "k_of_n(2) drops a word only if all its voters drop it" in said
@@ -117,7 +117,7 @@ def test_a_rule_that_holds_is_said_to_hold(farm, loop, sessions):
 
     result = farm("paradox", "mine")
 
-    assert "beta, the round's rule, collapsed nowhere" in result.stdout
+    assert "beta, the labels' rule, collapsed nowhere" in result.stdout
     assert result.stderr == ""
 
 
@@ -137,17 +137,20 @@ def test_what_fell_back_and_what_the_pilot_said_are_told(farm, judged, sessions)
     }  # fmt: skip
     with sessions.begin() as session:
         loops.record_decision(session, judged, "fallback", {"number": fallback})
+        loops.record_decision(session, judged, "pilot", {"sentence": "all is well"})
 
     said = farm("paradox", "mine").stdout
     found = farm.json("paradox", "mine")
 
     assert "number fell back to blunt: on calibration gold the rule had 0.750" in said
+    assert "pilot: all is well" in said
     assert found["fallback"] == {"number": fallback}
+    assert found["pilot"] == {"sentence": "all is well"}
 
 
 def test_without_gold_it_says_what_it_is_measured_by(farm, loop, sessions):
     voters = {("sharp", "all"): (9, 1, 0, 0), ("blunt", "all"): (7, 3, 0, 0)}
-    rules = {("beta", "all"): (8, 2, 0, 0)}
+    rules = {("beta", "all"): (8, 2, 0, 0), ("k_of_n(2)", "all"): (7, 3, 0, 0)}
     store(sessions, 1, voters, rules, truth="must_keep",
           beside={("beta", "all"): ("sharp", 0.9, None, None)})  # fmt: skip
 
@@ -156,10 +159,40 @@ def test_without_gold_it_says_what_it_is_measured_by(farm, loop, sessions):
 
     assert "no gold for the audit documents: measured against must-keep" in said
     assert "must-keep recall at equal keep_rate" in said
+    # At equal keep_rate it may well fall behind: that is no wrong count.
+    assert "above, all keep equally many words" in said
+    assert "its counts are wrong" not in said
     assert found["truth"] == "must_keep"
     assert line(found, "sharp")["recall"] == pytest.approx(0.9)
     for name in ("precision", "balanced_accuracy"):
         assert {one[name] for one in found["lines"]} == {None}
+
+
+def test_voters_alone_and_the_fallback_have_rows_of_their_own(farm, loop, sessions):
+    rules = {
+        ("voter(sharp)", "all"): (9, 1, 1, 9),
+        ("voter(f(x))", "all"): (5, 5, 5, 5),
+        ("beta", "all"): (4, 6, 4, 6),
+        ("beta+fallback", "all"): (9, 1, 2, 8),
+    }
+    store(
+        sessions, 1, VOTERS, rules, beside={("beta", "all"): ("sharp", 0.9, -1, -0.1)}
+    )
+
+    found = farm.json("paradox", "mine")
+    said = farm("paradox", "mine")
+
+    assert found["rule"] == "beta+fallback"
+    assert [(one["subject"], one["kind"]) for one in found["lines"]] == [
+        ("beta+fallback", "chosen"), ("sharp", "voter"), ("f(x)", "voter"),
+        ("beta", "rule"),
+    ]  # fmt: skip
+    assert line(found, "sharp")["balanced_accuracy"] == pytest.approx(0.9)
+    assert line(found, "sharp")["best_voter"] == ""
+    # The labels hold what the rule alone would have lost.
+    assert "beta+fallback, the labels' rule, collapsed nowhere" in said.stdout
+    assert "beta would have collapsed in all" in said.stdout
+    assert said.stderr == ""
 
 
 def test_the_newest_judged_round_is_shown_unless_one_is_named(farm, judged, sessions):
@@ -197,7 +230,7 @@ def test_the_picture_says_what_it_shows(farm, judged, tmp_path):
     text = " ".join(ET.parse(tmp_path / "paradox.svg").getroot().itertext())
     for words in ("mine, round 1", "balanced accuracy on gold", "sharp", "k_of_n(2)",
                   "number", "collapsed: below its best voter",
-                  "beta, the round's rule"):  # fmt: skip
+                  "beta, the labels' rule"):  # fmt: skip
         assert words in text
 
 
