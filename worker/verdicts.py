@@ -27,7 +27,6 @@ from kompress.types import (
     BoolArray,
     CodeArray,
     FloatArray,
-    Posterior,
 )
 from worker.counting import ALL
 from worker.panel import Panel
@@ -95,20 +94,20 @@ def of_voter(panel: Panel, column: int) -> Decided:
     return Decided(p_W, np.nan_to_num(p_W) >= 0.5, ~np.isnan(p_W))
 
 
-def of_rule(panel: Panel, posterior: Posterior) -> Decided:
+def of_rule(panel: Panel, mean_W: FloatArray) -> Decided:
     """Threshold a posterior as a label is stored.
 
     Args:
         panel: what was pooled; a text of which nobody said anything gets no label.
-        posterior: over its words.
+        mean_W: the posterior's mean, over its words.
     """
     heard = [
         np.full(len(p_NM), not np.isnan(p_NM).all())
         for p_NM in panel.split(panel.p_WM).values()
     ]
-    keep_W = posterior.mean_N.astype(np.float16) >= np.float16(0.5)
+    keep_W = mean_W.astype(np.float16) >= np.float16(0.5)
     heard_W = np.concatenate(heard) if heard else np.zeros(0, dtype=np.bool_)
-    return Decided(posterior.mean_N, keep_W, heard_W)
+    return Decided(mean_W, keep_W, heard_W)
 
 
 def keep_equally(panel: Panel, own: Decided, chosen: Decided) -> Decided:

@@ -75,6 +75,18 @@ _SHARDS = text("""
     WHERE round_id = :round_id AND wave = :wave AND shard < :first_child
     ORDER BY shard
 """)
+# By the text's hash, so that the order of uploads decides nothing.
+_PILOT = text("""
+    SELECT s.document_id
+    FROM selections s
+    JOIN documents d ON d.id = s.document_id
+    JOIN texts t ON t.id = d.text_id
+    WHERE s.round_id = :round_id AND s.role = 'train'
+    ORDER BY EXISTS (
+                 SELECT FROM gold g WHERE g.text_id = t.id AND g.use = 'calibrate'
+             ) DESC, s.random_slice DESC, t.sha256
+    LIMIT :num_documents
+""")
 _EARLIER = text("""
     SELECT s.document_id, r.number, s.probability
     FROM selections s JOIN rounds r ON r.id = s.round_id
@@ -110,6 +122,21 @@ def load_shard_selections(
     return [SelectionRow(*row) for row in session.execute(_LOAD_SHARD, key)]
 
 
+def pilot_documents(session: Session, round_id: int, num_documents: int) -> list[int]:
+    """Choose train documents that every voter may see first, by id.
+
+    Those with calibration gold come first, then those of the random slice, which every
+    voter sees anyway.
+
+    Args:
+        session: the session.
+        round_id: the round, its selection stored.
+        num_documents: at most so many.
+    """
+    key = {"round_id": round_id, "num_documents": num_documents}
+    return sorted(session.scalars(_PILOT, key))
+
+
 def freeze_shards(
     session: Session, round_id: int, wave: int, shards: Sequence[Sequence[int]]
 ) -> None:
@@ -118,7 +145,7 @@ def freeze_shards(
     Args:
         session: the session.
         round_id: the round.
-        wave: the wave, from 1.
+        wave: the wave, from 1; 0 is the pilot's.
         shards: document ids by shard.
 
     Raises:

@@ -23,6 +23,7 @@ from kompress.aggregation.statistics import code_histogram, expected_calibration
 from kompress.config import LoopConfig, RoundConfig, parse_config
 from kompress.types import ABSTAIN, STRATA, CodeArray, encode_votes
 from worker.counting import ALL
+from worker.fitting import read_rates
 from worker.heartbeat import Heartbeat
 from worker.panel import (
     Panel,
@@ -119,7 +120,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     truth = find_truth(panel, inputs.gold_codes)
     own = consensus_panels(inputs.panels, inputs.config)
     posterior = pool_consensus(own, inputs.config, inputs.fits, inputs.fallbacks)
-    chosen = of_rule(own.raw, posterior)
+    chosen = of_rule(own.raw, posterior.mean_N)
     voters = {
         voter: of_voter(panel, column) for column, voter in enumerate(panel.voters)
     }
@@ -152,6 +153,9 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
     quality.add_voter_stats(session, job.round_id, out.voters)
     quality.store_rule_stats(session, job.round_id, out.rules)
     quality.set_voter_fits(session, job.round_id, out.weights, out.ece)
+    # Last: they stand beside the counts of every truth.
+    decided = loops.read_round(session, job.round_id).decisions
+    fits.set_fitted_rates(session, job.round_id, read_rates(decided))
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
@@ -169,7 +173,7 @@ def _pool_rules(inputs: Inputs, heartbeat: Heartbeat) -> dict[str, Decided]:
         used = own if label == config.aggregation.rule else beside
         rule = make_aggregator(name, params)
         posterior = pool(used, rule, learned_of(rule, label, inputs.fits))
-        found[label] = of_rule(used.raw, posterior)
+        found[label] = of_rule(used.raw, posterior.mean_N)
     return found
 
 

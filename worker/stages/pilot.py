@@ -1,24 +1,295 @@
-"""Warn before a round spends money on a rule that would collapse."""
+"""Warn before a round spends money on a rule that would collapse.
 
+Every voter has seen a few train documents by now. Against their calibration gold, or
+without any by must-keep recall at equal keep_rate: does the round's rule do worse than
+its best voter, on all words or in a stratum? The round goes on whatever is found.
+
+W = words of all texts, G = document groups, S = strata
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
 from sqlalchemy.orm import Session
 
+from db.queries import gold, loops, records, selections, texts, votes
 from db.queries.jobs import JobRow
+from kompress.aggregation import make_aggregator
+from kompress.aggregation.fallback import compare_with_best
+from kompress.aggregation.learned import Learner
+from kompress.aggregation.patterns import (
+    DROP,
+    KEEP,
+    UNKNOWN,
+    VotePatterns,
+    count_patterns,
+)
+from kompress.aggregation.statistics import IntArray, balanced_accuracies, recalls
+from kompress.config import LoopConfig, RoundConfig, parse_config
+from kompress.types import (
+    ABSTAIN,
+    JSON,
+    STRATA,
+    BoolArray,
+    CodeArray,
+    FloatArray,
+    encode_votes,
+)
+from worker.counting import ALL
+from worker.evidence import echoes_of
 from worker.heartbeat import Heartbeat
+from worker.panel import Panel, make_panel
+from worker.pipeline import PILOT_WAVE
 from worker.runtime import Runtime
 from worker.stage import Stage
+from worker.verdicts import (
+    GOLD,
+    Truth,
+    count_groups,
+    find_truth,
+    keep_equally,
+    of_rule,
+    of_voter,
+)
+
+DECISION = "pilot"
+WARNED = "pilot_warned"
+NUM_FOLDS = 5
+# What to take in place of a rule that is blind to who sees what.
+DEFAULT_RULE = "reliability"
+# Of fewer words of a stratum nothing is said; see also `compare_with_best`.
+MIN_WORDS = 10
+MEASURES = {
+    GOLD: "balanced accuracy on calibration gold",
+    "must_keep": "must-keep recall at equal keep_rate, for want of calibration gold",
+}
 
 
-def load(session: Session, job: JobRow) -> None:
-    """Read nothing yet."""
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The pilot documents' votes as they were cast, and what is known of them."""
+
+    config: RoundConfig
+    seed: int
+    panel: Panel
+    group_of: dict[int, str]
+    gold_codes: dict[int, CodeArray]
 
 
-def compute(runtime: Runtime, inputs: None, heartbeat: Heartbeat) -> None:
-    """Find nothing yet."""
-    heartbeat.progress(0, 1)
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The rule beside its best voter, on all words or in one stratum.
+
+    Attributes:
+        stratum: a name of `STRATA`, or `all`.
+        words: words compared.
+        value: the rule's balanced accuracy or recall; None where nothing can be said.
+        best_voter: the voter with the best one.
+        best_value: that voter's.
+        low: 2.5th percentile of the rule's minus the best voter's, see `Comparison`.
+        high: 97.5th percentile.
+        collapses: the whole interval lies below 0.
+    """
+
+    stratum: str
+    words: int
+    value: float | None = None
+    best_voter: str = ""
+    best_value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    collapses: bool = False
 
 
-def store(session: Session, job: JobRow, out: None) -> None:
-    """Write nothing yet."""
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What was found, as `rounds.decisions` keeps it."""
+
+    decision: JSON
+
+
+def load(session: Session, job: JobRow) -> Inputs:
+    """Read the votes and the calibration gold of the pilot documents."""
+    held = loops.read_round(session, job.round_id)
+    config = parse_config(RoundConfig, held.config)
+    documents = [
+        document
+        for shard in selections.shards(session, job.round_id, PILOT_WAVE)
+        for document in selections.shard_documents(
+            session, job.round_id, PILOT_WAVE, shard
+        )
+    ]
+    text_ids = sorted(document.text_id for document in documents)
+    found = gold.load_gold(session, text_ids, use="calibrate")
+    panel = make_panel(
+        tuple(voter.name for voter in config.voters),
+        votes.load_round_votes(session, job.round_id, text_ids),
+        texts.load_strata(session, text_ids, "farm"),
+    )
+    return Inputs(
+        config=config,
+        seed=parse_config(LoopConfig, held.loop_config).seed,
+        panel=panel,
+        group_of={document.text_id: document.group_id for document in documents},
+        gold_codes={t: found[t][0].codes_N for t in panel.text_ids if t in found},
+    )
+
+
+def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
+    """Compare the rule with its best voter, overall and by stratum."""
+    heartbeat.progress(0, 2)
+    panel = inputs.panel
+    truth = find_truth(panel, inputs.gold_codes)
+    rule_GS4, voter_MGS4 = _count(inputs, truth)
+    heartbeat.progress(1, 2)
+    findings = list(_compare(inputs, rule_GS4, voter_MGS4, truth.name))
+    return Outputs(_as_decision(inputs, truth.name, findings))
+
+
+def store(session: Session, job: JobRow, out: Outputs) -> None:
+    """Keep what was found; where the rule collapses, say so as an event."""
+    loops.record_decision(session, job.round_id, DECISION, out.decision)
+    if out.decision["collapses"]:
+        records.add_event(
+            session,
+            "farm",
+            WARNED,
+            loop_id=job.loop_id,
+            round_id=job.round_id,
+            job_id=job.id,
+            detail={"round": job.round, "sentence": out.decision["sentence"]},
+        )
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
+
+
+def _count(inputs: Inputs, truth: Truth) -> tuple[IntArray, IntArray]:
+    """Count the rule's (G, S, 4) and the voters' (M, G, S, 4) decisions."""
+    panel, group_of = inputs.panel, inputs.group_of
+    mean_W = _pool(inputs, truth)
+    chosen = of_rule(panel, mean_W)
+    decided = [chosen, *(of_voter(panel, m) for m in range(len(panel.voters)))]
+    if truth.name != GOLD:
+        decided = [keep_equally(panel, own, chosen) for own in decided]
+    cells = np.stack([count_groups(panel, group_of, own, truth) for own in decided])
+    return cells[0], cells[1:]
+
+
+def _pool(inputs: Inputs, truth: Truth) -> FloatArray:
+    """Pool the votes by the round's rule, which must not see what it is measured by.
+
+    A rule that learns reads the gold of other groups than those that it then pools.
+    """
+    panel, own = inputs.panel, inputs.config.aggregation
+    rule = make_aggregator(own.rule, own.params)
+    if not isinstance(rule, Learner):
+        posterior = rule.aggregate(panel.p_WM, panel.strength_WM, panel.stratum_W)
+        return posterior.mean_N
+    known_W = truth.known_W & (truth.name == GOLD)
+    truth_W = np.where(known_W, np.where(truth.keep_W, KEEP, DROP), UNKNOWN)
+    mean_W = np.zeros(truth_W.size)
+    for own_W in _folds(inputs):
+        patterns = _patterns(inputs, np.where(own_W, UNKNOWN, truth_W))
+        learned = rule.fit(patterns)
+        posterior = learned.aggregate(
+            panel.p_WM[own_W], panel.strength_WM[own_W], panel.stratum_W[own_W]
+        )
+        mean_W[own_W] = posterior.mean_N
+    return mean_W
+
+
+def _folds(inputs: Inputs) -> Iterator[BoolArray]:
+    """Deal document groups into folds: (W,) flags of each one's words."""
+    panel, group_of = inputs.panel, inputs.group_of
+    groups = sorted({group_of[text_id] for text_id in panel.text_ids})
+    rng = np.random.default_rng([inputs.seed, NUM_FOLDS])
+    fold_G = rng.permutation(len(groups)) % NUM_FOLDS
+    fold_of = dict(zip(groups, fold_G.tolist(), strict=True))
+    words = panel.split(panel.stratum_W)
+    fold_W = np.concatenate(
+        [np.full(words[t].size, fold_of[group_of[t]]) for t in panel.text_ids]
+        or [np.zeros(0, dtype=np.int64)]
+    )
+    yield from (fold_W == fold for fold in np.unique(fold_W))
+
+
+def _patterns(inputs: Inputs, truth_W: CodeArray) -> VotePatterns:
+    """Count what all said together; a student's own words count with gold only."""
+    panel = inputs.panel
+    codes_WM = encode_votes(panel.p_WM)
+    echoes = echoes_of(inputs.config)
+    for column, voter in enumerate(panel.voters):
+        if voter in echoes:
+            codes_WM[truth_W == UNKNOWN, column] = ABSTAIN
+    return count_patterns(codes_WM, panel.strength_WM, panel.stratum_W, truth_W)
+
+
+def _compare(
+    inputs: Inputs, rule_GS4: IntArray, voter_MGS4: IntArray, truth: str
+) -> Iterator[Finding]:
+    """Put the rule beside its best voter: on all words, then by stratum."""
+    rate = balanced_accuracies if truth == GOLD else recalls
+    strata = [(ALL, slice(None))]
+    strata += [(name, slice(s, s + 1)) for s, name in enumerate(STRATA)]
+    for number, (stratum, cut) in enumerate(strata):
+        rule_G4 = rule_GS4[:, cut].sum(axis=1)
+        words = int(rule_G4.sum())
+        compared = None
+        if words >= MIN_WORDS:
+            rng = np.random.default_rng([inputs.seed, number])
+            voter_MG4 = voter_MGS4[:, :, cut].sum(axis=2)
+            compared = compare_with_best(rule_G4, voter_MG4, rng, rate=rate)
+        if compared is not None:
+            yield Finding(
+                stratum=stratum,
+                words=words,
+                value=compared.value,
+                best_voter=inputs.panel.voters[compared.best],
+                best_value=compared.best_value,
+                low=compared.low,
+                high=compared.high,
+                collapses=compared.is_below,
+            )
+        elif stratum == ALL:
+            yield Finding(stratum, words)
+
+
+def _as_decision(inputs: Inputs, truth: str, findings: list[Finding]) -> JSON:
+    """Lay out what was found, with a sentence that says it."""
+    whole, strata = findings[0], findings[1:]
+    laid = {
+        "documents": len(inputs.panel.text_ids),
+        "truth": truth,
+        "rule": inputs.config.aggregation.rule,
+        **asdict(whole),
+        "collapses": any(found.collapses for found in findings),
+        "strata": [asdict(found) for found in strata],
+    }
+    del laid["stratum"]
+    return {**laid, "sentence": _say(inputs, truth, findings)}
+
+
+def _say(inputs: Inputs, truth: str, findings: list[Finding]) -> str:
+    """Say what was found and, where the rule collapses, what to do about it."""
+    rule, whole = inputs.config.aggregation.rule, findings[0]
+    on = f"on {len(inputs.panel.text_ids)} pilot documents ({whole.words} words)"
+    worse = [found for found in findings if found.collapses]
+    if whole.value is None:
+        return f"{on} too little is known to compare {rule} with its voters"
+    if not worse:
+        return f"{on} {rule} does not do worse than its best voter, {whole.best_voter}"
+    cases = "; ".join(
+        f"{'overall' if found.stratum == ALL else found.stratum}: {rule} "
+        f"{found.value:.2f}, {found.best_voter} alone {found.best_value:.2f} "
+        f"(difference {found.low:+.2f} to {found.high:+.2f})"
+        for found in worse
+    )
+    choose = "" if rule == DEFAULT_RULE else f"choose the rule {DEFAULT_RULE}, "
+    return (
+        f"{on} {rule} does worse than its best voter, by {MEASURES[truth]}: {cases}. "
+        f"The round goes on; to do better, {choose}add calibration gold (`farm gold "
+        "add`), or leave out voters that are wrong there, and start another loop: "
+        "the answers are stored"
+    )

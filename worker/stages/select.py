@@ -1,6 +1,7 @@
 """Choose a round's documents, fit its voters, freeze its first shards.
 
-Documents of `train` by π (design §9) and a random slice of them; all of `audit`.
+Documents of `train` by π (design §9) and a random slice of them; all of `audit`. A few
+of the train documents are the pilot's, where teachers are asked.
 """
 
 import hashlib
@@ -38,6 +39,7 @@ from kompress.types import Candidate, Fingerprint, FloatArray
 from kompress.voters import VOTERS, make_voter
 from kompress.voters.teacher import declare
 from worker.heartbeat import Heartbeat
+from worker.pipeline import PILOT_WAVE
 from worker.runtime import Runtime
 from worker.stage import Stage
 
@@ -88,6 +90,8 @@ class Outputs:
     shards: list[list[int]]
     voters: list[FittedVoter]
     decisions: dict[str, Any] = field(default_factory=dict)
+    # Train documents that every voter sees first, at most; 0 for no pilot.
+    num_pilot: int = 0
 
 
 def load(session: Session, job: JobRow) -> Inputs:
@@ -153,6 +157,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         shards=cut_shards([row[0] for row in rows], inputs.config.shard_documents),
         voters=fitted,
         decisions=decisions,
+        num_pilot=count_pilot(config),
     )
 
 
@@ -176,6 +181,11 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
     loops.record_decision(session, job.round_id, "selection", out.decisions)
     selections.store_selections(session, job.round_id, out.rows)
     selections.freeze_shards(session, job.round_id, 1, out.shards)
+    if out.num_pilot:
+        pilot = selections.pilot_documents(session, job.round_id, out.num_pilot)
+        size = max(map(len, out.shards), default=1)
+        shards = cut_shards(pilot, size)
+        selections.freeze_shards(session, job.round_id, PILOT_WAVE, shards)
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
@@ -187,6 +197,18 @@ def cut_shards(document_ids: Sequence[int], size: int) -> list[list[int]]:
     num_shards = -(-len(ids) // size)
     bounds = [len(ids) * shard // num_shards for shard in range(num_shards + 1)]
     return [ids[start:end] for start, end in itertools.pairwise(bounds)]
+
+
+def count_pilot(config: RoundConfig) -> int:
+    """Give how many documents a round's pilot may look at, 0 if it has none.
+
+    Where nothing costs money or an engine, the round itself tells as much. A consensus
+    of one voter, or of the winning reference alone, has no voter to be worse than.
+    """
+    is_free = not any(VOTERS[voter.kind].needs_engine for voter in config.voters)
+    if is_free or len(config.voters) == 1 or config.protocol == "pairwise":
+        return 0
+    return config.aggregation.pilot_documents
 
 
 def _origin_of(voter: VoterConfig) -> str:

@@ -1,0 +1,394 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from db.queries import gold, records
+from db.queries import voters as voter_rows
+from db.queries.votes import VoteRow
+from kompress.config import RoundConfig, parse_config
+from kompress.types import Gold
+from kompress.voters.simulated import simulated_truth
+from tests.worker.fake_transport import FakeTransport, open_fake
+from worker.panel import make_panel
+from worker.relay import recount
+from worker.stages import pilot
+from worker.stages.select import count_pilot
+
+HASH = {"truth": "hash", "keep_share": 0.5}
+# Every stratum is that of one of four voters; with one that keeps everything they are
+# five, and two keep votes do not make a majority.
+SIGHTED = {
+    "a": ("plain",),
+    "b": ("number", "unit", "hex", "version"),
+    "c": ("id", "signal", "constant", "path", "flag"),
+    "d": ("dotted", "identifier", "formula", "directive", "other"),
+}
+
+
+class Pulse:
+    """A heartbeat that counts nothing."""
+
+    def progress(self, done, total):
+        pass
+
+
+def config_of(names, rule="majority", **changes):
+    return parse_config(
+        RoundConfig,
+        {
+            "voters": [{"name": name, "kind": "simulated"} for name in names],
+            "aggregation": {"rule": rule},
+        }
+        | changes,
+    )
+
+
+def inputs_of(stratum_GN, vote_GNM, *, truth_GN=None, rule="majority"):
+    """Texts of one group each; voters a, b, c … vote bytes; gold where it is given."""
+    names = "abcdefgh"[: vote_GNM.shape[2]]
+    ids = range(len(stratum_GN))
+    votes = {
+        t: [
+            VoteRow(1, name, 0, 1, vote_GNM[t, :, m].astype(np.uint8))
+            for m, name in enumerate(names)
+        ]
+        for t in ids
+    }
+    strata = {t: stratum_GN[t].astype(np.uint8) for t in ids}
+    codes = {} if truth_GN is None else {t: (254 * truth_GN[t]).astype(np.uint8)
+                                         for t in ids}  # fmt: skip
+    return pilot.Inputs(
+        config=config_of(names, rule),
+        seed=0,
+        panel=make_panel(tuple(names), votes, strata),
+        group_of={t: f"g{t}" for t in ids},
+        gold_codes=codes,
+    )
+
+
+def each_sighted_on_one_stratum(**changes):
+    """Eight texts of eight words in each of three strata, half of them to keep."""
+    codes = np.repeat([0, 1, 2], 8)
+    truth_GN = np.tile([1, 0], (8, 12))
+    vote_GNM = 254 * truth_GN[:, :, None] * (codes[:, None] == np.arange(3))
+    given = {"truth_GN": truth_GN} | changes
+    return inputs_of(np.tile(codes, (8, 1)), vote_GNM, **given)
+
+
+def healthy(seed, *, num_texts=20, num_voters=5, with_gold=True, rule="majority"):
+    rng = np.random.default_rng(seed)
+    truth_GN = rng.integers(0, 2, (num_texts, 60))
+    stratum_GN = rng.integers(0, 3, truth_GN.shape)
+    if not with_gold:  # must-keep words are the truth then
+        truth_GN = (stratum_GN > 0).astype(int)
+    right_GNM = rng.random((*truth_GN.shape, num_voters)) < 0.8
+    vote_GNM = 254 * np.where(right_GNM, truth_GN[:, :, None], 1 - truth_GN[:, :, None])
+    given = truth_GN if with_gold else None
+    return inputs_of(stratum_GN, vote_GNM, truth_GN=given, rule=rule)
+
+
+def find(inputs):
+    return pilot.compute(None, inputs, Pulse()).decision
+
+
+def test_a_majority_of_voters_that_each_see_one_stratum_is_warned_of():
+    found = find(each_sighted_on_one_stratum())
+
+    # The majority drops everything: (0 + 1) / 2. A voter keeps a third of the words to
+    # keep: (1/3 + 1) / 2; the first one wins the tie.
+    assert (found["documents"], found["words"]) == (8, 192)
+    assert (found["truth"], found["rule"]) == ("gold", "majority")
+    assert (found["value"], found["best_voter"]) == (0.5, "a")
+    assert found["best_value"] == pytest.approx(2 / 3)
+    assert found["high"] == pytest.approx(0.5 - 2 / 3)
+    assert found["collapses"]
+    by_stratum = {row["stratum"]: row for row in found["strata"]}
+    assert list(by_stratum) == ["plain", "hex", "number"]
+    for stratum, voter in zip(by_stratum, "abc", strict=True):
+        row = by_stratum[stratum]
+        assert (row["words"], row["value"], row["best_voter"]) == (64, 0.5, voter)
+        assert (row["low"], row["high"], row["collapses"]) == (-0.5, -0.5, True)
+    assert "on 8 pilot documents (192 words) majority does worse" in found["sentence"]
+    assert "hex: majority 0.50, b alone 1.00 (difference -0.50" in found["sentence"]
+    assert "choose the rule reliability, add calibration gold" in found["sentence"]
+
+
+@pytest.mark.parametrize("with_gold", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_healthy_panel_is_not_warned_of(seed, with_gold):
+    found = find(healthy(seed, with_gold=with_gold))
+
+    assert found["truth"] == ("gold" if with_gold else "must_keep")
+    assert found["words"] == 1200
+    assert found["value"] > found["best_value"]
+    assert not found["collapses"]
+    assert "does not do worse" in found["sentence"]
+
+
+def test_without_gold_a_collapse_shows_in_must_keep_recall_at_equal_keep_rate():
+    # Words 1 to 3 are must-keep, 4 to 7 plain. a, b and c keep three plain words, d the
+    # must-keep words.
+    text_NM = 254 * np.array([[0, 0, 0, 1]] * 3 + [[1, 1, 1, 0]] * 3 + [[0] * 4])
+    stratum_GN = np.tile([1, 1, 1, 0, 0, 0, 0], (10, 1))
+
+    found = find(inputs_of(stratum_GN, np.tile(text_NM, (10, 1, 1))))
+
+    # The majority keeps three words of each text, all plain; d's best three are right.
+    assert (found["truth"], found["words"]) == ("must_keep", 70)
+    assert (found["value"], found["best_value"]) == (0.0, 1.0)
+    assert (found["best_voter"], found["collapses"]) == ("d", True)
+    assert [row["stratum"] for row in found["strata"]] == ["hex"]
+    assert "must-keep recall at equal keep_rate" in found["sentence"]
+
+
+def test_a_rule_that_learns_is_not_measured_by_the_gold_that_it_learned_from(
+    monkeypatch,
+):
+    # Two voters say opposite things at random: nothing can be learned, but a rule that
+    # had seen the words' own gold would beat them.
+    rng = np.random.default_rng(1)
+    truth_GN = rng.integers(0, 2, (10, 6))
+    vote_GN = rng.integers(0, 2, (10, 6))
+    vote_GNM = 254 * np.stack([vote_GN, 1 - vote_GN], axis=2)
+    inputs = inputs_of(np.zeros((10, 6)), vote_GNM, truth_GN=truth_GN, rule="stacking")
+    seen = []
+    folds = list(pilot._folds(inputs))
+    count = pilot._patterns
+
+    def spied(inputs, truth_W):
+        seen.append(truth_W)
+        return count(inputs, truth_W)
+
+    monkeypatch.setattr(pilot, "_patterns", spied)
+    find(inputs)
+
+    assert len(seen) == len(folds) == pilot.NUM_FOLDS
+    for own_W, truth_W in zip(folds, seen, strict=True):
+        assert (truth_W[own_W] == 255).all()
+        assert (truth_W[~own_W] != 255).all()
+    assert np.sum(folds, axis=0).tolist() == [1] * 60
+
+
+def test_a_rule_that_learns_is_not_warned_of_where_majority_collapses():
+    found = find(each_sighted_on_one_stratum(rule="stacking"))
+
+    # From the other groups' gold it learns whom to believe where.
+    assert found["value"] == 1.0
+    assert not found["collapses"]
+
+
+def test_of_three_groups_nothing_is_said():
+    inputs = each_sighted_on_one_stratum()
+    few = replace(inputs, group_of={t: f"g{t % 3}" for t in range(8)})
+
+    found = find(few)
+
+    assert (found["value"], found["collapses"], found["strata"]) == (None, False, [])
+    assert "too little is known" in found["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "num_documents"),
+    [
+        ({}, 20),
+        ({"aggregation": {"pilot_documents": 3}}, 3),
+        ({"aggregation": {"pilot_documents": 0}}, 0),
+        ({"voters": [{"name": "s", "kind": "simulated"}]}, 0),
+        ({"voters": [{"name": n, "kind": "simulated"} for n in "xy"]}, 0),
+        ({"protocol": "pairwise"}, 0),
+        ({"protocol": "both"}, 20),
+    ],
+)
+def test_a_pilot_is_worth_it_where_somebody_costs_and_somebody_may_be_better(
+    changes, num_documents
+):
+    voters = [{"name": "t", "kind": "teacher"}, {"name": "s", "kind": "simulated"}]
+    judges = {"judges": [{"name": "j", "kind": "teacher"}]}
+    config = config_of((), **({"voters": voters, "pairwise": judges} | changes))
+
+    assert count_pilot(config) == num_documents
+
+
+def test_a_teacher_alone_needs_no_pilot():
+    assert count_pilot(config_of((), voters=[{"name": "t", "kind": "teacher"}])) == 0
+
+
+def collapsing_voters():
+    """Four voters sighted on some strata each, and a teacher that keeps everything."""
+    simulated = [
+        {
+            "name": name,
+            "kind": "simulated",
+            "params": HASH
+            | {
+                "sensitivity": {"all": 0.0} | dict.fromkeys(strata, 1.0),
+                "specificity": {"all": 1.0},
+            },
+        }
+        for name, strata in SIGHTED.items()
+    ]
+    model = {"engine": "vllm", "model": "tiny"}
+    return [*simulated, {"name": "t", "kind": "teacher", "params": model}]
+
+
+def healthy_voters():
+    simulated = [
+        {
+            "name": name,
+            "kind": "simulated",
+            "params": HASH | {"sensitivity": {"all": 0.9}, "specificity": {"all": 0.9}},
+        }
+        for name in ("a", "b", "c", "d")
+    ]
+    return [*simulated, collapsing_voters()[-1]]
+
+
+def start(farm, voters, **changes):
+    """Sixty texts whose gold is the simulated truth; a majority of the voters."""
+    transport = FakeTransport()
+    farm.runtime.open_transport = open_fake(transport)
+    farm.add_documents(60)
+    with farm.sessions.begin() as session:
+        rows = session.execute(
+            text("SELECT t.id, t.content, d.split FROM texts t "
+                 "JOIN documents d ON d.text_id = t.id ORDER BY t.id")
+        ).all()  # fmt: skip
+        session.execute(text("DELETE FROM gold"))
+        gold.store_golds(
+            session,
+            [
+                (
+                    row.id,
+                    Gold(
+                        "simulated",
+                        "calibrate" if row.split == "train" else "evaluate",
+                        np.where(simulated_truth(row.content, HASH), 254, 0).astype(
+                            np.uint8
+                        ),
+                    ),
+                )
+                for row in rows
+                if row.split != "held_out"
+            ],
+        )
+    aggregation = {"rule": "majority", "compare": ["majority"]}
+    farm.start(voters=voters, aggregation=aggregation | changes)
+    return transport
+
+
+def decided(farm):
+    return farm.query("SELECT decisions -> 'pilot' FROM rounds")[0][0]
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_round_that_would_collapse_is_warned_of_goes_on_and_pays_nothing_twice(farm):
+    transport = start(farm, collapsing_voters(), pilot_documents=12)
+    farm.run(until="pilot")
+    num_pilot = len(transport.asked)
+
+    farm.run(until="self_label")
+
+    assert farm.parked() == []
+    found = decided(farm)
+    assert (found["documents"], found["truth"]) == (12, "gold")
+    assert found["collapses"]
+    by_stratum = {row["stratum"]: row for row in found["strata"]}
+    assert by_stratum["plain"]["best_voter"] == "a"
+    assert by_stratum["plain"]["collapses"]
+    ((loop_id,),) = farm.query("SELECT id FROM loops")
+    with farm.sessions() as session:
+        events = records.list_events(session, loop_id)
+    (event,) = [event for event in events if event.kind == "pilot_warned"]
+    assert event.detail == {"round": 1, "sentence": found["sentence"]}
+    # Twelve documents were asked about before the pilot, and each document once in all.
+    assert num_pilot == 12
+    ((num_documents,),) = farm.query("SELECT count(*) FROM selections")
+    assert len(transport.asked) == num_documents > 12
+    # The judge sees in SQL what was foretold.
+    assert farm.query(
+        """SELECT collapsed, best_voter FROM ensemble_paradox
+           WHERE rule = 'majority' AND stratum = 'plain' AND truth = 'gold'"""
+    ) == [(True, "a")]
+    # And the stage fit, which had more gold, let the sighted voters decide.
+    ((fallback,),) = farm.query("SELECT decisions -> 'fallback' FROM rounds")
+    assert fallback["plain"]["voter"] == "a"
+    assert farm.query(
+        """SELECT collapsed, balanced_accuracy FROM ensemble_paradox
+           WHERE rule = 'majority+fallback' AND stratum = 'plain'"""
+    ) == [(False, 1.0)]
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_healthy_round_is_not_warned_of_nor_falls_back(farm):
+    start(farm, healthy_voters())
+
+    farm.run(until="self_label")
+
+    assert farm.parked() == []
+    found = decided(farm)
+    assert (found["documents"], found["collapses"]) == (20, False)
+    assert farm.query("SELECT count(*) FROM events WHERE kind = 'pilot_warned'") == [
+        (0,)
+    ]
+    assert farm.query("SELECT coalesce(decisions -> 'fallback', '{}') FROM rounds") == [
+        ({},)
+    ]
+    assert farm.query(
+        "SELECT count(*) FROM ensemble_paradox WHERE collapsed AND rule = 'majority'"
+    ) == [(0,)]
+
+
+PILOT = """
+    SELECT d.external_id, d.split,
+           EXISTS (SELECT FROM gold g WHERE g.text_id = d.text_id
+                   AND g.use = 'calibrate') AS has_gold
+    FROM shard_documents s JOIN documents d ON d.id = s.document_id
+    WHERE s.wave = 0 ORDER BY 1
+"""
+
+
+@pytest.mark.slow  # runs a loop
+def test_pilot_documents_have_gold_if_any_do_and_never_are_for_judging(farm):
+    start(farm, collapsing_voters(), pilot_documents=12)
+    # Of the train documents, seven keep their gold.
+    with farm.sessions.begin() as session:
+        session.execute(
+            text("DELETE FROM gold WHERE use = 'calibrate' AND text_id NOT IN "
+                 "(SELECT text_id FROM gold WHERE use = 'calibrate' "
+                 "ORDER BY text_id LIMIT 7)")
+        )  # fmt: skip
+
+    farm.run(until="teach")
+
+    rows = farm.query(PILOT)
+    assert len(rows) == 12
+    assert {split for _, split, _ in rows} == {"train"}
+    assert sum(has_gold for _, _, has_gold in rows) == 7
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_round_where_nobody_costs_anything_has_no_pilot(farm):
+    start(farm, collapsing_voters()[:4])
+
+    farm.run(until="count")
+
+    assert farm.query("SELECT count(*) FROM jobs WHERE stage = 'pilot'") == [(0,)]
+    assert farm.query("SELECT count(*) FROM shard_documents WHERE wave = 0") == [(0,)]
+    assert decided(farm) is None
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_voter_in_quarantine_is_not_the_best_of_a_pilot(farm):
+    start(farm, collapsing_voters())
+    farm.run(until="teach")
+    with farm.sessions.begin() as session:
+        voter_rows.quarantine(session, "a", on=True)
+    recount(farm.sessions)
+
+    farm.run(until="count")
+
+    found = decided(farm)
+    assert found["best_voter"] in set("bcdt")
+    assert all(row["best_voter"] != "a" for row in found["strata"])
