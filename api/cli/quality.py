@@ -1,6 +1,7 @@
 """`farm quality` and `farm sql`: what the labels are worth, in the views' own names."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ class By(StrEnum):
     VOTER = "voter"
     CATEGORY = "category"
     KIND = "kind"
+    ENSEMBLE = "ensemble"
 
 
 COUNTS = ("num_documents", "num_words", "num_must_keep", "mk_in_ref", "keep_rate")
@@ -32,19 +34,27 @@ def show_quality(
             "category they stand side by side."
         ),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw each voter's reliability diagram: .png or .svg."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how good the labels are: mk_in_ref, never without its keep_rate.
 
-    With --json the rows of the view label_quality (voter_quality for --by voter, with
-    what the round's voters were calibrated by).
+    And what the newest round's voters are worth together. With --json the rows of the
+    view label_quality (voter_quality for --by voter, with what the round's voters were
+    calibrated by; for --by ensemble all that is known of each round's panel).
     """
     from api.cli.connection import open_session
     from api.cli.quality_tables import print_beside
     from db.queries import quality_views
 
-    if by is By.VOTER:
-        _show_voters(loop, number, source or [], as_json=as_json)
+    if plot is not None:
+        _plot(loop, number, source or [], plot, as_json=as_json)
+    if by in (By.VOTER, By.ENSEMBLE):
+        show_them = _show_voters if by is By.VOTER else _show_ensembles
+        show_them(loop, number, source or [], as_json=as_json)
         return
     with open_session() as session:
         name = _name_loop(session, loop)
@@ -77,6 +87,10 @@ def show_quality(
         if by is By.CATEGORY and not source and len(set(criteria.values())) > 1:
             beside = " ".join(f"--source {voter}" for voter in sorted(criteria))
             say(f"side by side: farm quality {name} --by category {beside}")
+    if by in (None, By.ROUND) and not source and not as_json:
+        from api.cli.quality_ensemble import say_newest
+
+        say_newest(_read_ensembles(name, number))
 
 
 def run_sql(
@@ -155,10 +169,64 @@ def _show_voters(
             {**row, **fitted.get((row["round"], row["voter"]), nothing)} for row in rows
         ])  # fmt: skip
         return
-    show(rows, as_json=False, empty="no voter was judged yet")
+    # Ten bins a row are for programs and for --plot.
+    columns = [name for name in rows[0] if name != "diagram"] if rows else []
+    show(rows, as_json=False, empty="no voter was judged yet", columns=columns)
     print_calibrations(
         {k: v for k, v in fitted.items() if not wanted or k[1] in wanted}
     )
+
+
+def _show_ensembles(
+    loop: str, number: int | None, wanted: list[str], *, as_json: bool
+) -> None:
+    """Show what voters are worth together, and whom to drop or add."""
+    from api.cli.quality_ensemble import print_ensembles
+    from api.errors import InvalidInput
+
+    if wanted:
+        raise InvalidInput(
+            "--source goes with rows of one voter or label; a panel is all of its "
+            "voters: leave it out"
+        )
+    found = _read_ensembles(loop, number)
+    if as_json:
+        print_json([one.as_json() for one in found])
+    else:
+        print_ensembles(found)
+
+
+def _read_ensembles(loop: str, number: int | None) -> Any:
+    from api.cli.connection import open_session
+    from api.cli.quality_ensemble import read_ensembles
+    from db.queries import loops
+
+    with open_session() as session:
+        name = _name_loop(session, loop)
+        rounds = loops.rounds_of(session, loops.get_loop(session, name).id)
+        return read_ensembles(session, name, rounds, number)
+
+
+def _plot(
+    loop: str, number: int | None, wanted: list[str], out: Path, *, as_json: bool
+) -> None:
+    """Draw reliability diagrams of the newest round that has any."""
+    from api.cli.connection import open_session
+    from api.cli.quality_plot import choose_rows, draw_diagrams
+    from api.errors import InvalidInput
+    from db.queries import quality_views
+
+    if out.suffix.lower() not in (".png", ".svg"):
+        raise InvalidInput(f"--plot is {out}; expected a name ending in .png or .svg")
+    with open_session() as session:
+        name = _name_loop(session, loop)
+        found = quality_views.voter_quality(session, name, number)
+    _check_sources(wanted, found, "voter")
+    rows = choose_rows([row for row in found if not wanted or row["voter"] in wanted])
+    if rows:
+        draw_diagrams(rows, out)
+    if not as_json:
+        say(f"drawn in {out}" if rows else "no voter was judged yet: nothing is drawn")
 
 
 def _check_sources(wanted: list[str], rows: list[dict[str, Any]], column: str) -> None:

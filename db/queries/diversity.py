@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db.copy import copy_rows
+from db.queries.votes import VoteRow
 
 Rows = list[dict[str, Any]]
 # voter, other, stratum, truth; both keep, only the voter, only the other, both drop.
@@ -55,6 +57,16 @@ _PRICES = text("""
 """)
 
 
+# Of a name the newest fingerprint: an older one is another voter that is no more.
+_IDLE = text("""
+    SELECT v.text_id, v.voter_id, n.name, v.replicate, v.num_samples, v.codes
+    FROM votes v JOIN voters n ON n.id = v.voter_id
+    WHERE v.text_id = ANY(:text_ids) AND n.name <> ALL(:panel)
+      AND n.id = (SELECT max(id) FROM voters WHERE name = n.name)
+    ORDER BY v.text_id, n.name COLLATE "C", v.replicate
+""")
+
+
 def store_voter_pairs(session: Session, round_id: int, rows: Sequence[PairRow]) -> None:
     """Store how a whole round's voters fall together; a repetition replaces it all."""
     session.execute(_FORGET, {"round_id": round_id})
@@ -95,6 +107,25 @@ def voter_prices(session: Session, loop: str, number: int) -> dict[str, float]:
     """
     rows = session.execute(_PRICES, {"loop": loop, "round": number})
     return {row.voter: float(row.usd) / row.num_words for row in rows if row.num_words}
+
+
+def load_idle_votes(
+    session: Session, panel: Sequence[str], text_ids: Sequence[int]
+) -> dict[int, list[VoteRow]]:
+    """Load stored votes of voters that are not in a panel, by text.
+
+    Returns:
+        As `load_round_votes`; texts without such a vote are left out.
+    """
+    found: dict[int, list[VoteRow]] = {}
+    values = {"panel": list(panel), "text_ids": list(text_ids)}
+    for text_id, voter_id, voter, replicate, num_samples, codes in session.execute(
+        _IDLE, values
+    ):
+        codes_N = np.frombuffer(codes, dtype=np.uint8)
+        row = VoteRow(voter_id, voter, replicate, num_samples, codes_N)
+        found.setdefault(text_id, []).append(row)
+    return found
 
 
 def _read(session: Session, view: str, loop: str | None, number: int | None) -> Rows:

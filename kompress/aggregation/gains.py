@@ -7,7 +7,7 @@ the voter was worth.
 N = words, M = voters, G = document groups, F = folds, B = bootstraps
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,7 @@ def measure_gains(
     group_N: ArrayLike,
     rng: np.random.Generator,
     *,
+    wanted: Collection[str] | None = None,
     num_bootstraps: int = NUM_BOOTSTRAPS,
 ) -> tuple[Gain, ...]:
     """Measure each voter by leaving it out, cross-fitted over document groups.
@@ -80,11 +81,12 @@ def measure_gains(
         stratum_N: (N,) codes into `STRATA`.
         group_N: (N,) document groups, numbers or names.
         rng: deals groups into folds and resamples them.
+        wanted: whose gain is asked for; None for all.
         num_bootstraps: how often groups are resampled.
 
     Returns:
-        In the order of `names`, those who voted on a gold word; empty with fewer than
-        two groups of gold, or fewer than two voters.
+        In the order of `names`, those wanted who voted on a gold word; empty with fewer
+        than two groups of gold, or fewer than two voters.
 
     Raises:
         InvalidVotes: a shape, a probability, a stratum or a truth is wrong.
@@ -124,7 +126,7 @@ def measure_gains(
     found = []
     for m, name in enumerate(names):
         voted_N = words.code_NM[:, m] != ABSTAIN
-        if voted_N.any():
+        if voted_N.any() and (wanted is None or name in wanted):
             others = [voter for voter in everyone if voter != m]
             without_N = _cross_fit(learner, words, fold_N, others)
             bits_N = words.loss(without_N) - words.loss(whole_N)

@@ -57,6 +57,15 @@ def test_rates_are_those_on_gold(gains):
     assert gains["good"].bits_of_another > gains["other"].bits_of_another > 0
 
 
+def test_only_the_wanted_are_measured(gains):
+    found = measure_gains(
+        Stacking(), NAMES, draw()[0], 1.0, *draw()[1:], np.random.default_rng(0),
+        wanted=("copy",),
+    )  # fmt: skip
+
+    assert found == (gains["copy"],)
+
+
 def test_equal_seeds_give_equal_gains(gains):
     again = measure_gains(
         Stacking(), NAMES, draw()[0], 1.0, *draw()[1:], np.random.default_rng(0)

@@ -1,0 +1,120 @@
+"""What voters outside a round's panel would add to it, by votes that are stored.
+
+W = words of all texts, M = voters
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kompress.aggregation import make_aggregator
+from kompress.aggregation.gains import Gain, measure_gains
+from kompress.aggregation.learned import Learner
+from kompress.aggregation.pairs import KEEPS_FROM
+from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
+from kompress.aggregation.replicates import pool_replicates
+from kompress.config import RoundConfig, parse_config
+from kompress.types import ABSTAIN
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from db.models import Round
+    from db.queries.votes import VoteRow
+
+# The first ones by id: enough for an interval, and a command answers in seconds.
+MAX_TEXTS = 300
+
+
+def measure_candidates(
+    session: "Session", row: "Round", panel: Sequence[str]
+) -> tuple[Gain, ...]:
+    """Measure each voter with stored votes on the round's calibration gold.
+
+    Args:
+        session: the session.
+        row: the round.
+        panel: the names of its voters.
+
+    Returns:
+        What each voter outside the panel would add to all of it, by name; empty where
+        no other voter has votes there.
+
+    Source: ours; see `measure_gains`.
+    """
+    from db.queries import diversity, gold, selections, texts, votes
+
+    groups = {
+        one.text_id: one.group_id
+        for one in selections.load_selections(session, row.id)
+        if one.role == "train"
+    }
+    known = gold.load_gold(session, sorted(groups), use="calibrate")
+    text_ids = sorted(known)[:MAX_TEXTS]
+    idle = diversity.load_idle_votes(session, panel, text_ids)
+    names = sorted({vote.voter for rows in idle.values() for vote in rows})
+    if not names:
+        return ()
+    own = votes.load_round_votes(session, row.id, text_ids)
+    strata = texts.load_strata(session, text_ids, "farm")
+    everybody = (*panel, *names)
+    found = {
+        text_id: [*own.get(text_id, ()), *idle.get(text_id, ())] for text_id in text_ids
+    }
+    sizes = [known[text_id][0].codes_N.size for text_id in text_ids]
+    p_WM, strength_WM = _lay_out(everybody, found, sizes)
+    gold_W = np.concatenate([known[text_id][0].codes_N for text_id in text_ids])
+    truth_W = np.where(gold_W >= KEEPS_FROM, KEEP, DROP)
+    truth_W[gold_W == ABSTAIN] = UNKNOWN
+    stratum_W = np.concatenate([strata[text_id] for text_id in text_ids])
+    group_W = np.repeat([groups[text_id] for text_id in text_ids], sizes)
+    learner = _learner(row.config)
+    gains: list[Gain] = []
+    for column, name in enumerate(names, start=len(panel)):
+        columns = [*range(len(panel)), column]
+        gains += measure_gains(
+            learner,
+            (*panel, name),
+            p_WM[:, columns],
+            strength_WM[:, columns],
+            truth_W,
+            stratum_W,
+            group_W,
+            np.random.default_rng(row.id),
+            wanted=(name,),
+        )
+    return tuple(gains)
+
+
+def _lay_out(
+    voters: Sequence[str],
+    votes: Mapping[int, Sequence["VoteRow"]],
+    sizes: Sequence[int],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give (W, M) P(keep), NaN for no vote, and the samples behind it."""
+    shape = (sum(sizes), len(voters))
+    p_WM, strength_WM = np.full(shape, np.nan), np.zeros(shape)
+    start = 0
+    for rows, size in zip(votes.values(), sizes, strict=True):
+        for column, voter in enumerate(voters):
+            mine = [row for row in rows if row.voter == voter]
+            if mine:
+                own = slice(start, start + size)
+                p_WM[own, column], strength_WM[own, column] = pool_replicates(
+                    np.stack([row.codes_N for row in mine]),
+                    np.array([row.num_samples for row in mine]),
+                )
+        start += size
+    return p_WM, strength_WM
+
+
+def _learner(config: Mapping[str, Any]) -> Learner:
+    """Give the round's rule if it learns from gold, else stacking."""
+    own = parse_config(RoundConfig, dict(config)).aggregation
+    rule = make_aggregator(own.rule, own.params)
+    if isinstance(rule, Learner):
+        return rule
+    stacking: Any = make_aggregator("stacking", {})
+    return stacking  # type: ignore[no-any-return]  # the registry's type is the plain rule's

@@ -1,0 +1,178 @@
+"""What `farm quality` says of a round's voters together, and whom to drop or add."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from api.cli.output import format_cell, print_table, say
+from kompress.aggregation.diversity import Diversity, describe
+from kompress.aggregation.suggestions import Suggestions, suggest
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from db.models import Round
+
+DECISION = "diversity"
+PANEL = (
+    "round", "num_voters", "n_eff", "interval", "alpha", "num_gold_words", "error",
+    "shared_bias", "shared_variance", "own_variance",
+)  # fmt: skip
+PAIRS = (
+    "round", "voter", "other", "num_words", "agreement", "num_gold_words",
+    "error_correlation",
+)  # fmt: skip
+OFFERS = ("round", "voter", "bits", "interval", "usd_per_million", "bits_per_dollar")
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """What is known of one round's panel.
+
+    Attributes:
+        round: its number.
+        diversity: as the stage `fit` measured it.
+        suggestions: whom to drop, whom to add.
+        pairs: rows of `voter_correlation`.
+        noun: what its voters are.
+    """
+
+    round: int
+    diversity: Diversity
+    suggestions: Suggestions
+    pairs: list[dict[str, Any]]
+    noun: str
+
+    @property
+    def sentences(self) -> list[str]:
+        """All of it in plain words, one matter a sentence."""
+        found = [
+            describe(self.diversity, noun=self.noun),
+            _describe_error(self.diversity),
+            *self.suggestions.sentences,
+            _describe_blind(self.diversity),
+        ]
+        return [sentence for sentence in found if sentence]
+
+    def as_json(self) -> dict[str, Any]:
+        """Lay out everything for programs."""
+        return {
+            "round": self.round,
+            "sentences": self.sentences,
+            **self.diversity.as_json(),
+            "blind_strata": list(self.diversity.blind_strata),
+            "suggestions": self.suggestions.as_json(),
+            "pairs": self.pairs,
+        }
+
+
+def read_ensembles(
+    session: "Session", loop: str, rounds: Iterable["Round"], number: int | None
+) -> list[Ensemble]:
+    """Read what a loop's rounds decided about their panels, in order.
+
+    Args:
+        session: the session.
+        loop: the loop's name.
+        rounds: its rounds.
+        number: one round's; None for all.
+
+    Returns:
+        One each; a round whose voters were not yet compared is left out.
+    """
+    from api.cli.quality_candidates import measure_candidates
+    from db.queries import diversity
+
+    found = []
+    for row in rounds:
+        if number in (None, row.number) and DECISION in row.decisions:
+            measured = Diversity.from_json(row.decisions[DECISION])
+            candidates = measure_candidates(session, row, measured.voters)
+            prices = diversity.voter_prices(session, loop, row.number)
+            kinds = {voter["kind"] for voter in row.config["voters"]}
+            found.append(
+                Ensemble(
+                    round=row.number,
+                    diversity=measured,
+                    suggestions=suggest(measured, prices, candidates),
+                    pairs=diversity.voter_correlation(session, loop, row.number),
+                    noun="teachers" if kinds == {"teacher"} else "voters",
+                )
+            )
+    return found
+
+
+def say_newest(found: Sequence[Ensemble]) -> None:
+    """Print the sentences of the newest round that has any."""
+    if found:
+        newest = found[-1]
+        say("")
+        for sentence in newest.sentences:
+            say(f"round {newest.round}: {sentence}")
+
+
+def print_ensembles(found: Sequence[Ensemble]) -> None:
+    """Print panels, what each voter adds, pairs, and the newest round's sentences."""
+    if not found:
+        say("no round's voters were compared yet; the stage `fit` does it")
+        return
+    print_table([_panel_row(one) for one in found], PANEL, title="Panels")
+    offers = [row for one in found for row in _offer_rows(one)]
+    if offers:
+        print_table(offers, OFFERS, title="What each voter adds")
+    pairs = [row for one in found for row in one.pairs]
+    if pairs:
+        print_table(pairs, PAIRS, title="Pairs: – where gold does not identify it")
+    say_newest(found)
+
+
+def _panel_row(one: Ensemble) -> dict[str, Any]:
+    found = one.diversity
+    return {
+        "round": one.round,
+        **{name: getattr(found, name) for name in PANEL if hasattr(found, name)},
+        **asdict(found.split),
+        "interval": _interval(found.n_eff_low, found.n_eff_high),
+    }
+
+
+def _offer_rows(one: Ensemble) -> Iterable[Mapping[str, Any]]:
+    for offer in one.suggestions.offers:
+        price = offer.usd_per_word
+        yield {
+            "round": one.round,
+            "voter": offer.voter,
+            "bits": offer.bits,
+            "interval": _interval(offer.bits_low, offer.bits_high),
+            "usd_per_million": "free" if price == 0 else price and price * 1e6,
+            "bits_per_dollar": offer.bits_per_dollar,
+        }
+
+
+def _interval(low: float | None, high: float | None) -> str | None:
+    if low is None or high is None:
+        return None
+    return f"{format_cell(low)} to {format_cell(high)}"
+
+
+def _describe_error(found: Diversity) -> str:
+    """Say what part of the error more voters of this kind would mend."""
+    own = found.split
+    if own.error is None or own.own_variance is None:
+        return ""
+    return (
+        f"the mean vote's squared error on {own.num_words:,} gold words is "
+        f"{own.error:.4f}: {own.shared_bias:.4f} bias and {own.shared_variance:.4f} "
+        f"noise that all share, {own.own_variance:.4f} that more such voters would "
+        "average out"
+    )
+
+
+def _describe_blind(found: Diversity) -> str:
+    """Name the strata where a shared error would show nowhere."""
+    if found.truth == "none" or not found.blind_strata:
+        return ""
+    return (
+        f"in {', '.join(found.blind_strata)} nobody has gold: if all voters err alike "
+        "there, no figure here can show it"
+    )
