@@ -38,8 +38,8 @@ from worker.references import STUDENT
 # A rate behind 2**18 words has a standard error of .001 at most, in a stratum with a
 # hundredth of them .01: more words would teach nothing that a label could show.
 MAX_WORDS = 2**18
-# Gold is worth more, and made documents have gold on every word.
-MAX_GOLD_WORDS = 2**19
+# Made documents have gold on every word.
+MAX_GOLD_WORDS = 2**18
 # Parts of so many patterns are merged at once.
 _PENDING_PATTERNS = 2**17
 
@@ -225,6 +225,30 @@ def join_evidence(parts: Sequence[Evidence], names: Sequence[str]) -> Evidence:
         counts_W=lay_out([part.counts_W for part in parts], np.zeros(0, np.bool_)),
         group_of={t: group for part in parts for t, group in part.group_of.items()},
     )
+
+
+def draw_texts(evidence: Evidence, limit: int, rng: np.random.Generator) -> BoolArray:
+    """Draw whole texts until they hold so many words that may be learned from.
+
+    Args:
+        evidence: some texts, in the order of their ids.
+        limit: words; where all are no more, all are taken.
+        rng: of the round.
+
+    Returns:
+        (W,) whether the word counts and its text was drawn.
+    """
+    if evidence.counts_W.sum() <= limit:
+        return evidence.counts_W
+    counts = list(evidence.panel.split(evidence.counts_W).values())
+    order = rng.permutation(len(counts))
+    words_T = np.array([counts[place].sum() for place in order])
+    last = int(np.searchsorted(np.cumsum(words_T), limit)) + 1
+    drawn = set(order[:last].tolist())
+    return np.concatenate([
+        own_N if place in drawn else np.zeros_like(own_N)
+        for place, own_N in enumerate(counts)
+    ])  # fmt: skip
 
 
 def read_truth(codes_N: CodeArray) -> CodeArray:

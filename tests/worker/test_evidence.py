@@ -19,6 +19,7 @@ from worker.evidence import (
     Evidence,
     Scope,
     count_evidence,
+    draw_texts,
     echoes_of,
     join_evidence,
     leave_out,
@@ -249,6 +250,21 @@ def test_shards_join_in_the_order_of_texts_however_they_were_cut():
         assert joined.truth_W.tolist() == whole.truth_W.tolist()
         assert joined.group_W.tolist() == [0, 0, 1, 1, 2, 2]
     assert whole.truth_W.tolist() == [KEEP, UNKNOWN, DROP, KEEP, UNKNOWN, UNKNOWN]
+
+
+def test_whole_texts_are_drawn_until_there_are_enough_words():
+    votes = {n: [vote("a", 1, 2, 3)] for n in range(10)}
+    found = evidence("a", votes, [UNKNOWN] * 30, [True, True, False] * 10)
+
+    def draw(limit):
+        return draw_texts(found, limit, np.random.default_rng(0))
+
+    # Two words of each text count: 7 are held by four texts.
+    drawn_T = draw(7).reshape(10, 3)
+    assert sorted(drawn_T.sum(axis=1).tolist()) == [0] * 6 + [2] * 4
+    assert not drawn_T[:, 2].any()
+    assert draw(8).sum() == 8
+    assert draw(20).tolist() == found.counts_W.tolist()
 
 
 def test_nothing_joins_to_nothing():

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -76,6 +77,10 @@ class Pulse:
 
     def progress(self, done, total):
         """Report nothing."""
+
+    def patience(self, seconds):
+        """Wait for nothing."""
+        return nullcontext()
 
 
 def repeat(farm, stage):
@@ -215,6 +220,7 @@ def test_evaluation_gold_students_and_self_labels_teach_a_rule_nothing(farm):
     farm.add_documents(20)
     farm.start("before", aggregation=RULES)
     farm.run(until="train")
+    change(farm.sessions, "UPDATE jobs SET status = 'done' WHERE status = 'pending'")
 
     # All evaluation gold becomes wrong, some of it even about train documents, whose
     # self-labels agree with alpha in every word.
@@ -263,6 +269,27 @@ def test_evaluation_gold_students_and_self_labels_teach_a_rule_nothing(farm):
     farm.start("wrong", aggregation=RULES)
     farm.run(until="train")
     assert results(farm, "wrong")["fits"] != before["fits"]
+
+
+def test_what_a_rule_learned_of_the_voters_stands_beside_their_counts(farm):
+    farm.add_documents(20)
+    farm.start(aggregation={"rule": "reliability", "compare": ["majority"]})
+
+    farm.run(until="train")
+
+    ((decided,),) = farm.query("SELECT decisions -> 'reliability' FROM rounds")
+    rows = farm.query("""
+        SELECT voter, stratum, truth, fitted_sensitivity, fitted_specificity, weight
+        FROM voter_stats ORDER BY 1, 2, 3
+    """)
+    assert {truth for _, _, truth, *_ in rows} == {"gold", "leave_one_out", "must_keep"}
+    assert {voter for voter, *_ in rows} == {"alpha", "beta", "gamma"}
+    for voter, stratum, _, *rates, weight in rows:
+        assert rates == decided[voter].get(stratum, [None, None])
+        assert stratum != "all" or 0 < weight < 1
+    plain = decided["alpha"]["plain"]
+    assert 0 < plain[0] < 1
+    assert 0 < plain[1] < 1
 
 
 def test_a_round_without_gold_works_and_says_so(farm):

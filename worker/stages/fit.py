@@ -32,6 +32,7 @@ from kompress.types import ABSTAIN, JSON, CodeArray, encode_votes
 from worker.evidence import (
     Evidence,
     Scope,
+    draw_texts,
     echoes_of,
     find_scope,
     join_evidence,
@@ -61,6 +62,10 @@ from worker.runtime import Runtime
 from worker.stage import Stage
 from worker.voters import teachers
 
+# What a voter adds is found by many refits: 8 voters on so many words take 15 s.
+MAX_DIVERSITY_WORDS = 2**16
+# Without a sign of progress while they run.
+PATIENCE_S = 600
 # Where a round keeps how far its voters differ.
 DIVERSITY = "diversity"
 # One voter alone is its own best.
@@ -147,7 +152,8 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     progress()
     pairs: list[PairRow] = []
     if found.evidence.counts_W.any():
-        known, pairs = _measure_diversity(inputs, found.evidence)
+        with heartbeat.patience(PATIENCE_S):
+            known, pairs = _measure_diversity(inputs, found.evidence)
         decisions[DIVERSITY] = known.as_json()
     fitted = {label: own.data for label, own in learned.items()}
     return Outputs(decisions, fitted, pairs)
@@ -303,20 +309,25 @@ def _measure_diversity(
 ) -> tuple[Diversity, list[PairRow]]:
     """Measure how far the voters differ, and how each pair's votes fall together."""
     config, panel, counts_W = inputs.config, evidence.panel, evidence.counts_W
-    codes_WM = encode_votes(panel.p_WM[counts_W])
-    strength_WM = panel.strength_WM[counts_W]
-    stratum_W, truth_W = panel.stratum_W[counts_W], evidence.truth_W[counts_W]
-    everything = count_patterns(codes_WM, strength_WM, stratum_W, truth_W)
+    codes_WM = encode_votes(panel.p_WM)
+    everything = count_patterns(
+        codes_WM[counts_W],
+        panel.strength_WM[counts_W],
+        panel.stratum_W[counts_W],
+        evidence.truth_W[counts_W],
+    )
+    rng = _stream(inputs.seed, DIVERSITY)
+    drawn_W = draw_texts(evidence, MAX_DIVERSITY_WORDS, rng)
     found = measure_diversity(
         panel.voters,
-        codes_WM,
-        truth_W,
-        stratum_W,
-        evidence.group_W[counts_W],
-        _stream(inputs.seed, DIVERSITY),
+        codes_WM[drawn_W],
+        evidence.truth_W[drawn_W],
+        panel.stratum_W[drawn_W],
+        evidence.group_W[drawn_W],
+        rng,
         everything=everything,
         learner=learners(config).get(config.aggregation.rule),
-        strength=strength_WM,
+        strength=panel.strength_WM[drawn_W],
     )
     return found, pair_rows(panel.voters, everything)
 
