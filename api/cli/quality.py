@@ -90,7 +90,7 @@ def show_quality(
     if by in (None, By.ROUND) and not source and not as_json:
         from api.cli.quality_ensemble import say_newest
 
-        say_newest(_read_ensembles(name, number))
+        say_newest(_read_ensembles(name, number, newest=1))
 
 
 def run_sql(
@@ -196,15 +196,17 @@ def _show_ensembles(
         print_ensembles(found)
 
 
-def _read_ensembles(loop: str, number: int | None) -> Any:
+def _read_ensembles(loop: str, number: int | None, *, newest: int | None = None) -> Any:
+    """Read the panels of a loop's measured rounds, or of so many newest ones."""
     from api.cli.connection import open_session
-    from api.cli.quality_ensemble import read_ensembles
+    from api.cli.quality_ensemble import measured_rounds, read_ensembles
     from db.queries import loops
 
     with open_session() as session:
         name = _name_loop(session, loop)
         rounds = loops.rounds_of(session, loops.get_loop(session, name).id)
-        return read_ensembles(session, name, rounds, number)
+        measured = measured_rounds(rounds, number)
+        return read_ensembles(session, name, measured[-(newest or len(measured)) :])
 
 
 def _plot(

@@ -66,39 +66,46 @@ class Ensemble:
         }
 
 
+def measured_rounds(rounds: Iterable["Round"], number: int | None) -> list["Round"]:
+    """Take the rounds whose voters were compared, or the one of a number."""
+    return [
+        row
+        for row in rounds
+        if number in (None, row.number) and DECISION in row.decisions
+    ]
+
+
 def read_ensembles(
-    session: "Session", loop: str, rounds: Iterable["Round"], number: int | None
+    session: "Session", loop: str, rounds: Iterable["Round"]
 ) -> list[Ensemble]:
-    """Read what a loop's rounds decided about their panels, in order.
+    """Read what rounds of a loop decided about their panels.
 
     Args:
         session: the session.
         loop: the loop's name.
-        rounds: its rounds.
-        number: one round's; None for all.
+        rounds: some that were measured.
 
     Returns:
-        One each; a round whose voters were not yet compared is left out.
+        One each, in their order.
     """
     from api.cli.quality_candidates import measure_candidates
     from db.queries import diversity
 
     found = []
     for row in rounds:
-        if number in (None, row.number) and DECISION in row.decisions:
-            measured = Diversity.from_json(row.decisions[DECISION])
-            candidates = measure_candidates(session, row, measured.voters)
-            prices = diversity.voter_prices(session, loop, row.number)
-            kinds = {voter["kind"] for voter in row.config["voters"]}
-            found.append(
-                Ensemble(
-                    round=row.number,
-                    diversity=measured,
-                    suggestions=suggest(measured, prices, candidates),
-                    pairs=diversity.voter_correlation(session, loop, row.number),
-                    noun="teachers" if kinds == {"teacher"} else "voters",
-                )
+        measured = Diversity.from_json(row.decisions[DECISION])
+        candidates = measure_candidates(session, row, measured.voters)
+        prices = diversity.voter_prices(session, loop, row.number)
+        kinds = {voter["kind"] for voter in row.config["voters"]}
+        found.append(
+            Ensemble(
+                round=row.number,
+                diversity=measured,
+                suggestions=suggest(measured, prices, candidates),
+                pairs=diversity.voter_correlation(session, loop, row.number),
+                noun="teachers" if kinds == {"teacher"} else "voters",
             )
+        )
     return found
 
 

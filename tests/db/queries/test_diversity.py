@@ -4,13 +4,23 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from db.queries import diversity, labels, loops, quality, quality_views, records
+from db.queries import (
+    diversity,
+    labels,
+    loops,
+    quality,
+    quality_views,
+    records,
+    voters,
+)
+from db.queries import votes as votes_of
 from db.queries.labels import CountKey, Counts
 from db.queries.quality import VoterStatRow
 from kompress.aggregation.diagrams import reliability_diagram
 from kompress.aggregation.diversity import measure_diversity, pair_rows
 from kompress.aggregation.pairs import error_correlation, sides_of
 from kompress.aggregation.patterns import UNKNOWN, count_patterns
+from kompress.types import Fingerprint, Vote
 
 
 @pytest.fixture
@@ -121,6 +131,25 @@ def test_a_diagram_in_sql_is_that_of_the_histogram(session, world):
     ]
     assert gold["diagram"][2] == {"stated": None, "observed": None, "n": 0}
     assert must_keep["diagram"] is None
+
+
+def test_idle_votes_are_those_of_newest_voters_outside_the_panel(session, world):
+    first, second = world.text_ids[:2]
+    ids = [
+        voters.register_voter(session, Fingerprint(name, parts), "salience", {})
+        for name, parts in (("idle", {}), ("idle", {"model": "new"}), ("own", {}))
+    ]
+    vote = Vote(np.array([254, 0, 254, 0], dtype=np.uint8), num_samples=3)
+    for voter_id in ids:
+        rows = [(text_id, 0, vote) for text_id in (first, second)]
+        votes_of.store_votes(session, world.round_id, voter_id, rows)
+
+    found = diversity.load_idle_votes(session, ("own",), [first])
+
+    assert list(found) == [first]
+    (row,) = found[first]
+    assert (row.voter, row.voter_id, row.num_samples) == ("idle", ids[1], 3)
+    assert row.codes_N.tolist() == [254, 0, 254, 0]
 
 
 def test_a_votes_price_is_what_its_jobs_spent_by_its_words(session, world, add_job):
