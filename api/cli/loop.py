@@ -135,6 +135,11 @@ def list_loops(as_json: AsJson = False) -> None:
 def show_loop(name: LoopName, as_json: AsJson = False) -> None:
     """Show a loop: its rounds, what fails, what happened last."""
     from api.cli.connection import open_session
+    from api.cli.ensemble_warnings import (
+        fallback_notes,
+        pilot_warnings,
+        print_ensemble,
+    )
     from db.queries import loops, progress, records
     from db.queries.quality_views import round_summary
 
@@ -148,14 +153,18 @@ def show_loop(name: LoopName, as_json: AsJson = False) -> None:
             for e in records.list_events(session, loop.id, limit=1000)
         ]
         config = loop.config
+        held = loops.rounds_of(session, loop.id)
+        warnings, notes = pilot_warnings(held), fallback_notes(held)
     if as_json:
-        details = {"rounds": summary, "failed_jobs": failed, "events": events}
+        details = {"rounds": summary, "failed_jobs": failed, "events": events,
+                   "warnings": warnings, "fallbacks": notes}  # fmt: skip
         print_json({**row, "config": config, **details})
         return
     for key, value in row.items():
         say(f"{key:20} {format_cell(value)}")
     print_table(summary, SUMMARY_COLUMNS, title="Rounds")
     print_failed(failed)
+    print_ensemble(warnings, notes)
     print_table(events[-10:], ("at", "actor", "kind", "detail"), title="Last events")
 
 

@@ -49,6 +49,7 @@ def read_status(session: "Session", loop: str = "") -> dict[str, Any]:
     Raises:
         NotFound: no loop has that name.
     """
+    from api.cli.ensemble_warnings import pilot_warnings
     from db.queries import loops, progress, workers
     from db.queries.dispatch import ALIVE_S
 
@@ -67,6 +68,7 @@ def read_status(session: "Session", loop: str = "") -> dict[str, Any]:
                 "stop_reason": row.stop_reason,
                 "steps": [with_rate(s) for s in progress.list_steps(session, row.id)],
                 "failed_jobs": progress.failed_jobs(session, row.id),
+                "warnings": pilot_warnings(loops.rounds_of(session, row.id)[-1:]),
             }
             for row in found
         ],
@@ -91,7 +93,8 @@ def with_rate(step: dict[str, Any]) -> dict[str, Any]:
 def name_step(step: dict[str, Any]) -> str:
     """Name a step for people, for example `teach salience` or `aggregate 2`."""
     if step["voter"]:
-        return f"{step['stage']} {step['voter']}"
+        pilot = " (pilot)" if step["stage"] == "teach" and step["wave"] == 0 else ""
+        return f"{step['stage']} {step['voter']}{pilot}"
     return f"{step['stage']} {step['wave']}" if step["wave"] > 1 else str(step["stage"])
 
 
@@ -125,7 +128,7 @@ def render(status: dict[str, Any]) -> "Group":
             )
         for step in row["steps"]:
             table.add_row(*_cells(step))
-        parts.append(table)
+        parts += [table, *(f"warning: {text}" for text in row["warnings"])]
     names = [worker["name"] for worker in status["workers"]]
     parts.append(f"workers alive: {', '.join(names) or 'none; `farm up` starts some'}")
     return Group(*parts)

@@ -143,6 +143,39 @@ def test_without_gold_a_collapse_shows_in_must_keep_recall_at_equal_keep_rate():
     assert "must-keep recall at equal keep_rate" in found["sentence"]
 
 
+def test_without_gold_whoever_keeps_everything_is_not_the_best():
+    inputs = healthy(0, num_voters=4, with_gold=False)
+    votes = np.full((20, 60, 1), 254)
+    # Four voters right at .8, and a fifth whose own must-keep recall is 1.
+    stratum_GN = inputs.panel.stratum_W.reshape(20, 60)
+    others = (254 * inputs.panel.p_WM).astype(int).reshape(20, 60, 4)
+
+    found = find(inputs_of(stratum_GN, np.concatenate([others, votes], axis=2)))
+
+    assert found["best_voter"] in set("abcd")
+    assert found["best_value"] < 0.9
+    assert not found["collapses"]
+
+
+def test_near_copies_are_not_warned_of_because_one_of_them_had_luck():
+    num_lucky = num_warned = 0
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        truth_GN = rng.integers(0, 2, (8, 25))
+        base_GN = np.where(rng.random((8, 25)) < 0.85, truth_GN, 1 - truth_GN)
+        flip_GNM = rng.random((8, 25, 8)) < 0.05
+        vote_GNM = 254 * (base_GN[:, :, None] ^ flip_GNM)
+        stratum_GN = rng.integers(0, 4, (8, 25))
+        found = find(inputs_of(stratum_GN, vote_GNM, truth_GN=truth_GN))
+        rows = found["strata"]
+        num_lucky += sum(row["value"] < row["best_value"] for row in rows)
+        num_warned += sum(row["collapses"] for row in rows)
+
+    # Of 100 strata some copy looks better in a third, and it means nothing.
+    assert num_lucky > 30
+    assert num_warned <= 2
+
+
 def test_a_rule_that_learns_is_not_measured_by_the_gold_that_it_learned_from(
     monkeypatch,
 ):
