@@ -1,4 +1,4 @@
-"""The default for now: pooled Beta counts that disagreement between voters shrinks."""
+"""Pooled Beta counts that disagreement between voters shrinks; knows no voter."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -55,9 +55,19 @@ class AggregationConfig(Frozen):
     pilot warns if the rule would do worse than its best voter; 0 leaves it out.
     """
 
-    rule: str = "beta"
+    rule: str = "reliability"
     params: dict[str, Any] = Field(default_factory=dict)
-    compare: tuple[str, ...] = ("majority", "k_of_n", "inverse_variance", "beta")
+    compare: tuple[str, ...] = (
+        "majority",
+        "uniform",
+        "k_of_n",
+        "inverse_variance",
+        "random_effects",
+        "beta",
+        "stacking",
+        "dawid_skene",
+        "reliability",
+    )
     pilot_documents: Annotated[int, Field(ge=0, le=200)] = 20
 
 

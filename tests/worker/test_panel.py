@@ -101,6 +101,7 @@ def round_config(protocol="words"):
             "voters": [{"name": n, "kind": "simulated"} for n in ("a", "b")],
             "protocol": protocol,
             "pairwise": {"judges": [JUDGE]},
+            "aggregation": {"rule": "beta"},
         },
     )
 

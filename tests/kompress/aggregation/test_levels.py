@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kompress.aggregation.levels import MAX_LEVELS, SILENT, cut_levels
+from kompress.aggregation.levels import SILENT, cut_levels
 
 
 def cut(codes, weights=None):
@@ -63,7 +63,7 @@ def test_levels_ascend_and_none_holds_both_sides(codes):
 
     side_C = np.arange(255) >= 127
     used = np.unique(codes)
-    assert levels.size <= MAX_LEVELS
+    assert levels.size <= 16
     assert (np.diff(levels.level_C) >= 0).all()
     assert (np.diff(levels.center_L) > 0).all()
     assert np.isclose(levels.share_L.sum(), 1)

@@ -23,6 +23,7 @@ def test_only_contested_documents_the_slice_and_the_audit_see_the_second_wave(fa
         voters=two_waves(),
         escalation={"share": share},
         selection={"random_slice": 0.2},
+        aggregation={"rule": "beta"},
         shard_documents=10,
     )
     farm.run(until="train")
