@@ -8,6 +8,7 @@ from kompress.voters.references import REFERENCES
 from kompress.voters.salience import SALIENCE
 from kompress.voters.self_information import SELF_INFORMATION
 from kompress.voters.simulated import SIMULATED
+from kompress.voters.soundness import SOUNDNESS
 from kompress.voters.syntax import SYNTAX
 from kompress.voters.teacher import TEACHER
 from kompress.voters.voter import Voter, VoterKind
@@ -18,6 +19,7 @@ VOTERS: dict[str, VoterKind[Any, Voter]] = {
     "self_information": SELF_INFORMATION,
     "syntax": SYNTAX,
     "simulated": SIMULATED,
+    "soundness": SOUNDNESS,
     "teacher": TEACHER,
 }
 

@@ -111,7 +111,7 @@ def test_a_missing_or_foreign_snapshot_is_refused_in_words(kind):
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones():
-    known = "references, salience, self_information, simulated, syntax, teacher"
+    known = "references, salience, self_information, simulated, soundness, syntax"
 
     with pytest.raises(InvalidConfig, match=known):
         make_voter("v", "oracle", {}, None)
