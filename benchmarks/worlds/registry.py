@@ -117,9 +117,8 @@ def _difficult() -> World:
         "words of unequal difficulty",
         (Segment(panel),),
         "Four words in ten are hard for everybody, so errors fall together although "
-        "no voter follows another; no rule here models that, and nothing is required.",
+        "no voter follows another.",
         without_gold=TWO_UNKNOWN,
-        required=False,
     )
 
 

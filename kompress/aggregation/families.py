@@ -13,12 +13,13 @@ from kompress.aggregation.pairs import count_error_pairs, sides_of
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns
 from kompress.types import ABSTAIN, FloatArray
 
-# Errors correlate if phi, times the root of the shared gold words, is beyond this: one
-# false pair in 160 among independent voters, and a false family costs next to nothing.
+# A link counts if its mean phi, times the root of the gold words and pairs behind it,
+# is beyond this: one false pair in 160 among independent voters, and a false family
+# costs next to nothing.
 _SURE = 2.5
 # Words that are hard for all give .1 already, and passed over cost a quarter of the
 # log-loss; below this gold cannot tell (docs/log.md 2026-11-21).
-_LEAST = 0.05
+_LEAST = 0.03
 
 
 def find_copies(patterns: VotePatterns) -> dict[int, int]:
@@ -47,8 +48,8 @@ def find_families(
 ) -> tuple[tuple[int, ...], ...]:
     """Group voters whose errors on gold fall together.
 
-    Pairs whose correlation is not surely above 0 count as 0. Families are merged while
-    the mean correlation between two of them is at least .05.
+    The two families with the highest mean correlation between them are merged, again
+    and again, while that mean is at least .03 and surely above 0.
 
     Args:
         patterns: joint votes; only those of known truth are looked at.
@@ -59,38 +60,34 @@ def find_families(
 
     Source: average linkage, Sokal & Michener 1958, on error correlations; ours.
     """
-    families: list[tuple[int, ...]] = [(m,) for m in columns]
-    shared_MM = _correlations(patterns, columns)
-    place = {m: n for n, m in enumerate(columns)}
+    phi_MM, shared_MM = _correlations(patterns, columns)
+    families: list[tuple[int, ...]] = [(n,) for n in range(len(columns))]
     while len(families) > 1:
         links = {
-            (a, b): float(
-                np.mean([shared_MM[place[i], place[j]] for i in a for j in b])
-            )
+            (a, b): phi_MM[np.ix_(a, b)].mean()
             for n, a in enumerate(families)
             for b in families[n + 1 :]
         }
         best = max(links, key=lambda pair: links[pair])
-        if links[best] < _LEAST:
+        words = shared_MM[np.ix_(*best)].sum()
+        if links[best] < _LEAST or links[best] * np.sqrt(words) < _SURE:
             break
-        families = [f for f in families if f not in best]
+        families = [family for family in families if family not in best]
         families.append(tuple(sorted(best[0] + best[1])))
+    families = [tuple(columns[n] for n in family) for family in families]
     return tuple(sorted(families))
 
 
-def _correlations(patterns: VotePatterns, columns: tuple[int, ...]) -> FloatArray:
-    """Give phi of each pair's errors, 0 where it is not surely above."""
+def _correlations(
+    patterns: VotePatterns, columns: tuple[int, ...]
+) -> tuple[FloatArray, FloatArray]:
+    """Give phi of each pair's errors, 0 where unknown, and the gold words behind it."""
     gold = patterns.take(patterns.truth_P != UNKNOWN)
-    size = len(columns)
-    if not len(gold.count_P) or size < 2:
-        return np.zeros((size, size))
     row_N = np.repeat(np.arange(len(gold.count_P)), gold.count_P)
     keep_PM, voted_PM = sides_of(gold.code_PM[:, columns])
     voted_NM = voted_PM[row_N]
     pairs = count_error_pairs(
         keep_PM[row_N], voted_NM, gold.truth_P[row_N], gold.stratum_P[row_N]
     )
-    phi_MM = np.nan_to_num(pairs.correlation())
     shared_MM = voted_NM.T.astype(np.float64) @ voted_NM.astype(np.float64)
-    sure_MM = phi_MM * np.sqrt(shared_MM) > _SURE
-    return np.where(sure_MM, phi_MM, 0.0)
+    return np.nan_to_num(pairs.correlation()), shared_MM
