@@ -84,6 +84,18 @@ def test_without_gold_or_errors_nothing_is_identified():
         assert np.diag(found).tolist() == [1, 1, 1]
 
 
+def test_one_flawless_voter_leaves_its_pairs_unidentified():
+    keep_NM, voted_NM, truth_N, stratum_N = draw(3)
+    for flawless in (0, 1):
+        one_NM = keep_NM.copy()
+        one_NM[:, flawless] = truth_N == KEEP
+
+        found = error_correlation(one_NM, voted_NM, truth_N, stratum_N)
+
+        assert np.isnan(np.delete(found[flawless], flawless)).all()
+        assert not np.isnan(found[1 - flawless, 2])
+
+
 def test_a_resampled_group_counts_as_often_as_it_is_drawn():
     keep_NM, voted_NM, truth_N, stratum_N = draw(4)
     group_N = np.arange(80) // 8
@@ -102,18 +114,27 @@ def test_a_resampled_group_counts_as_often_as_it_is_drawn():
 
 def test_rows_count_how_votes_fall_together():
     codes_NM = np.array(
-        [[254, 254], [254, 0], [0, 254], [0, 0], [0, 0], [254, 255], [200, 130]],
+        [
+            [254, 254],
+            [254, 0],
+            [254, 0],
+            [0, 254],
+            [0, 0],
+            [0, 0],
+            [254, 255],
+            [200, 130],
+        ],
         dtype=np.uint8,
     )
-    truth_N = [KEEP, KEEP, KEEP, KEEP, DROP, KEEP, UNKNOWN]
-    patterns = count_patterns(codes_NM, [1, 1], [0, 0, 0, 0, 0, 0, 2], truth_N)
+    truth_N = [KEEP] * 5 + [DROP, KEEP, UNKNOWN]
+    patterns = count_patterns(codes_NM, [1, 1], [0] * 7 + [2], truth_N)
 
     found = pair_rows(("a", "b"), patterns)
 
-    # The sixth word has no vote of b.
+    # The seventh word has no vote of b.
     assert found == [
         PairRow("a", "b", "plain", "drop", 0, 0, 0, 1),
-        PairRow("a", "b", "plain", "keep", 1, 1, 1, 1),
+        PairRow("a", "b", "plain", "keep", 1, 2, 1, 1),
         PairRow("a", "b", "number", "unknown", 1, 0, 0, 0),
     ]
 
