@@ -68,11 +68,14 @@ def sighted_panels(draw):
     stratum_N = np.repeat([0, 0, 1, 1], half)
     truth_N = np.repeat([DROP, KEEP, DROP, KEEP], half).astype(np.uint8)
     p_NM = np.empty((4 * half, num_voters))
+    is_nested = draw(st.booleans())  # on hard words all err, or each on its own
+    order = rng.permutation(half)
     for m in range(num_voters):
         sharp = rng.uniform(0.55, 0.999)
         for start in range(0, 4 * half, half):
-            # More than half of them right, wherever they are.
-            right_N = rng.permutation(half) < rng.integers(half // 2 + 1, half + 1)
+            # More than half of them right.
+            order = order if is_nested else rng.permutation(half)
+            right_N = order < rng.integers(half // 2 + 1, half + 1)
             keep_N = right_N == (truth_N[start] == KEEP)
             p_NM[start : start + half, m] = np.where(keep_N, sharp, 1 - sharp)
     strength_M = rng.integers(1, 9, num_voters)
@@ -219,13 +222,15 @@ def test_a_unanimous_sharper_vote_never_lowers_the_mean(rule, case, data):
     num_voters = case.p_NM.shape[1]
     strengths = arrays(np.float64, num_voters, elements=st.floats(0.01, 1e4))
     strength_M = data.draw(st.just(case.strength_NM[0]) | strengths)
+    votes = st.lists(st.booleans(), min_size=num_voters, max_size=num_voters)
+    vote_M = np.where(data.draw(votes), 1.0, np.nan)
     pools = with_gold(rule, case)
     # Both strata of the gold, and one without.
     p_3C = np.tile(np.linspace(0.5, 1, 41), (3, 1))
     stratum_N = np.repeat([0, 1, 2], 41)
 
     def mean_of(p_3C):
-        p_NM = np.repeat(p_3C.reshape(-1, 1), num_voters, axis=1)
+        p_NM = p_3C.reshape(-1, 1) * vote_M
         return pools.aggregate(p_NM, strength_M, stratum_N).mean_N.reshape(3, 41)
 
     # As far as floats go: the mean is a ratio of two sums.
@@ -314,7 +319,8 @@ def test_rules_are_named_as_in_the_view_of_the_paradox():
         "k_of_n": ("k_of_n", {"k": 2}),
         "majority": ("majority", {}),
     }
-    assert rules_of(AggregationConfig(compare=()), 2) == {"beta": ("beta", {})}
+    alone = AggregationConfig(rule="beta", compare=())
+    assert rules_of(alone, 2) == {"beta": ("beta", {})}
 
 
 def test_every_rule_can_be_measured_beside_another():
