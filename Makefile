@@ -11,7 +11,7 @@ VLLM_READY := $(VLLM)/.ready
 # A folder of wheels that pip is told of is uv's too: torch comes from it if it is there.
 FIND_LINKS := $(foreach place,$(PIP_FIND_LINKS),--find-links $(place))
 
-.PHONY: demo test check bench up setup lock chaos coverage test-client test-vllm test-images micro-teacher clean help
+.PHONY: demo test check bench up setup lock chaos coverage test-client test-vllm test-images micro-teacher worlds clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -96,6 +96,9 @@ lock: $(READY) ## pin every version again
 
 micro-teacher: $(READY) ## train the tests' own language model again; not part of CI
 	@$(BIN)/python -m tests.micro_teacher.train $(ARGS)
+
+worlds: $(READY) ## every rule in simulated worlds; rewrites the tables of docs/worlds.md
+	@$(BIN)/python -m benchmarks.worlds --write
 
 clean: ## remove the virtual environment, caches and embedded services' data
 	@rm -rf $(VENV) .farm .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -108,7 +108,6 @@ class World:
         num_gold: words of calibration gold, drawn at random over the corpus.
         with_gold: '' if the truth can be found with that gold, else why not.
         without_gold: '' if it can be found from the votes alone, else why not.
-        required: whether the default is held to its requirements here.
         wrong_stratum: a stratum on which all voters are wrong, -1 for none.
         wrong_gold: of the gold, words in that stratum.
     """
@@ -120,7 +119,6 @@ class World:
     num_gold: int = NUM_GOLD
     with_gold: str = ""
     without_gold: str = ""
-    required: bool = True
     wrong_stratum: int = -1
     wrong_gold: int = 0
 

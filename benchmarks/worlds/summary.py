@@ -114,14 +114,14 @@ def check(
         gold: with the world's gold, or told none.
 
     Returns:
-        The findings; where nothing is required or the truth cannot be found only
+        The findings; where the truth cannot be found only
         whether the rule says so of a stratum on which all voters are wrong.
 
     Source: ours.
     """
     own, bayes = summaries[default + ("" if gold else NO_GOLD)], summaries[BAYES]
     wrong = _check_wrong_stratum(world, own, bayes, gold=gold)
-    if not (world.required and world.is_identifiable(gold=gold)):
+    if not world.is_identifiable(gold=gold):
         return wrong
     f1, loss = bayes.f1_Z.mean() * F1_SHARE, bayes.loss_Z.mean() * LOSS_SHARE
     findings = [

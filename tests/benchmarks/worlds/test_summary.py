@@ -97,7 +97,6 @@ def test_nothing_is_required_where_the_truth_cannot_be_found():
     assert findings(scores, VOTER, with_gold="why", gold=True) == {}
     assert findings(scores, VOTER, without_gold="why", gold=False) == {}
     assert len(findings(scores, VOTER, without_gold="why", gold=True)) == 4
-    assert findings(scores, VOTER, required=False) == {}
 
 
 WRONG = {"wrong_stratum": 0, "with_gold": "why", "without_gold": "why"}
