@@ -209,6 +209,8 @@ def _match(pattern: re.Pattern[str]) -> Signal:
         start_N = np.array([word.start for word in words])
         end_N = np.array([word.end for word in words])
         for found in pattern.finditer(text):
+            if found.start() == found.end():
+                continue
             first = np.searchsorted(end_N, found.start(), side="right")
             last = np.searchsorted(start_N, found.end(), side="left")
             needed_N[first:last] = True
