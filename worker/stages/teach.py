@@ -33,6 +33,7 @@ from worker.asking import UNASKED, hold_engine, make_ask
 from worker.checkpoints import load_student
 from worker.heartbeat import Heartbeat
 from worker.patience import patiently
+from worker.pipeline import PILOT_WAVE
 from worker.runtime import Runtime
 from worker.stage import Stage
 from worker.voters import load_voter
@@ -91,8 +92,13 @@ def load(session: Session, job: JobRow) -> Inputs:
         snapshot_hash=row.snapshot_hash,
         texts=texts.load_texts(session, text_ids),
         known=votes.known_votes(session, voter_id, text_ids),
+        # What it failed on in this round's pilot counts as earlier, too.
         poison=records.failed_texts(
-            session, voter_id, "teach", text_ids, before_round=job.round_id
+            session,
+            voter_id,
+            "teach",
+            text_ids,
+            before_round=job.round_id + (job.wave > PILOT_WAVE),
         ),
         references=_load_references(session, voter, text_ids),
     )

@@ -10,7 +10,7 @@ from db.queries.votes import VoteRow
 from kompress.config import RoundConfig, parse_config
 from kompress.types import Gold
 from kompress.voters.simulated import simulated_truth
-from tests.worker.fake_transport import FakeTransport, open_fake
+from tests.worker.fake_transport import FakeTransport, agree, open_fake, refuses
 from worker.panel import make_panel
 from worker.relay import recount
 from worker.stages import pilot
@@ -204,8 +204,9 @@ def test_a_rule_that_learns_is_not_measured_by_the_gold_that_it_learned_from(
     assert np.sum(folds, axis=0).tolist() == [1] * 60
 
 
-def test_a_rule_that_learns_is_not_warned_of_where_majority_collapses():
-    found = find(each_sighted_on_one_stratum(rule="stacking"))
+@pytest.mark.parametrize("rule", ["stacking", "reliability"])
+def test_a_rule_that_learns_is_not_warned_of_where_majority_collapses(rule):
+    found = find(each_sighted_on_one_stratum(rule=rule))
 
     # From the other groups' gold it learns whom to believe where.
     assert found["value"] == 1.0
@@ -278,9 +279,9 @@ def healthy_voters():
     return [*simulated, collapsing_voters()[-1]]
 
 
-def start(farm, voters, **changes):
+def start(farm, voters, *, answer=agree, **changes):
     """Sixty texts whose gold is the simulated truth; a majority of the voters."""
-    transport = FakeTransport()
+    transport = FakeTransport(answer)
     farm.runtime.open_transport = open_fake(transport)
     farm.add_documents(60)
     with farm.sessions.begin() as session:
@@ -351,6 +352,22 @@ def test_a_round_that_would_collapse_is_warned_of_goes_on_and_pays_nothing_twice
         """SELECT collapsed, balanced_accuracy FROM ensemble_paradox
            WHERE rule = 'majority+fallback' AND stratum = 'plain'"""
     ) == [(False, 1.0)]
+
+
+@pytest.mark.slow  # runs a loop
+def test_what_a_teacher_could_not_answer_in_the_pilot_is_not_asked_again(farm):
+    transport = start(farm, collapsing_voters(), answer=refuses(is_transient=False))
+
+    farm.run(until="count")
+
+    assert farm.parked() == []
+    ((num_documents,),) = farm.query("SELECT count(*) FROM selections")
+    assert len(transport.asked) == num_documents
+    assert farm.query("SELECT DISTINCT stage, count(*) FROM failures GROUP BY 1") == [
+        ("teach", num_documents)
+    ]
+    # Nobody heard it, so it is not the best voter, and the rule is judged without it.
+    assert decided(farm)["best_voter"] in set("abcd")
 
 
 @pytest.mark.slow  # runs a loop
