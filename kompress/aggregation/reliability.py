@@ -177,8 +177,8 @@ class Reliability:
        say that all voters are wrong in a stratum.
     4. Voters that were never seen to differ count as one. Where gold shows that
        voters' errors fall together, they are one signal: a mixture of voting as one
-       and each for itself. Without gold nothing is said about that, and `data` lists
-       the strata without gold.
+       and each for itself, so that five who agree may say less than four of five.
+       Without gold nothing is said about that, and `data` lists the strata without it.
     5. A word's log-odds η are its stratum's prevalence plus each signal's
        log-likelihood ratio: the posterior predictive, so that a reliability nobody
        knows weighs little. A voter's curve over P(keep) is made monotone. A vote of

@@ -71,7 +71,8 @@ class Aggregator(Protocol):
     - `monotone`: a higher P(keep) never lowers the mean;
     - `unanimous`: where all who voted say the same P(keep) >= 1/2, saying a higher one
       together never lowers the mean, nor a lower one below 1/2 raises it. For a learner
-      that was fitted with gold: where every voter is better than chance on it;
+      that was fitted with gold: where every voter is better than chance on it, and gold
+      links no two of them (linked voters that speak more alike may be one voice);
     - `copies`: an exact copy of a voter, beside it, leaves alpha and beta as they are;
       for a learner where gold tells that it is one.
 
