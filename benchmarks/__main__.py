@@ -15,6 +15,7 @@ NAMES = (
     "pairwise",
     "references",
     "brevity",
+    "committee",
 )
 
 

@@ -134,7 +134,8 @@ def draw_committee(found: "Committee", out: Path) -> None:
     with _figure(out, (13.0, 6.0)) as figure:
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
         _draw_overall(left, [one for one in mine if one.stratum == "all"])
-        left.set_xlabel("keep_rate: kept words / all words (less is shorter)")
+        whole = "words with gold" if truth == "gold" else "all words"
+        left.set_xlabel(f"keep_rate: kept words / {whole} (less is shorter)")
         left.set_ylabel(VALUES[truth])
         left.set_title("All words: the members, and k of them", loc="left")
         _draw_gaps(right, mine)

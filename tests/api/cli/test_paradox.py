@@ -92,6 +92,8 @@ def test_every_voter_and_rule_stands_beside_the_chosen_one(farm, judged):
     assert sharp["keep_rate"] == pytest.approx(10 / 20)
     assert sharp["balanced_accuracy"] == pytest.approx(0.9)
     assert (sharp["best_voter"], sharp["collapsed"]) == ("", False)
+    blunt = line(found, "blunt")
+    assert (blunt["precision"], blunt["keep_rate"]) == (8 / 14, 14 / 20)
     beta = line(found, "beta")
     assert (beta["recall"], beta["keep_rate"]) == (1.0, 0.6)
     assert beta["precision"] == pytest.approx(10 / 12)
