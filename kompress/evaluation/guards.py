@@ -3,10 +3,7 @@
 W = words of the suite, T = texts
 """
 
-import json
-import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -16,21 +13,9 @@ from kompress.evaluation.rows import RowMaker
 from kompress.evaluation.sheet import Sheet
 from kompress.evaluation.subject import Arrays, Subject, take
 from kompress.evaluation.suites import Suite
+from kompress.soundness import check_json, check_lines, is_guarded, is_json
 from kompress.types import BoolArray, Score
 from kompress.words import join_kept, word_list
-
-# Words whose loss turns a sentence round. Negations: Huddleston & Pullum 2002, ch. 9.
-_NEGATIONS = (
-    "not|no|none|nor|neither|never|nothing|nobody|nowhere|cannot|without|"
-    "[a-z]+n['\u2019]t"
-)
-_CONDITIONS = "unless|except|only"
-_MODALS = "must|shall|should|may"  # RFC 2119's, section 1 to 5
-# A whole word but for the marks around it: `not,` and `(MUST` count, `--no-verify` and
-# `not_found` are names.
-_GUARDED = re.compile(
-    rf"[^\w-]*(?:{_NEGATIONS}|{_CONDITIONS}|{_MODALS})[^\w-]*", re.IGNORECASE
-)
 
 
 def evaluate_guards(
@@ -89,14 +74,6 @@ def guard_rows(subject: Subject) -> list[Score]:
     return rows
 
 
-def is_guarded(word: str) -> bool:
-    """Say whether a word is a negation, a condition or a modal, marks aside.
-
-    Source: ours, see the lists above.
-    """
-    return _GUARDED.fullmatch(word) is not None
-
-
 def find_guarded(sheet: Sheet) -> BoolArray:
     """Give the (W,) mask of a suite's negations, conditions and modals."""
     words = [word for text in sheet.suite.texts for word in word_list(text.text)]
@@ -108,58 +85,6 @@ def negations(sheet: Sheet, guarded_W: BoolArray, keep_W: BoolArray) -> Figure:
     """Count negation_pct: guarded words kept / guarded words."""
     kept_T, whole_T = sheet.by_text(guarded_W & keep_W), sheet.by_text(guarded_W)
     return share("negation_pct", kept_T, whole_T)
-
-
-def check_lines(text: str, compressed: str) -> bool:
-    r"""Say whether each line of a compression is what is left of one line of the text.
-
-    A line's words must be words of one source line, in order; source lines are used
-    once each, in order. Merged, reordered and invented lines fail. Lines end at "\n"
-    only, white space within a line is free, empty lines are passed over.
-
-    Args:
-        text: the whole text.
-        compressed: its shortened form, by whatever method.
-
-    Source: ours; lines as in the deployed client.
-    """
-    lines = iter([line.split() for line in text.split("\n")])
-    return all(
-        # The earliest line that fits leaves the most for the lines that follow.
-        any(_is_subsequence(kept, line) for line in lines)
-        for kept in (line.split() for line in compressed.split("\n"))
-        if kept
-    )
-
-
-def check_json(text: str, compressed: str) -> bool | None:
-    """Say whether the compression of a JSON text can still be trusted as JSON.
-
-    Parsing is not enough: `{"a": 1, "b": 2}` without `1, "b":` parses and lies. So
-    whatever the compression holds must be in the text at the same place: an object's
-    keys with their values and a list's items in order, some left out; a string's words
-    in order, some left out; other values unchanged.
-
-    Args:
-        text: the whole text.
-        compressed: its shortened form.
-
-    Returns:
-        None if the text is no JSON object or list; else whether the compression still
-        parses and says nothing that the text does not. False is to be marked.
-
-    Source: ours.
-    """
-    whole = _parse(text)
-    if whole is None:
-        return None
-    rest = _parse(compressed)
-    if rest is None:
-        return False
-    try:
-        return _is_within(rest, whole)
-    except RecursionError:
-        return False
 
 
 def _figures(sheet: Sheet, guarded_W: BoolArray, keep_W: BoolArray) -> list[Figure]:
@@ -174,7 +99,7 @@ def _figures(sheet: Sheet, guarded_W: BoolArray, keep_W: BoolArray) -> list[Figu
         if faithful is not None:
             json_T[index] = 1
             faithful_T[index] = faithful
-            valid_T[index] = _parse(compressed) is not None
+            valid_T[index] = is_json(compressed)
     found = [
         negations(sheet, guarded_W, keep_W),
         share("lines_intact_pct", lines_T, np.ones_like(lines_T)),
@@ -194,49 +119,3 @@ def _condition(maker: RowMaker, found: list[Figure]) -> list[Score]:
             passed, n = map(int, figure.counts_TK.sum(axis=0))
             rows.append(maker.row("json_broken", "all", float(n - passed), n))
     return rows
-
-
-class _Object(list[Any]):
-    """A JSON object as its (key, value) pairs: a repeated key is not lost."""
-
-
-def _parse(text: str) -> Any:
-    """Read a JSON object or list; None for anything else, or too deep to read."""
-    if text.lstrip()[:1] not in ("{", "["):
-        return None
-    try:
-        # Numbers stay as they are written: 1.0 is not 1, and none is too long.
-        return json.loads(
-            text, object_pairs_hook=_Object, parse_int=_Number, parse_float=_Number
-        )
-    except (ValueError, RecursionError):
-        return None
-
-
-class _Number(str):
-    """A JSON number as it is written."""
-
-    __slots__ = ()
-
-
-def _is_within(part: Any, whole: Any) -> bool:
-    """Say whether a JSON value is another with things left out."""
-    if type(part) is not type(whole):
-        return False
-    if isinstance(part, _Object):
-        rest = iter(whole)
-        return all(
-            any(key == k and _is_within(value, v) for k, v in rest)
-            for key, value in part
-        )
-    if isinstance(part, list):
-        rest = iter(whole)
-        return all(any(_is_within(item, each) for each in rest) for item in part)
-    if isinstance(part, str) and not isinstance(part, _Number):
-        return _is_subsequence(part.split(), whole.split())
-    return bool(part == whole)
-
-
-def _is_subsequence(part: list[str], whole: list[str]) -> bool:
-    rest = iter(whole)
-    return all(word in rest for word in part)

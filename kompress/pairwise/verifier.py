@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kompress.config import RuleSet
-from kompress.evaluation.guards import check_json, check_lines
 from kompress.labels import count_must_keep
 from kompress.must_keep import classify_words
+from kompress.soundness import check_json, check_lines
 from kompress.subsequence import find_bounds
 from kompress.types import Candidate
 from kompress.words import word_list
@@ -58,7 +58,7 @@ def check_structure(text: str, reference: str) -> str:
         text: the whole text.
         reference: its shortened form.
 
-    Source: `kompress.evaluation.guards.check_lines`.
+    Source: `kompress.soundness.check_lines`.
     """
     if check_lines(text, reference):
         return ""
@@ -72,7 +72,7 @@ def check_still_json(text: str, reference: str) -> str:
         text: the whole text.
         reference: its shortened form.
 
-    Source: `kompress.evaluation.guards.check_json`.
+    Source: `kompress.soundness.check_json`.
     """
     if check_json(text, reference) is False:
         return "the text is JSON and it is not, or says what the text does not"

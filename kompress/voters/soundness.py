@@ -15,8 +15,8 @@ from pydantic import Field, field_validator
 
 from kompress.config import Share
 from kompress.errors import VoteFailed
-from kompress.evaluation.guards import check_json, is_guarded
 from kompress.must_keep import RULE_VERSIONS, classify_words
+from kompress.soundness import check_json, is_guarded
 from kompress.types import BoolArray, Fingerprint, FloatArray, Vote, encode_votes
 from kompress.voters.voter import VoterKind, VoterParams, describe
 from kompress.words import WORD_VERSION, Word, join_kept, split_words, word_list
@@ -108,8 +108,7 @@ class Soundness:
     strata are must-keep categories, `must_keep` alone says what the stratum says: such
     rules learn nothing from it, and mk_in_ref of labels made with it flatters.
 
-    Source: guards and checks of `kompress.evaluation.guards` and
-    `kompress.pairwise.verifier`; as a voter: ours.
+    Source: the checks of `kompress.soundness`; as a voter: ours.
     """
 
     def __init__(

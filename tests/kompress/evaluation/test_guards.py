@@ -8,13 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.config import EvaluationConfig
-from kompress.evaluation.guards import (
-    check_json,
-    check_lines,
-    evaluate_guards,
-    is_guarded,
-)
+from kompress.evaluation.guards import evaluate_guards
 from kompress.evaluation.suites import Suite, SuiteText
+from kompress.soundness import check_json, check_lines, is_guarded
 from kompress.words import join_kept
 
 CONFIG = EvaluationConfig(num_bootstraps=20, keep_rates=(0.4,))
