@@ -4,27 +4,21 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from db.queries import gold, records
+from db.queries import records
 from db.queries import voters as voter_rows
 from db.queries.votes import VoteRow
 from kompress.config import RoundConfig, parse_config
-from kompress.types import Gold
-from kompress.voters.simulated import simulated_truth
-from tests.worker.fake_transport import FakeTransport, agree, open_fake, refuses
+from tests.worker.fake_transport import refuses
+from tests.worker.panels import (
+    collapsing_voters,
+    healthy_voters,
+    pilot_of,
+    start_panel,
+)
 from worker.panel import make_panel
 from worker.relay import recount
 from worker.stages import pilot
 from worker.stages.select import count_pilot
-
-HASH = {"truth": "hash", "keep_share": 0.5}
-# Every stratum is that of one of four voters; with one that keeps everything they are
-# five, and two keep votes do not make a majority.
-SIGHTED = {
-    "a": ("plain",),
-    "b": ("number", "unit", "hex", "version"),
-    "c": ("id", "signal", "constant", "path", "flag"),
-    "d": ("dotted", "identifier", "formula", "directive", "other"),
-}
 
 
 class Pulse:
@@ -249,83 +243,16 @@ def test_a_teacher_alone_needs_no_pilot():
     assert count_pilot(config_of((), voters=[{"name": "t", "kind": "teacher"}])) == 0
 
 
-def collapsing_voters():
-    """Four voters sighted on some strata each, and a teacher that keeps everything."""
-    simulated = [
-        {
-            "name": name,
-            "kind": "simulated",
-            "params": HASH
-            | {
-                "sensitivity": {"all": 0.0} | dict.fromkeys(strata, 1.0),
-                "specificity": {"all": 1.0},
-            },
-        }
-        for name, strata in SIGHTED.items()
-    ]
-    model = {"engine": "vllm", "model": "tiny"}
-    return [*simulated, {"name": "t", "kind": "teacher", "params": model}]
-
-
-def healthy_voters():
-    simulated = [
-        {
-            "name": name,
-            "kind": "simulated",
-            "params": HASH | {"sensitivity": {"all": 0.9}, "specificity": {"all": 0.9}},
-        }
-        for name in ("a", "b", "c", "d")
-    ]
-    return [*simulated, collapsing_voters()[-1]]
-
-
-def start(farm, voters, *, answer=agree, **changes):
-    """Sixty texts whose gold is the simulated truth; a majority of the voters."""
-    transport = FakeTransport(answer)
-    farm.runtime.open_transport = open_fake(transport)
-    farm.add_documents(60)
-    with farm.sessions.begin() as session:
-        rows = session.execute(
-            text("SELECT t.id, t.content, d.split FROM texts t "
-                 "JOIN documents d ON d.text_id = t.id ORDER BY t.id")
-        ).all()  # fmt: skip
-        session.execute(text("DELETE FROM gold"))
-        gold.store_golds(
-            session,
-            [
-                (
-                    row.id,
-                    Gold(
-                        "simulated",
-                        "calibrate" if row.split == "train" else "evaluate",
-                        np.where(simulated_truth(row.content, HASH), 254, 0).astype(
-                            np.uint8
-                        ),
-                    ),
-                )
-                for row in rows
-                if row.split != "held_out"
-            ],
-        )
-    aggregation = {"rule": "majority", "compare": ["majority"]}
-    farm.start(voters=voters, aggregation=aggregation | changes)
-    return transport
-
-
-def decided(farm):
-    return farm.query("SELECT decisions -> 'pilot' FROM rounds")[0][0]
-
-
 @pytest.mark.slow  # runs a loop
 def test_a_round_that_would_collapse_is_warned_of_goes_on_and_pays_nothing_twice(farm):
-    transport = start(farm, collapsing_voters(), pilot_documents=12)
+    transport = start_panel(farm, collapsing_voters(), pilot_documents=12)
     farm.run(until="pilot")
     num_pilot = len(transport.asked)
 
     farm.run(until="self_label")
 
     assert farm.parked() == []
-    found = decided(farm)
+    found = pilot_of(farm)
     assert (found["documents"], found["truth"]) == (12, "gold")
     assert found["collapses"]
     by_stratum = {row["stratum"]: row for row in found["strata"]}
@@ -356,7 +283,9 @@ def test_a_round_that_would_collapse_is_warned_of_goes_on_and_pays_nothing_twice
 
 @pytest.mark.slow  # runs a loop
 def test_what_a_teacher_could_not_answer_in_the_pilot_is_not_asked_again(farm):
-    transport = start(farm, collapsing_voters(), answer=refuses(is_transient=False))
+    transport = start_panel(
+        farm, collapsing_voters(), answer=refuses(is_transient=False)
+    )
 
     farm.run(until="count")
 
@@ -367,17 +296,17 @@ def test_what_a_teacher_could_not_answer_in_the_pilot_is_not_asked_again(farm):
         ("teach", num_documents)
     ]
     # Nobody heard it, so it is not the best voter, and the rule is judged without it.
-    assert decided(farm)["best_voter"] in set("abcd")
+    assert pilot_of(farm)["best_voter"] in set("abcd")
 
 
 @pytest.mark.slow  # runs a loop
 def test_a_healthy_round_is_not_warned_of_nor_falls_back(farm):
-    start(farm, healthy_voters())
+    start_panel(farm, healthy_voters())
 
     farm.run(until="self_label")
 
     assert farm.parked() == []
-    found = decided(farm)
+    found = pilot_of(farm)
     assert (found["documents"], found["collapses"]) == (20, False)
     assert farm.query("SELECT count(*) FROM events WHERE kind = 'pilot_warned'") == [
         (0,)
@@ -401,7 +330,7 @@ PILOT = """
 
 @pytest.mark.slow  # runs a loop
 def test_pilot_documents_have_gold_if_any_do_and_never_are_for_judging(farm):
-    start(farm, collapsing_voters(), pilot_documents=12)
+    start_panel(farm, collapsing_voters(), pilot_documents=12)
     # Of the train documents, seven keep their gold.
     with farm.sessions.begin() as session:
         session.execute(
@@ -420,18 +349,18 @@ def test_pilot_documents_have_gold_if_any_do_and_never_are_for_judging(farm):
 
 @pytest.mark.slow  # runs a loop
 def test_a_round_where_nobody_costs_anything_has_no_pilot(farm):
-    start(farm, collapsing_voters()[:4])
+    start_panel(farm, collapsing_voters()[:4])
 
     farm.run(until="count")
 
     assert farm.query("SELECT count(*) FROM jobs WHERE stage = 'pilot'") == [(0,)]
     assert farm.query("SELECT count(*) FROM shard_documents WHERE wave = 0") == [(0,)]
-    assert decided(farm) is None
+    assert pilot_of(farm) is None
 
 
 @pytest.mark.slow  # runs a loop
 def test_a_voter_in_quarantine_is_not_the_best_of_a_pilot(farm):
-    start(farm, collapsing_voters())
+    start_panel(farm, collapsing_voters())
     farm.run(until="teach")
     with farm.sessions.begin() as session:
         voter_rows.quarantine(session, "a", on=True)
@@ -439,6 +368,6 @@ def test_a_voter_in_quarantine_is_not_the_best_of_a_pilot(farm):
 
     farm.run(until="count")
 
-    found = decided(farm)
+    found = pilot_of(farm)
     assert found["best_voter"] in set("bcdt")
     assert all(row["best_voter"] != "a" for row in found["strata"])
