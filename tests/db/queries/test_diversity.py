@@ -77,6 +77,20 @@ def test_without_gold_the_correlation_of_errors_is_null(session, world, votes):
         assert row["agreement"] > 0
 
 
+@pytest.mark.parametrize("flawless", [0, 1])
+def test_a_voter_without_errors_has_no_correlation(session, world, votes, flawless):
+    codes_NM, truth_N, stratum_N = (part[:100] for part in votes)
+    codes_NM = codes_NM.copy()
+    codes_NM[:, flawless] = truth_N * 254
+
+    store_pairs(session, world.round_id, codes_NM, truth_N, stratum_N)
+
+    (row, *_) = diversity.voter_correlation(session, "small", 1)
+    assert (row["voter"], row["other"]) == ("a", "b")
+    assert row["error_correlation"] is None
+    assert row["num_gold_words"] > 50
+
+
 def test_a_repetition_replaces_all_pairs_of_a_round(session, world, votes):
     codes_NM, truth_N, _ = votes
     store_pairs(session, world.round_id, *votes)
