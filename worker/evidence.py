@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from db.queries import gold, patterns, texts, votes
 from db.queries.loops import RoundRow
-from db.queries.patterns import EvidenceRow
+from db.queries.patterns import EvidenceRow, EvidenceTotals
 from kompress.aggregation.patterns import (
     DROP,
     KEEP,
@@ -109,14 +109,7 @@ def find_scope(session: Session, held: RoundRow, *, num_waves: int) -> Scope:
             were chosen by their posterior, so only the random slice says how voters do.
     """
     totals = patterns.count_evidence(session, held.id)
-    selected = held.decisions.get("selection", {})
-    population = selected.get("num_population")
-    takes_all = (
-        num_waves == 1
-        and totals.is_certain
-        and population is not None
-        and selected.get("num_selected") == population
-    )
+    takes_all = num_waves == 1 and took_all(totals, held.decisions.get("selection", {}))
     num_words = totals.all_words if takes_all else totals.slice_words
     return Scope(
         takes_all=takes_all,
@@ -125,6 +118,18 @@ def find_scope(session: Session, held: RoundRow, *, num_waves: int) -> Scope:
         num_words=num_words,
         num_gold_words=totals.gold_words,
     )
+
+
+def took_all(totals: EvidenceTotals, selected: Mapping[str, Any]) -> bool:
+    """Say whether a round took every train document, and was sure to.
+
+    Args:
+        totals: of the round.
+        selected: what it decided when it selected documents.
+    """
+    population = selected.get("num_population", -1)
+    # Forgotten since or not: what counts is that nobody chose among the others.
+    return totals.is_certain and selected.get("num_selected") == population
 
 
 def share_of(limit: int, num_words: int) -> float:

@@ -199,10 +199,10 @@ def _without(
     name = config.aggregation.rule
     rule = make_aggregator(name, config.aggregation.params)
     learned = learned_of(rule, label_without(name, panels.raw.voters[column]), fits)
-    # An abstention changes nothing, in every rule: it is as if the column were gone.
+    # An abstention changes nothing, in every rule, and nobody falls back to it: it is
+    # as if the column were gone.
     others = Panels(_silence(panels.raw, column), _silence(panels.calibrated, column))
-    left = {s: m for s, m in fallbacks.items() if m != column}
-    return _fall_back(pool(others, rule, learned), others, left)
+    return _fall_back(pool(others, rule, learned), others, fallbacks)
 
 
 def _silence(panel: Panel, column: int) -> Panel:

@@ -78,7 +78,8 @@ def forget_text(
 ) -> ForgetReport:
     """Delete a text from every corpus, with its votes, labels, gold and scores.
 
-    Integer counts of past rounds keep what it added to them: they hold no text.
+    Integer counts of past rounds, those of joint votes too, keep what it added to them:
+    they hold no text.
 
     Args:
         session: the session.

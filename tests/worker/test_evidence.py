@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.queries.patterns import EvidenceRow
+from db.queries.patterns import EvidenceRow, EvidenceTotals
 from db.queries.votes import VoteRow
 from kompress.aggregation.patterns import (
     DROP,
@@ -28,6 +28,7 @@ from worker.evidence import (
     read_truth,
     share_of,
     take_voters,
+    took_all,
 )
 from worker.panel import make_panel
 
@@ -107,6 +108,23 @@ def test_a_share_is_drawn_by_content_and_a_larger_one_holds_the_smaller():
     # Binomial(200, 1/4): mean 50, sd 6.
     assert 30 < len(plain) < 70
     assert plain < gold == chosen(0.5)[1]
+
+
+@pytest.mark.parametrize(
+    ("is_certain", "selected", "expected"),
+    [
+        (True, {"num_population": 9, "num_selected": 9}, True),
+        # A large residual made these certain; others were not drawn.
+        (True, {"num_population": 9, "num_selected": 8}, False),
+        # All were drawn, by chance.
+        (False, {"num_population": 9, "num_selected": 9}, False),
+        (True, {}, False),
+    ],
+)
+def test_a_round_took_all_only_if_none_could_be_missed(is_certain, selected, expected):
+    totals = EvidenceTotals(8, is_certain, 0, 0, 100)
+
+    assert took_all(totals, selected) is expected
 
 
 def test_a_share_keeps_words_near_the_limit():

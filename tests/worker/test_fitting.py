@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from db.queries.votes import VoteRow
+from kompress.aggregation import make_aggregator
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, count_patterns
 from kompress.config import RoundConfig, parse_config
 from kompress.types import STRATA
-from worker.evidence import Evidence
+from worker.evidence import Evidence, count_evidence
 from worker.fitting import (
     count_fits,
     fit_rules,
@@ -126,28 +127,29 @@ def test_a_rule_that_does_not_say_how_good_voters_are_gives_no_rates():
     assert fitted_rates(config_of("beta"), None, found) == {}
 
 
-def evidence_of(names, codes_NM, truth_N):
-    """Texts of one word each, each of a group of its own."""
+def evidence_of(names, codes_TNM, truth_TN):
+    """Texts, each of a group of its own, of plain words."""
     votes = {
         n: [
-            VoteRow(1, name, 0, 1, np.array([code], dtype=np.uint8))
-            for name, code in zip(names, row, strict=True)
+            VoteRow(1, name, 0, 1, np.array(codes_NM, dtype=np.uint8)[:, m])
+            for m, name in enumerate(names)
         ]
-        for n, row in enumerate(codes_NM)
+        for n, codes_NM in enumerate(codes_TNM)
     }
-    panel = make_panel(names, votes, {n: np.zeros(1, dtype=np.uint8) for n in votes})
-    counts_W = np.ones(len(truth_N), dtype=np.bool_)
-    groups = {n: f"g{n:03}" for n in votes}
-    return Evidence(panel, np.array(truth_N, dtype=np.uint8), counts_W, groups)
+    strata = {n: np.zeros(len(words), np.uint8) for n, words in enumerate(codes_TNM)}
+    truth_W = np.concatenate(truth_TN).astype(np.uint8)
+    return Evidence(
+        make_panel(names, votes, strata),
+        truth_W,
+        np.ones(truth_W.size, dtype=np.bool_),
+        {n: f"g{n}" for n in votes},
+    )
 
 
 def test_gold_of_a_document_does_not_decide_that_document():
-    # One voter that is always right but on the tenth word, where it is wrong as no
-    # other word says: a rule that had seen that word's gold could know.
-    codes = [[254, 9] if n % 2 else [0, 9] for n in range(40)]
-    truth = [KEEP if n % 2 else DROP for n in range(40)]
-    codes[10] = [0, 200]
-    truth[10] = KEEP
+    # a is right, but in the first text; there b would say so, as in no other text.
+    codes = [[[0, 254]] * 30] + [[[254, 9], [0, 9]] * 8] * 9
+    truth = [[KEEP] * 30] + [[KEEP, DROP] * 8] * 9
     found = evidence_of("ab", codes, truth)
     panels = Panels(found.panel, found.panel)
     beats = []
@@ -156,14 +158,18 @@ def test_gold_of_a_document_does_not_decide_that_document():
         config_of("stacking"), panels, found, frozenset(), lambda: beats.append(1)
     )
 
-    expected = np.array(truth) == KEEP
-    expected[10] = False
-    assert keep_W.tolist() == expected.tolist()
+    whole = make_aggregator("stacking", {}).fit(count_evidence(found, frozenset()))
+    wide = np.array([[0, 254]], dtype=np.uint8)
+    seen = whole.aggregate(wide, np.ones(2), np.zeros(1, dtype=int))
+    assert seen.mean_N[0] > 0.5
+    assert not keep_W[:30].any()
+    assert keep_W[30:].tolist() == [True, False] * 8 * 9
     assert len(beats) == 5
 
 
 def test_a_plain_rule_decides_gold_as_it_decides_all_words():
-    found = evidence_of("ab", [[254, 254], [0, 0], [254, 254]], [KEEP, KEEP, UNKNOWN])
+    codes = [[[254, 254], [0, 0], [254, 254]]]
+    found = evidence_of("ab", codes, [[KEEP, KEEP, UNKNOWN]])
     panels = Panels(found.panel, found.panel)
 
     keep_W = keep_out_of_fold(
@@ -171,3 +177,16 @@ def test_a_plain_rule_decides_gold_as_it_decides_all_words():
     )
 
     assert keep_W.tolist() == [True, False, False]
+
+
+def test_a_fit_without_a_voter_never_saw_it():
+    rng = np.random.default_rng(0)
+    rows = [[0, n % 2, *rng.integers(0, 255, 2)] for n in range(60)]
+    found = patterns_of(rows, 2)
+
+    fits = dict(fit_rules(config_of("stacking"), found))
+
+    alone = patterns_of([[s, t, 255, b] for s, t, _, b in rows], 2)
+    rule = make_aggregator("stacking", {})
+    assert fits["stacking-without:a"].data == rule.fit(alone).data
+    assert fits["stacking-without:a"].data != fits["stacking"].data
