@@ -15,7 +15,10 @@ NAMES = (
     "pairwise",
     "references",
     "brevity",
+    "aggregate",
+    "selection",
     "committee",
+    "budget",
 )
 
 
