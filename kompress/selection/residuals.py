@@ -86,7 +86,7 @@ class ResidualModel:
         _check(features_NF, residual_N)
         num_features = features_NF.shape[1]
         if residual_N.size < MIN_MEASURED:
-            return _constant(residual_N, num_features)
+            return cls.of_mean(residual_N, num_features)
         center_F = features_NF.mean(axis=0)
         scale_F = features_NF.std(axis=0)
         scale_F = np.where(scale_F > 1e-12, scale_F, 1.0)
@@ -106,6 +106,27 @@ class ResidualModel:
             high=float(residual_N.max()),
         )
 
+    @classmethod
+    def of_mean(cls, residual_N: FloatArray, num_features: int) -> "ResidualModel":
+        """Predict the mean of the measured residuals, whatever the features.
+
+        Args:
+            residual_N: (N,) measured residuals; 1 is predicted if there is none.
+            num_features: F.
+
+        Source: ours.
+        """
+        mean = float(residual_N.mean()) if residual_N.size else 1.0
+        return cls(
+            center_F=np.zeros(num_features),
+            scale_F=np.ones(num_features),
+            coef_F=np.zeros(num_features),
+            intercept=0.0,
+            smear=mean,
+            low=mean,
+            high=mean,
+        )
+
     def predict(self, features_NF: FloatArray) -> FloatArray:
         """Predict residuals, within the range of the measured ones.
 
@@ -114,6 +135,23 @@ class ResidualModel:
 
         Returns:
             (N,) residuals, at least 0.
+
+        Raises:
+            InvalidSelection: the features are not those of the fit.
+
+        Source: ours.
+        """
+        predicted_N = self.smear * np.exp(self.log_predict(features_NF))
+        return np.clip(predicted_N, self.low, self.high)
+
+    def log_predict(self, features_NF: FloatArray) -> FloatArray:
+        """Predict the logarithms that were fitted, without going back to residuals.
+
+        Args:
+            features_NF: (N, F) rows of `document_features`.
+
+        Returns:
+            (N,) logarithms; 0 where the model is only a mean.
 
         Raises:
             InvalidSelection: the features are not those of the fit.
@@ -129,8 +167,69 @@ class ResidualModel:
             )
         x_NF = (features_NF - self.center_F) / self.scale_F
         # Bounded before the exponential: a far-off document must not overflow.
-        log_N = np.clip(self.intercept + x_NF @ self.coef_F, -50.0, 50.0)
-        return np.clip(self.smear * np.exp(log_N), self.low, self.high)
+        return np.clip(self.intercept + x_NF @ self.coef_F, -50.0, 50.0)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionQuality:
+    """How well residuals are predicted for documents that were not in the fit.
+
+    Attributes:
+        num_documents: documents whose residual was measured.
+        r2: share of the variance of log residuals that is explained out of sample;
+            below 0 where their mean predicts better; None where it cannot be told.
+        rank_correlation: Spearman's, out of sample; None likewise.
+    """
+
+    num_documents: int
+    r2: float | None
+    rank_correlation: float | None
+
+
+def validate_prediction(
+    features_NF: FloatArray, residual_N: FloatArray, fold_N: NDArray[np.integer]
+) -> PredictionQuality:
+    """Predict each measured document by a model that was fitted without its fold.
+
+    Args:
+        features_NF: (N, F) rows of `document_features`.
+        residual_N: (N,) measured residuals.
+        fold_N: (N,) folds; documents of one group in one of them.
+
+    Returns:
+        The quality; without figures for fewer than two folds, for a fit on fewer than
+        `MIN_MEASURED` documents, or where all residuals are equal.
+
+    Raises:
+        InvalidSelection: as `ResidualModel.fit`.
+
+    Source: cross-validation, Stone 1974; the mean that R² compares with is also that
+    of the other folds: ours.
+    """
+    features_NF = np.asarray(features_NF, dtype=np.float64)
+    residual_N = np.asarray(residual_N, dtype=np.float64)
+    fold_N = np.asarray(fold_N)
+    _check(features_NF, residual_N)
+    folds = np.unique(fold_N)
+    sizes = [int((fold_N != fold).sum()) for fold in folds]
+    if len(folds) < 2 or min(sizes) < MIN_MEASURED or np.ptp(residual_N) == 0:
+        return PredictionQuality(residual_N.size, None, None)
+    predicted_N, mean_N = np.zeros(residual_N.size), np.zeros(residual_N.size)
+    log_N = np.log(residual_N + _LOG_OFFSET)
+    for fold in folds:
+        out_N = fold_N == fold
+        model = ResidualModel.fit(features_NF[~out_N], residual_N[~out_N])
+        predicted_N[out_N] = model.log_predict(features_NF[out_N])
+        mean_N[out_N] = log_N[~out_N].mean()
+    left = float(((log_N - predicted_N) ** 2).sum())
+    whole = float(((log_N - mean_N) ** 2).sum())
+    rank_N, other_N = _rank(log_N), _rank(predicted_N)
+    constant = 0.0 in {float(np.ptp(rank_N)), float(np.ptp(other_N))}
+    return PredictionQuality(
+        num_documents=residual_N.size,
+        r2=1 - left / whole,
+        rank_correlation=None if constant else _correlate(rank_N, other_N),
+    )
 
 
 def measured_residual(
@@ -147,8 +246,8 @@ def measured_residual(
         label_mean_N: (N,) posterior means; NaN leaves the word out.
         label_sd_N: (N,) posterior standard deviations.
         student_score_N: (N,) out-of-fold scores of the student, in [0, 1].
-        student_var_N: (N,) variance of the score over folds or seeds; None counts as 0,
-            which is all that one student can say.
+        student_var_N: (N,) variance of the score between students, see
+            `student_spread`; None counts as 0, which is all that one student can say.
 
     Returns:
         The mean over words, at least 0; 0 for a text without labelled words.
@@ -219,17 +318,15 @@ def document_features(
     return np.concatenate([np.array(values, dtype=np.float64), bucket_K])
 
 
-def _constant(residual_N: FloatArray, num_features: int) -> ResidualModel:
-    mean = float(residual_N.mean()) if residual_N.size else 1.0
-    return ResidualModel(
-        center_F=np.zeros(num_features),
-        scale_F=np.ones(num_features),
-        coef_F=np.zeros(num_features),
-        intercept=0.0,
-        smear=mean,
-        low=mean,
-        high=mean,
-    )
+def _rank(values_N: FloatArray) -> FloatArray:
+    """Rank numbers; equal ones share the mean of their ranks."""
+    _, place_N, count = np.unique(values_N, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(count) - (count - 1) / 2)[place_N])
+
+
+def _correlate(a_N: FloatArray, b_N: FloatArray) -> float:
+    a_N, b_N = a_N - a_N.mean(), b_N - b_N.mean()
+    return float((a_N @ b_N) / np.sqrt((a_N @ a_N) * (b_N @ b_N)))
 
 
 def _check(features_NF: FloatArray, residual_N: FloatArray) -> None:

@@ -10,6 +10,7 @@ from kompress.selection.residuals import (
     ResidualModel,
     document_features,
     measured_residual,
+    validate_prediction,
 )
 from kompress.types import STRATA
 
@@ -121,6 +122,75 @@ def test_predictions_stay_within_what_was_measured():
     far_N = model.predict(np.array([[1e6, 0.0], [-1e6, 0.0]]))
 
     assert far_N.tolist() == [residual_N.max(), residual_N.min()]
+
+
+def test_a_prediction_is_judged_on_documents_that_were_not_in_the_fit():
+    rng = np.random.default_rng(0)
+    features_NF = rng.normal(size=(2_000, 3))
+    log_N = 0.8 * features_NF[:, 1] + 0.6 * rng.normal(size=2_000)
+
+    quality = validate_prediction(features_NF, np.exp(log_N), np.arange(2_000) % 5)
+
+    # Explained at best: .8² / (.8² + .6²) = .64; a correlation of .8, and Spearman's
+    # of two Gaussians is 6 / pi * asin(.8 / 2) = .786.
+    assert quality.num_documents == 2_000
+    assert quality.r2 == pytest.approx(0.64, abs=0.03)
+    assert quality.rank_correlation == pytest.approx(0.786, abs=0.02)
+
+
+def test_features_that_say_nothing_predict_worse_than_the_mean_out_of_sample():
+    rng = np.random.default_rng(0)
+    features_NF = rng.normal(size=(60, 20))
+    residual_N = np.exp(rng.normal(size=60))
+    model = ResidualModel.fit(features_NF, residual_N)
+
+    quality = validate_prediction(features_NF, residual_N, np.arange(60) % 5)
+
+    # In sample twenty features explain a good part of sixty residuals.
+    fitted_N = model.log_predict(features_NF)
+    assert np.corrcoef(fitted_N, np.log(residual_N))[0, 1] > 0.4
+    assert quality.r2 < 0
+
+
+def test_copies_of_a_document_in_one_fold_do_not_vouch_for_each_other():
+    rng = np.random.default_rng(0)
+    features_NF = np.repeat(rng.normal(size=(30, 20)), 4, axis=0)
+    residual_N = np.repeat(np.exp(rng.normal(size=30)), 4)
+
+    by_group = validate_prediction(
+        features_NF, residual_N, np.repeat(np.arange(30) % 5, 4)
+    )
+    by_chance = validate_prediction(features_NF, residual_N, np.arange(120) % 4)
+
+    assert by_group.r2 < 0 < by_chance.r2
+
+
+@pytest.mark.parametrize(
+    ("num_documents", "folds"), [(15, 5), (40, 1)], ids=["few documents", "one fold"]
+)
+def test_where_nothing_can_be_left_out_there_is_no_figure(num_documents, folds):
+    features_NF = np.random.default_rng(0).normal(size=(num_documents, 2))
+
+    quality = validate_prediction(
+        features_NF, 1 + features_NF[:, 0] ** 2, np.arange(num_documents) % folds
+    )
+
+    assert (quality.r2, quality.rank_correlation) == (None, None)
+
+
+def test_equal_residuals_need_no_prediction():
+    features_NF = np.random.default_rng(0).normal(size=(50, 2))
+
+    quality = validate_prediction(features_NF, np.ones(50), np.arange(50) % 5)
+
+    assert (quality.r2, quality.rank_correlation) == (None, None)
+
+
+def test_the_mean_can_be_predicted_on_purpose():
+    model = ResidualModel.of_mean(np.array([1.0, 2.0]), 3)
+
+    assert model.predict(np.ones((2, 3))).tolist() == [1.5, 1.5]
+    assert model.log_predict(np.ones((2, 3))).tolist() == [0.0, 0.0]
 
 
 def test_residuals_without_a_row_of_features_are_refused():

@@ -1,0 +1,163 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kompress.errors import InvalidSelection
+from kompress.selection.information_gain import (
+    BIN_MEAN_B,
+    NUM_BINS,
+    entropy_bits,
+    expected_gain,
+    histogram_words,
+    joint_information,
+    novelty,
+)
+from kompress.types import STRATA
+
+probabilities = st.floats(0, 1)
+
+
+def test_the_entropy_of_a_coin_is_known():
+    # 1/4: .25 * 2 + .75 * log2(4/3) = .5 + .75 * .415037 = .811278.
+    assert entropy_bits([0, 0.25, 0.5, 1]) == pytest.approx([0, 0.811278, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("mean", "sensitivity", "specificity", "bits"),
+    [
+        # A symmetric channel: 1 - H(.9) = 1 - .468996.
+        (0.5, 0.9, 0.9, 0.531004),
+        # P(keep vote) = .5 * .9 + .5 * .2 = .55: H(.55) - (H(.9) + H(.8)) / 2
+        # = .992774 - (.468996 + .721928) / 2.
+        (0.5, 0.9, 0.8, 0.397312),
+        (0.5, 1.0, 1.0, 1.0),
+        (0.25, 1.0, 1.0, 0.811278),  # all that there is to know
+        (0.3, 0.6, 0.4, 0.0),  # keeps 6 in 10 whatever the truth: a coin
+        (0.5, 0.1, 0.1, 0.531004),  # always wrong tells as much as always right
+        (1.0, 0.9, 0.9, 0.0),
+    ],
+)
+def test_the_expected_gain_is_that_worked_by_hand(mean, sensitivity, specificity, bits):
+    gain = expected_gain([mean], sensitivity, specificity)
+
+    assert gain == pytest.approx([bits], abs=1e-6)
+
+
+def test_a_gain_is_the_entropy_less_the_mean_entropy_after_the_vote():
+    # Bayes by hand: mean .3, sensitivity .8, specificity .7. A vote to keep comes with
+    # .3 * .8 + .7 * .3 = .45 and leaves .24 / .45; one to drop leaves .06 / .55.
+    after = 0.45 * entropy_bits(0.24 / 0.45) + 0.55 * entropy_bits(0.06 / 0.55)
+
+    gain = expected_gain([0.3], 0.8, 0.7)
+
+    assert gain == pytest.approx([float(entropy_bits(0.3) - after)])
+
+
+def test_a_gain_may_be_given_by_stratum_and_is_scaled_by_novelty():
+    gain = expected_gain([0.5, 0.5], [0.9, 0.5], [0.9, 0.5], novelty=0.25)
+
+    assert gain == pytest.approx([0.25 * 0.531004, 0.0], abs=1e-6)
+
+
+def test_a_mean_outside_the_range_is_refused():
+    with pytest.raises(InvalidSelection, match="posterior means"):
+        expected_gain([np.nan], 0.9, 0.9)
+    with pytest.raises(InvalidSelection, match="sensitivities"):
+        expected_gain([0.5], 1.2, 0.9)
+
+
+def test_joint_information_is_that_of_all_outcomes_one_by_one():
+    mean, sens, spec = 0.3, (0.8, 0.7), (0.9, 0.6)
+    votes = [0, 0, 1]  # voter 0 twice, voter 1 once
+    left = 0.0
+    for outcome in itertools.product([True, False], repeat=3):
+        keep, drop = mean, 1 - mean
+        for m, kept in zip(votes, outcome, strict=True):
+            keep *= sens[m] if kept else 1 - sens[m]
+            drop *= 1 - spec[m] if kept else spec[m]
+        left += (keep + drop) * float(entropy_bits(keep / (keep + drop)))
+
+    found = joint_information(
+        np.array([mean]), np.array(sens)[:, None], np.array(spec)[:, None], (2, 1)
+    )
+
+    assert found == pytest.approx([float(entropy_bits(mean)) - left])
+
+
+@pytest.mark.parametrize(
+    ("asked", "voter", "share"),
+    [
+        ((0, 0, 0), 0, 1.0),  # nobody has voted
+        ((1, 0, 0), 1, 2 / 1.5 - 1),  # rho .5: two are worth 2 / (1 + .5)
+        ((1, 0, 0), 2, 1.0),  # independent
+        ((1, 0, 0), 0, 2 / 1.8 - 1),  # a replicate: rho .8
+        ((2, 0, 0), 0, 3 / 2.6 - 2 / 1.8),  # n / (1 + (n - 1) .8)
+    ],
+)
+def test_novelty_is_the_growth_of_the_effective_number_of_voters(asked, voter, share):
+    rho_MM = np.array([[0.8, 0.5, 0.0], [0.5, 0.6, 0.0], [0.0, 0.0, 1.0]])
+
+    assert novelty(rho_MM, asked, voter) == pytest.approx(share)
+
+
+def test_a_copy_says_nothing_new():
+    assert novelty(np.ones((2, 2)), (1, 0), 1) == pytest.approx(0, abs=1e-9)
+    assert novelty(np.ones((2, 2)), (3, 0), 0) == pytest.approx(0, abs=1e-9)
+
+
+def test_correlations_of_other_voters_are_refused():
+    with pytest.raises(InvalidSelection, match="give 0 where they are not identified"):
+        novelty(np.ones((2, 2)), (0, 0, 0), 1)
+
+
+def test_a_histogram_counts_words_by_stratum_and_mean():
+    counts_SB = histogram_words([0.0, 1.0, 1.0, 0.5, np.nan], [0, 1, 1, 2, 2])
+
+    assert counts_SB.shape == (len(STRATA), NUM_BINS)
+    assert counts_SB[0, 0] == 1
+    assert counts_SB[1, -1] == 2
+    assert counts_SB[2, NUM_BINS // 2] == 1
+    assert counts_SB.sum() == 4
+
+
+def test_the_gain_of_a_histogram_is_nearly_that_of_its_words():
+    mean_N = np.random.default_rng(0).beta(0.5, 0.5, 2_000)
+
+    counts_B = histogram_words(mean_N, np.zeros(2_000, dtype=np.uint8))[0]
+    binned = counts_B @ expected_gain(BIN_MEAN_B, 0.85, 0.8)
+
+    assert binned == pytest.approx(expected_gain(mean_N, 0.85, 0.8).sum(), rel=0.01)
+
+
+@given(probabilities, probabilities, probabilities)
+def test_a_gain_lies_between_nothing_and_all_that_is_unknown(mean, sens, spec):
+    gain = expected_gain([mean], sens, spec)[0]
+    mirrored = expected_gain([1 - mean], spec, sens)[0]
+
+    assert 0 <= gain <= entropy_bits(mean) + 1e-12
+    assert mirrored == pytest.approx(gain, abs=1e-9)
+
+
+@given(probabilities, st.floats(0.5, 1), st.floats(0.5, 1), st.integers(0, 3))
+def test_every_further_vote_says_less(mean, sens, spec, count):
+    values = [
+        joint_information(
+            np.array([mean]), np.array([[sens]]), np.array([[spec]]), (n,)
+        )[0]
+        for n in (count, count + 1, count + 2)
+    ]
+
+    first, second = np.diff(values)
+    assert first >= second - 1e-9
+    assert second >= -1e-9
+
+
+@given(st.floats(-0.2, 1), st.integers(0, 4))
+def test_novelty_is_a_share(rho, count):
+    rho_MM = np.full((3, 3), rho)
+    np.fill_diagonal(rho_MM, abs(rho))
+
+    assert 0 <= novelty(rho_MM, (count, 0, 0), 1) <= 1
