@@ -22,14 +22,22 @@ from kompress.selection.promotion import (
     promote,
     worse_texts,
 )
-from kompress.selection.residuals import ResidualModel, document_features
+from kompress.selection.residuals import (
+    PredictionQuality,
+    ResidualModel,
+    document_features,
+    validate_prediction,
+)
 from kompress.selection.stopping import RoundFacts, decide
 from kompress.types import FloatArray, Score
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage
+from worker.stages.train import fold_of
 
 SUITE = "planted"
+# Residuals' prediction is validated over so many parts, by document group.
+VALIDATION_FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,7 @@ class Inputs:
     history: list[RoundFacts]
     # Train documents: id, features and measured residual.
     document_ids: list[int]
+    group_ids: list[str]
     features_NF: FloatArray
     measured: dict[int, float]
     # Main students in the order of their rounds, with their rows per text.
@@ -54,6 +63,8 @@ class Outputs:
 
     measured: dict[int, float]
     predicted: dict[int, float]
+    # What the next round's documents are chosen by, and how far it can be trusted.
+    budget: dict[str, Any]
     reason: str | None
     next_round: dict[str, Any] | None
     promoted_student_id: int | None
@@ -81,6 +92,7 @@ def load(session: Session, job: JobRow) -> Inputs:
         number=job.round,
         history=_history(session, job, config),
         document_ids=[document.id for document in documents],
+        group_ids=[document.group_id for document in documents],
         features_NF=_features(session, documents),
         measured=measured,
         students={
@@ -105,7 +117,7 @@ def load(session: Session, job: JobRow) -> Inputs:
 def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     """Predict, decide, promote."""
     heartbeat.progress(0, 2)
-    predicted = _predict(inputs)
+    predicted, budget = _predict(inputs)
     heartbeat.progress(1, 2)
     reason = decide(inputs.history, inputs.config.stop)
     if reason is None:
@@ -113,13 +125,14 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         return Outputs(
             measured=inputs.measured,
             predicted=predicted,
+            budget=budget,
             reason=None,
             next_round=following.model_dump(mode="json"),
             promoted_student_id=None,
             report={},
         )
     promoted, report = _promote(inputs)
-    return Outputs(inputs.measured, predicted, reason, None, promoted, report)
+    return Outputs(inputs.measured, predicted, budget, reason, None, promoted, report)
 
 
 def store(session: Session, job: JobRow, out: Outputs) -> None:
@@ -132,6 +145,7 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
             for document_id, predicted in out.predicted.items()
         },
     )
+    loops.record_decision(session, job.round_id, "budget", out.budget)
     loops.finish_round(session, job.round_id, out.reason or "")
     if out.next_round is not None:
         loops.create_round(session, job.loop_id, job.round + 1, out.next_round)
@@ -216,18 +230,43 @@ def _groups(session: Session, corpus_id: int, corpus_seq: int) -> dict[str, str]
     }
 
 
-def _predict(inputs: Inputs) -> dict[int, float]:
-    """Predict every train document from those that were measured."""
-    if not inputs.measured:
-        return {}
+def _predict(inputs: Inputs) -> tuple[dict[int, float], dict[str, Any]]:
+    """Predict every train document from those that were measured.
+
+    Where features predict worse out of sample than the mean does, the mean is taken:
+    documents without a measurement are then chosen uniformly.
+    """
     place = {document: n for n, document in enumerate(inputs.document_ids)}
     ids = sorted(document for document in inputs.measured if document in place)
-    model = ResidualModel.fit(
-        inputs.features_NF[[place[document] for document in ids]],
-        np.array([inputs.measured[document] for document in ids]),
+    if not ids:
+        return {}, _describe(PredictionQuality(0, None, None), by="nothing")
+    rows = [place[document] for document in ids]
+    features_NF = inputs.features_NF[rows]
+    residual_N = np.array([inputs.measured[document] for document in ids])
+    quality = validate_prediction(
+        features_NF,
+        residual_N,
+        np.array([fold_of(inputs.group_ids[row], VALIDATION_FOLDS) for row in rows]),
+    )
+    by = "features" if quality.r2 is not None and quality.r2 > 0 else "mean"
+    model = (
+        ResidualModel.fit(features_NF, residual_N)
+        if by == "features"
+        else ResidualModel.of_mean(residual_N, features_NF.shape[1])
     )
     values = model.predict(inputs.features_NF)
-    return dict(zip(inputs.document_ids, values.tolist(), strict=True))
+    predicted = dict(zip(inputs.document_ids, values.tolist(), strict=True))
+    return predicted, _describe(quality, by=by)
+
+
+def _describe(quality: PredictionQuality, *, by: str) -> dict[str, Any]:
+    """Lay out what is recorded of the residuals' prediction."""
+    return {
+        "num_measured": quality.num_documents,
+        "predicted_by": by,
+        "r2": quality.r2,
+        "rank_correlation": quality.rank_correlation,
+    }
 
 
 def _promote(inputs: Inputs) -> tuple[int | None, dict[str, Any]]:

@@ -1,6 +1,12 @@
-"""Measure what out-of-fold students get wrong about a shard's documents."""
+"""Measure what out-of-fold students get wrong about a shard's documents.
 
-from dataclasses import dataclass
+How far one student's score can be trusted is measured on audit texts: no fold student
+saw any of them, so there all of them are out of fold. Every shard looks at the same
+ones and finds the same variance; their labels are not looked at.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -9,14 +15,19 @@ from db.queries import labels, loops, quality, selections, students, texts
 from db.queries.jobs import JobRow
 from kompress.config import RoundConfig, parse_config
 from kompress.selection.residuals import measured_residual
-from kompress.types import Label
+from kompress.selection.student_spread import StudentSpread
+from kompress.students import Student
+from kompress.types import FloatArray, Label
 from worker.checkpoints import load_student
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage
-from worker.stages.train import fold_of
+from worker.stages.train import MAIN, fold_of
 
 BATCH_TEXTS = 32
+# Their words are thousands, which is plenty for a variance by score; and a shard has a
+# few hundred documents of its own, so that they cost a fraction of it.
+SPREAD_TEXTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +37,16 @@ class Inputs:
     students: dict[int, str]
     # fold -> (document, text, label)
     documents: dict[int, list[tuple[int, str, Label]]]
+    # Audit texts, for the students' variance.
+    unseen: list[str] = field(default_factory=list)
 
 
 def load(session: Session, job: JobRow) -> Inputs:
     """Read the shard's labels and the fold students."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
-    roles = {
-        row.document_id: row.role
-        for row in selections.load_selections(session, job.round_id)
-    }
+    selected = selections.load_selections(session, job.round_id)
+    roles = {row.document_id: row.role for row in selected}
     rows = [
         row
         for row in selections.shard_documents(session, job.round_id, 1, job.shard)
@@ -55,28 +66,47 @@ def load(session: Session, job: JobRow) -> Inputs:
         students={
             student.fold: student.artifact_hash
             for student in students.round_students(session, job.round_id)
+            if student.fold != MAIN
         },
         documents=by_fold,
+        unseen=_unseen_texts(session, selected),
     )
 
 
 def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> dict[int, float]:
     """Score each document with the student that never saw it."""
-    total = sum(len(rows) for rows in inputs.documents.values())
-    found: dict[int, float] = {}
-    for fold, rows in sorted(inputs.documents.items()):
-        student = load_student(runtime, inputs.students[fold])
-        for start in range(0, len(rows), BATCH_TEXTS):
-            heartbeat.progress(len(found), total)
-            batch = rows[start : start + BATCH_TEXTS]
-            scores = student.score([text for _, text, _ in batch])
-            for (document_id, _, label), score_N in zip(batch, scores, strict=True):
-                found[document_id] = measured_residual(
-                    label.mean_N.astype(np.float64),
-                    label.sd_N.astype(np.float64),
-                    score_N,
-                )
-    return found
+    num_own = sum(len(rows) for rows in inputs.documents.values())
+    total = num_own + len(inputs.students) * len(inputs.unseen)
+    done = 0
+    scores: dict[int, FloatArray] = {}
+    unseen: list[FloatArray] = []
+    for fold, artifact_hash in sorted(inputs.students.items()):
+        student = load_student(runtime, artifact_hash)
+        rows = inputs.documents.get(fold, [])
+        own: list[FloatArray] = []
+        other: list[FloatArray] = []
+        # Apart, so that batches of unseen texts are the same in every shard.
+        for found, contents in (
+            (own, [text for _, text, _ in rows]),
+            (other, inputs.unseen),
+        ):
+            for part in _score(student, contents):
+                found.extend(part)
+                done += len(part)
+                heartbeat.progress(done, total)
+        scores |= {row[0]: own[n] for n, row in enumerate(rows)}
+        unseen.append(np.concatenate([np.zeros(0), *other]))
+    spread = StudentSpread.fit(np.stack(unseen)) if unseen else None
+    return {
+        document_id: measured_residual(
+            label.mean_N.astype(np.float64),
+            label.sd_N.astype(np.float64),
+            scores[document_id],
+            None if spread is None else spread.variance(scores[document_id]),
+        )
+        for _, rows in sorted(inputs.documents.items())
+        for document_id, _, label in rows
+    }
 
 
 def store(session: Session, job: JobRow, out: dict[int, float]) -> None:
@@ -86,3 +116,21 @@ def store(session: Session, job: JobRow, out: dict[int, float]) -> None:
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
+
+
+def _unseen_texts(
+    session: Session, selected: Sequence[selections.SelectionRow]
+) -> list[str]:
+    """Read the audit texts that every shard measures the students' variance on."""
+    audit = sorted(row.text_id for row in selected if row.role == "audit")
+    hashes = texts.load_hashes(session, audit)
+    chosen = sorted(sorted(audit, key=hashes.__getitem__)[:SPREAD_TEXTS])
+    content = texts.load_texts(session, chosen)
+    return [content[text_id] for text_id in chosen]
+
+
+def _score(student: Student, contents: list[str]) -> Iterator[list[FloatArray]]:
+    """Score texts, a batch at a time."""
+    for start in range(0, len(contents), BATCH_TEXTS):
+        batch = student.score(contents[start : start + BATCH_TEXTS])
+        yield [np.asarray(score_N, dtype=np.float64) for score_N in batch]

@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.end_to_end.farm import loop_config
+from worker.stages.conclude import Inputs, compute
+
+
+class Pulse:
+    def progress(self, done, total):
+        pass
+
+
+def inputs(num_documents=400, signal=1.0, num_measured=200):
+    """Documents in groups of two whose residual follows the first feature."""
+    rng = np.random.default_rng(0)
+    features_NF = rng.normal(size=(num_documents, 10))
+    residual_N = np.exp(
+        signal * features_NF[:, 0] + 0.5 * rng.normal(size=num_documents)
+    )
+    ids = [100 + n for n in range(num_documents)]
+    return Inputs(
+        config=loop_config(rounds=3),
+        number=1,
+        history=[],
+        document_ids=ids,
+        group_ids=[f"g{n // 2}" for n in range(num_documents)],
+        features_NF=features_NF,
+        measured=dict(zip(ids[:num_measured], residual_N.tolist(), strict=False)),
+        students={},
+        groups={},
+    )
+
+
+def test_what_features_tell_out_of_sample_is_used_and_recorded():
+    out = compute(None, inputs(), Pulse())
+
+    # At best 1 / (1 + .5²) = .8 of the variance of the logarithms.
+    assert out.budget["num_measured"] == 200
+    assert out.budget["predicted_by"] == "features"
+    assert out.budget["r2"] == pytest.approx(0.8, abs=0.07)
+    assert out.budget["rank_correlation"] > 0.8
+    assert len(out.predicted) == 400
+    assert np.ptp(list(out.predicted.values())) > 1
+
+
+def test_where_features_tell_nothing_every_document_gets_the_mean():
+    found = inputs(signal=0.0, num_measured=60)
+
+    out = compute(None, found, Pulse())
+
+    assert out.budget["predicted_by"] == "mean"
+    assert out.budget["r2"] <= 0
+    mean = np.mean(list(found.measured.values()))
+    assert list(out.predicted.values()) == pytest.approx([mean] * 400)
+
+
+def test_a_round_without_measurements_predicts_nothing_and_says_so():
+    out = compute(None, replace(inputs(), measured={}), Pulse())
+
+    assert out.predicted == {}
+    assert out.budget == {
+        "num_measured": 0,
+        "predicted_by": "nothing",
+        "r2": None,
+        "rank_correlation": None,
+    }
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_finished_round_keeps_how_well_its_residuals_are_predicted(farm):
+    farm.add_documents(40)
+    farm.start(rounds=2, folds=2)
+    farm.run(before_round=2)
+
+    ((budget, selection),) = farm.query(
+        """SELECT decisions -> 'budget', decisions -> 'selection' FROM rounds
+           WHERE number = 1"""
+    )
+    ((num_measured, num_train),) = farm.query(
+        """SELECT count(measured), count(predicted) FROM residuals"""
+    )
+    assert budget["num_measured"] == num_measured > 0
+    assert budget["predicted_by"] in {"features", "mean"}
+    assert num_train == selection["num_population"]

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+
+from kompress.selection.residuals import measured_residual
+from kompress.selection.student_spread import StudentSpread
+from kompress.types import Label
+from worker.checkpoints import load_student
+from worker.stages.residuals import Inputs, compute
+from worker.stages.train import fold_of
+
+
+class Oracle:
+    """Says of every word what it was told; remembers what it was shown."""
+
+    def __init__(self, score):
+        self.score_of_all, self.seen = score, []
+
+    def score(self, contents):
+        self.seen += contents
+        return [np.full(len(text.split()), self.score_of_all) for text in contents]
+
+
+class Shelf:
+    """A process that has the students in memory already."""
+
+    def __init__(self, **students):
+        self.students = students
+
+    def resident(self, key, make):
+        return self.students[key.split()[1]]
+
+
+class Pulse:
+    def __init__(self):
+        self.beats = []
+
+    def progress(self, done, total):
+        self.beats.append((done, total))
+
+
+def label(*means):
+    return Label(np.array(means, np.float16), np.full(len(means), 0.1, np.float16))
+
+
+def inputs(unseen=("x y z", "w")):
+    return Inputs(
+        students={0: "even", 1: "odd"},
+        documents={
+            0: [(10, "a b", label(0.9, 0.1)), (12, "e", label(0.5))],
+            1: [(11, "c d", label(0.9, 0.9))],
+        },
+        unseen=list(unseen),
+    )
+
+
+def test_each_document_is_scored_by_the_student_that_left_it_out():
+    even, odd = Oracle(0.4), Oracle(0.8)
+
+    compute(Shelf(even=even, odd=odd), inputs(), Pulse())
+
+    assert even.seen == ["a b", "e", "x y z", "w"]
+    assert odd.seen == ["c d", "x y z", "w"]
+
+
+def test_a_residual_is_standardised_by_what_students_differ_on_unseen_texts():
+    found = compute(Shelf(even=Oracle(0.4), odd=Oracle(0.8)), inputs(), Pulse())
+
+    # On all four unseen words they say .4 and .8: variance (.2² + .2²) / 1 = .08.
+    # Document 10: |.9 - .4| and |.1 - .4|, over sqrt(.1² + .08) = .3.
+    assert found == pytest.approx(
+        {10: (0.5 + 0.3) / 2 / 0.3, 12: 0.1 / 0.3, 11: 0.1 / 0.3}, rel=1e-3
+    )
+
+
+def test_without_unseen_texts_only_the_label_standardises():
+    found = compute(Shelf(even=Oracle(0.4), odd=Oracle(0.8)), inputs(()), Pulse())
+
+    assert found == pytest.approx({10: 4.0, 12: 1.0, 11: 1.0}, rel=2e-3)
+
+
+def test_progress_counts_every_text_that_is_scored():
+    pulse = Pulse()
+
+    compute(Shelf(even=Oracle(0.4), odd=Oracle(0.8)), inputs(), pulse)
+
+    # Three documents by one student each, two unseen texts by both.
+    assert pulse.beats[-1] == (7, 7)
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_loops_residuals_can_be_measured_again_from_what_is_stored(farm):
+    farm.add_documents(40)
+    farm.start(rounds=2, folds=2)
+    farm.run(until="conclude")
+
+    stored = dict(
+        farm.query("SELECT document_id, measured FROM residuals WHERE measured > 0")
+    )
+    rows = farm.query(
+        """SELECT d.id, t.content, b.mean, b.sd, d.group_id FROM labels b
+           JOIN texts t ON t.id = b.text_id JOIN documents d ON d.text_id = t.id
+           JOIN selections s ON s.document_id = d.id AND s.role = 'train'
+           WHERE b.source = 'consensus'"""
+    )
+    audit = farm.query(
+        """SELECT t.content FROM selections s JOIN documents d ON d.id = s.document_id
+           JOIN texts t ON t.id = d.text_id WHERE s.role = 'audit'"""
+    )
+    folds = {
+        fold: load_student(farm.runtime, digest)
+        for fold, digest in farm.query(
+            "SELECT fold, artifact_hash FROM students WHERE fold >= 0"
+        )
+    }
+    assert audit
+    spread = StudentSpread.fit(
+        np.stack([
+            np.concatenate([s.score([text])[0] for (text,) in audit])
+            for _, s in sorted(folds.items())
+        ])
+    )  # fmt: skip
+    again = {}
+    for document_id, content, mean, sd, group_id in rows:
+        score_N = folds[fold_of(group_id, 2)].score([content])[0]
+        again[document_id] = measured_residual(
+            np.frombuffer(mean, "<f2"),
+            np.frombuffer(sd, "<f2"),
+            score_N,
+            spread.variance(score_N),
+        )
+    assert stored.keys() == again.keys()
+    assert stored == pytest.approx(again, rel=1e-3)
+    assert (spread.variance_B > 0).all()
