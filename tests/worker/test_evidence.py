@@ -1,4 +1,5 @@
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -291,3 +292,24 @@ def test_nothing_joins_to_nothing():
     assert joined.panel.p_WM.shape == (0, 2)
     assert joined.group_W.size == joined.truth_W.size == 0
     assert count_evidence(joined, frozenset()).num_words == 0
+
+
+def test_merging_holds_no_more_than_what_parts_merge_to():
+    rng = np.random.default_rng(0)
+
+    def parts(count):
+        for _ in range(count):
+            codes = rng.integers(0, 9, (5_000, 3), dtype=np.uint8)
+            yield count_patterns(codes, np.ones(3), np.zeros(5_000, dtype=int))
+
+    def peak(count):
+        tracemalloc.start()
+        merged = merge_stream(parts(count), 3)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert merged.num_words == 5_000 * count
+        return most
+
+    peak(1)
+    # 729 patterns a part: 180 of them are waiting at most.
+    assert peak(800) < 1.2 * peak(200)
