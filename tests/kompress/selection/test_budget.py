@@ -161,7 +161,7 @@ def test_the_greedy_order_is_that_of_trying_every_call_each_time():
     words_DSB = documents(*(rng.beta(0.5, 0.5, 6) for _ in range(4)))
     voters = sheet((0.9, 0.8, 0.6), rho=0.3, replicates=2, repeat=0.6)
     price_M = np.array([3.0, 2.0, 1.0])
-    voted, order = np.zeros((4, 3), dtype=int), []
+    voted, order, gains = np.zeros((4, 3), dtype=int), [], []
     joint = {}
     for _ in range(8):
         best = None
@@ -172,12 +172,16 @@ def test_the_greedy_order_is_that_of_trying_every_call_each_time():
             gain = joint[key].get(m, 0.0)
             if gain > 0 and (best is None or gain / price_M[m] > best[0] + 1e-12):
                 best = (gain / price_M[m], d, m)
+                won = gain
         order.append((best[1], best[2], int(voted[best[1], best[2]])))
+        gains.append(won)
         voted[best[1], best[2]] += 1
 
     found = buy(words_DSB, voters, 1e9, price=price_M)
 
     assert pairs(found)[:8] == order
+    assert [c.gain for c in found.calls[:8]] == pytest.approx(gains, rel=1e-6)
+    assert len({d for d, *_ in order}) < len(order)
 
 
 def next_gains(words_DSB, voters, planned):
