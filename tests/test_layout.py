@@ -40,6 +40,7 @@ def test_every_test_file_mirrors_a_module():
     whole = {
         "tests/kompress/voters/test_voters.py",
         "tests/kompress/aggregation/test_aggregation.py",
+        "tests/kompress/aggregation/test_oracles.py",
         "tests/kompress/corpora/test_dense_texts.py",
         "tests/kompress/corpora/generators/test_generate.py",
         "tests/db/test_migrations.py",

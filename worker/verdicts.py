@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.queries.quality import RuleStatRow
+from kompress.aggregation.fallback import MIN_OF_EACH
 from kompress.aggregation.statistics import (
     balanced_accuracies,
     confusion,
@@ -167,7 +168,8 @@ def rule_rows(
 
     Returns:
         Rows by stratum, and for all; none where there is no word. A voter's row has no
-        interval: it is no ensemble that could collapse.
+        interval: it is no ensemble that could collapse. Nor has a stratum with fewer
+        than three words to keep, or to drop.
     """
     rate = balanced_accuracies if truth == GOLD else recalls
     rows = []
@@ -186,12 +188,14 @@ def rule_rows(
             counts_4 = own_GS4[:, cut].sum(axis=(0, 1))
             if not counts_4.sum():
                 continue
+            kk, kd, dk, dd = (int(count) for count in counts_4)
+            # One word to drop moves balanced accuracy by a half: that is no interval.
+            few = truth == GOLD and min(kk + kd, dk + dd) < MIN_OF_EACH
             interval = None
-            if best and label in rules:
+            if best and label in rules and not few:
                 rng = np.random.default_rng([seed, number])
                 pair = (own_GS4[:, cut], voters[best][:, cut])
                 interval = paired_interval(*pair, rng, NUM_BOOTSTRAPS, rate=rate)
-            kk, kd, dk, dd = (int(count) for count in counts_4)
             rows.append(
                 RuleStatRow(
                     rule=label,

@@ -51,6 +51,7 @@ def _describe_loop(loop: "Loop", rounds: "list[Round]") -> Row:
         "override": {
             row.number: row.config["self_label"]["override"] for row in rounds
         },
+        "rule": {row.number: row.config["aggregation"]["rule"] for row in rounds},
     }
 
 

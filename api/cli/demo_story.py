@@ -5,6 +5,7 @@ from typing import Any
 from api.cli.demo_tables import (
     Figures,
     ensemble_rows,
+    labelling_rule,
     overridden_rows,
     raw_rows,
     score,
@@ -62,14 +63,23 @@ def _tell_ensemble(figures: Figures) -> str:
     if not voters or not rules:
         return ""
     voter = max(voters, key=lambda row: row["f1"])
-    rule = max(rules, key=lambda row: row["f1"])
+    best = max(rules, key=lambda row: row["f1"])
+    label = labelling_rule(figures, rows)
+    rule = next((row for row in rules if row["subject"] == label), best)
     verb = _compare(rule["f1"], voter["f1"], "beats", "equals", "does not reach")
     text = (
-        f"Against planted gold the best rule, {rule['subject']} (F1 "
+        f"Against planted gold the rule of the labels, {rule['subject']} (F1 "
         f"{rule['f1']:.3f} at keep_rate {rule['keep_rate']:.2f}), {verb} "
         f"the best single voter, "
         f"{voter['subject']} (F1 {voter['f1']:.3f} at {voter['keep_rate']:.2f})"
     )
+    if best["f1"] - rule["f1"] >= SAME:
+        text += (
+            f"; it is not the best rule: that is {best['subject']} (F1 "
+            f"{best['f1']:.3f} at {best['keep_rate']:.2f})"
+        )
+    elif len(rules) > 1:
+        text += f", and no other of the {len(rules)} rules is better"
     number = rows[0]["round"]
     collapsed = sorted(
         {

@@ -26,8 +26,9 @@ def lay_out(figures: Figures) -> list[Any]:
     if rows := ensemble_rows(figures):
         parts += [
             "",
-            f"Round {rows[0]['round']}: voters and rules against planted gold (audit):",
-            _subjects_table(rows),
+            f"Round {rows[0]['round']}: voters and rules against planted gold (audit); "
+            "the labels are those of *:",
+            _subjects_table(rows, labelling_rule(figures, rows)),
         ]
     return parts
 
@@ -76,6 +77,13 @@ def ensemble_rows(figures: Figures) -> list[dict[str, Any]]:
         )
     number = next((n for n in sorted(voters) if voters[n] > 1), None)
     return [row for row in figures["subjects"] if row["round"] == number]
+
+
+def labelling_rule(figures: Figures, rows: list[dict[str, Any]]) -> str:
+    """Name the rule that made the labels, with the fallbacks of single strata."""
+    rule = figures["loop"]["rule"][rows[0]["round"]]
+    names = {row["subject"] for row in rows}
+    return f"{rule}+fallback" if f"{rule}+fallback" in names else rule
 
 
 def _labels_table(figures: Figures) -> "Table":
@@ -141,7 +149,7 @@ def _students_table(figures: Figures) -> "Table":
     return table
 
 
-def _subjects_table(rows: list[dict[str, Any]]) -> "Table":
+def _subjects_table(rows: list[dict[str, Any]], own: str) -> "Table":
     columns = (
         "f1",
         "recall",
@@ -156,7 +164,8 @@ def _subjects_table(rows: list[dict[str, Any]]) -> "Table":
         if row["subject_kind"] != previous:
             table.add_section()
             previous = row["subject_kind"]
-        table.add_row(row["subject"], *(format_cell(row[name]) for name in columns))
+        name = row["subject"] + " *" * (row["subject"] == own)
+        table.add_row(name, *(format_cell(row[column]) for column in columns))
     return table
 
 

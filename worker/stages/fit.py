@@ -26,6 +26,7 @@ from kompress.aggregation.diversity import Diversity, measure_diversity
 from kompress.aggregation.fallback import choose_fallbacks
 from kompress.aggregation.pairs import PairRow, pair_rows
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
+from kompress.aggregation.reliability import Reliability
 from kompress.aggregation.statistics import NUM_CELLS, code_histogram
 from kompress.config import LoopConfig, RoundConfig, parse_config
 from kompress.types import ABSTAIN, JSON, CodeArray, encode_votes
@@ -326,7 +327,8 @@ def _measure_diversity(
         evidence.group_W[drawn_W],
         rng,
         everything=everything,
-        learner=learners(config).get(config.aggregation.rule),
+        # A plain rule has nothing to be fitted again without a voter.
+        learner=learners(config).get(config.aggregation.rule, Reliability()),
         strength=panel.strength_WM[drawn_W],
     )
     return found, pair_rows(panel.voters, everything)

@@ -38,6 +38,7 @@ def figures():
             "promoted_student": 11, "promotion": {"reason": "F1 0.610 against 0.550"},
             "label_source": {1: "silver", 2: "consensus"},
             "override": {1: "headroom-0.42", 2: "headroom-0.42"},
+            "rule": {1: "beta", 2: "beta"},
         },
         "label_quality": [
             label(1, "silver", "all", 200, 100, 0.55),
@@ -94,6 +95,18 @@ def test_an_ensemble_that_loses_to_a_voter_is_told_so(figures):
     assert "In number some rule is surely worse" in second
     figures["subjects"][2]["f1"] = 0.7
     assert "beats the best single voter" in tell(figures)[1]
+
+
+def test_a_rule_of_the_labels_that_is_not_the_best_is_told_so(figures):
+    figures["subjects"].append(subject("rule", "majority", 0.59))
+    second = tell(figures)[1]
+    figures["subjects"].append(subject("rule", "beta+fallback", 0.588))
+    with_fallback = tell(figures)[1]
+
+    assert "it is not the best rule: that is majority (F1 0.590 at 0.40)" in second
+    # .588 is as good as .590: differences below .005 are called the same.
+    assert "the rule of the labels, beta+fallback (F1 0.588" in with_fallback
+    assert "no other of the 3 rules is better" in with_fallback
 
 
 def test_what_got_better_worse_and_stayed_is_told_with_keep_rates(figures):
