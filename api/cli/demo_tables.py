@@ -24,10 +24,10 @@ def lay_out(figures: Figures) -> list[Any]:
         _students_table(figures),
     ]
     if rows := ensemble_rows(figures):
+        number = rows[0]["round"]
         parts += [
             "",
-            f"Round {rows[0]['round']}: voters and rules against planted gold (audit); "
-            "the labels are those of *:",
+            f"Round {number}, against planted gold: voters and rules (* the labels):",
             _subjects_table(rows, labelling_rule(figures, rows)),
         ]
     return parts
