@@ -156,10 +156,20 @@ def show(world: str, curves: dict[str, FloatArray]) -> dict[str, float]:
             )
             print(f"    {name:28}{shown(end)}   {shown(half)}")
             figures[f"{world}, {name}, of {reference}"] = end[0]
-        share = figures[f"{world}, {OURS}, of {reference}"]
-        verdict = "met" if share <= BAR else "NOT met"
-        print(f"    ours at <= {BAR:.0%} of its calls: {verdict}")
+        if reference != PANEL:
+            print(f"    {judge(world, figures[f'{world}, {OURS}, of {reference}'])}")
     return figures
+
+
+def judge(world: str, share: float) -> str:
+    """Say whether the bar is met, where there is something to aim at.
+
+    No bar beside whole panels: uniform calls alone halve theirs.
+    """
+    if world == "homogeneous":
+        return "nothing to aim at: no gain is expected and none is claimed"
+    verdict = "met" if share <= BAR else "NOT met"
+    return f"ours at <= {BAR:.0%} of its calls: {verdict}"
 
 
 def share_of_calls(
