@@ -7,7 +7,7 @@ select [-> teach wave 0 -> pilot] -> teach wave 1 [-> escalate -> teach wave 2 â
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,8 @@ DEADLINE_S = {"train": 6 * 3600}
 CHAIN = tuple(s for s in STAGES if s not in ("select", "pilot", "escalate"))
 # The wave in which every voter sees a few documents, before the others spend money.
 PILOT_WAVE = 0
+# In what was decided about a wave: whom each of its shards is for.
+ASKED = "voters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class RoundState:
         shards: shard numbers by teaching wave, as frozen.
         is_last: no round can follow, so residuals would aim nothing.
         absent: voters in quarantine: as if the config did not name them.
+        asked: by wave and shard the voters that a budget bought it for; a shard that
+            is not in it is for the whole wave.
     """
 
     stage: str
@@ -41,6 +45,7 @@ class RoundState:
     shards: Mapping[int, tuple[int, ...]]
     is_last: bool
     absent: frozenset[str] = frozenset()
+    asked: Mapping[int, Mapping[int, frozenset[str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,11 @@ class Step:
     stage: str
     wave: int
     jobs: tuple[JobSpec, ...]
+
+
+def escalation_key(wave: int) -> str:
+    """Name what was decided about a wave before it, in `rounds.decisions`."""
+    return f"escalation_{wave}"
 
 
 def last_wave(config: RoundConfig) -> int:
@@ -114,6 +124,15 @@ def advance(session: Session, round_id: int, *, num_finished: int) -> bool:
         },
         is_last=held.number >= stop.max_rounds,
         absent=frozenset(held.decisions.get(voters.QUARANTINED, ())),
+        asked={
+            wave: {
+                int(shard): frozenset(names)
+                for shard, names in held.decisions.get(escalation_key(wave), {})
+                .get(ASKED, {})
+                .items()
+            }
+            for wave in range(2, last_wave(config) + 1)
+        },
     )
     step = next_jobs(state)
     if step is None:
@@ -148,6 +167,7 @@ def _jobs(stage: str, wave: int, state: RoundState) -> list[JobSpec]:
             for voter in config.voters
             if wave in (voter.wave, PILOT_WAVE) and voter.name not in state.absent
             for shard in state.shards.get(wave, ())
+            if voter.name in state.asked.get(wave, {}).get(shard, {voter.name})
         ]
     if stage == "compare":
         judges = () if config.protocol == "words" else config.pairwise.judges

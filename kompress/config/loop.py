@@ -75,7 +75,9 @@ class EscalationConfig(Frozen):
     """Which documents the voters of wave 2 and later see.
 
     The `share` of the selected documents with the widest provisional posterior, plus
-    the random slice and the audit documents.
+    the random slice and the audit documents. Once an earlier round knows these voters:
+    of what asking them all about everything would cost, spent on the documents and
+    voters that are expected to tell most per dollar.
     """
 
     share: Share = 0.5

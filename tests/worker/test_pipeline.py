@@ -71,6 +71,24 @@ def test_one_wave_runs_from_teach_to_conclude():
     assert found == [("teach", 1), *LABELS, "train", *TAIL]
 
 
+def test_a_shard_that_a_budget_bought_for_some_voters_is_asked_of_them_alone():
+    state = RoundState(
+        "escalate",
+        1,
+        config(1, 2, 2),
+        {1: (0,), 2: (0, 1, 2)},
+        is_last=False,
+        asked={2: {0: frozenset({"v1"}), 1: frozenset({"v1", "v2"})}},
+    )
+
+    step = next_jobs(state)
+
+    # Shard 2 is not in it: it is for the whole wave.
+    assert sorted((job.voter, job.shard) for job in step.jobs) == [
+        ("v1", 0), ("v1", 1), ("v1", 2), ("v2", 1), ("v2", 2),
+    ]  # fmt: skip
+
+
 def test_a_second_wave_is_opened_by_escalate():
     found = names(walk(config(1, 2)))
 

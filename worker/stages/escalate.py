@@ -1,15 +1,15 @@
 """Between two waves: who needs the expensive voters?
 
-The share of documents about which the next voters would tell most, the random slice,
-and the audit documents. They tell most where the provisional posterior is widest; once
-an earlier round knows how often these voters are right, by the bits a word that their
-votes are expected to be worth. Waves never change an inclusion probability.
+The random slice and the audit documents; a share of the others, those of the widest
+provisional posterior. Once an earlier round knows how often these voters are right,
+each voter has documents of its own: those that its budget buys (`worker.buying`).
+Waves never change an inclusion probability.
 
 A rule that learns is fitted to what the first waves said, and what gold says of it: of
 the same words that `worker.evidence` lets count at the round's end, in this one job.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +21,9 @@ from kompress.aggregation import make_aggregator
 from kompress.aggregation.learned import Learned, Learner
 from kompress.aggregation.patterns import VotePatterns
 from kompress.config import RoundConfig, parse_config
-from kompress.selection.information_gain import joint_information
-from kompress.types import STRATA, CodeArray, FloatArray, Posterior
+from kompress.selection.information_gain import histogram_words
+from kompress.types import JSON, FloatArray
+from worker.buying import Market, Purchase, buy, load_market
 from worker.evidence import (
     Scope,
     count_evidence,
@@ -31,9 +32,9 @@ from worker.evidence import (
     load_evidence,
     merge_stream,
 )
-from worker.fitting import Rate, read_rates
 from worker.heartbeat import Heartbeat
 from worker.panel import Panel, Panels, make_panel
+from worker.pipeline import ASKED, escalation_key
 from worker.pooling import pool
 from worker.runtime import Runtime
 from worker.stage import Stage
@@ -51,8 +52,7 @@ class Inputs:
         shards: of the first wave, which hold all documents.
         scope: what a rule may learn from.
         forced: documents that every voter sees, whatever the posterior.
-        rates: how often the next wave's voters are right, by (voter, stratum); empty
-            unless an earlier round knows it of all of them.
+        market: what an earlier round knows of the next wave's voters, if it does.
     """
 
     round_id: int
@@ -61,7 +61,7 @@ class Inputs:
     shards: list[int]
     scope: Scope
     forced: set[int]
-    rates: dict[tuple[str, str], Rate]
+    market: Market | None
 
     def names(self) -> list[str]:
         """Name the voters so far."""
@@ -70,11 +70,17 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The next wave's shards, and why: the least value that was enough."""
+    """The next wave's shards, and why.
+
+    Attributes:
+        shards: document ids.
+        voters: whom each shard is for; empty where every shard is for the whole wave.
+        decision: for `rounds.decisions`.
+    """
 
     shards: list[list[int]]
-    threshold: float | None
-    measure: str
+    voters: list[tuple[str, ...]]
+    decision: JSON
 
 
 def load(session: Session, job: JobRow) -> Inputs:
@@ -82,9 +88,6 @@ def load(session: Session, job: JobRow) -> Inputs:
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
     rows = selections.load_selections(session, job.round_id)
-    before = loops.previous_round(session, job.loop_id, job.round)
-    known = read_rates(loops.read_round(session, before).decisions) if before else {}
-    following = next_voters(config, job.wave)
     return Inputs(
         round_id=held.id,
         config=config,
@@ -92,7 +95,7 @@ def load(session: Session, job: JobRow) -> Inputs:
         shards=selections.shards(session, held.id, 1),
         scope=find_scope(session, held, num_waves=job.wave),
         forced={r.document_id for r in rows if r.random_slice or r.role == "audit"},
-        rates=known if {v for v, _ in known} >= set(following) else {},
+        market=load_market(session, job, config),
     )
 
 
@@ -109,70 +112,68 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     learned = None
     if isinstance(rule, Learner):
         learned = _fit(runtime, inputs, rule, progress)
-    value: dict[int, float] = {}
+    width: dict[int, float] = {}
+    words: dict[int, FloatArray] = {}
     for shard in inputs.shards:
         progress()
         panel, document_of = _read(runtime, inputs, shard)
         posterior = pool(Panels(panel, panel), rule, learned)
-        for text_id, value_N in panel.split(_worth(inputs, panel, posterior)).items():
-            mean = float(value_N.mean()) if value_N.size else 0.0
-            value[document_of[text_id]] = mean
-    contested = sorted(value, key=lambda document: (-value[document], document))
-    num_wide = int(np.ceil(config.escalation.share * len(contested)))
-    ids = sorted({*contested[:num_wide], *inputs.forced})
-    return Outputs(
-        shards=cut_shards(ids, config.shard_documents) if ids else [],
-        threshold=value[contested[num_wide - 1]] if num_wide else None,
-        measure="bits" if inputs.rates else "sd",
-    )
+        if inputs.market is None:
+            for text_id, sd_N in panel.split(posterior.sd_N).items():
+                width[document_of[text_id]] = float(sd_N.mean()) if sd_N.size else 0.0
+            continue
+        strata = panel.split(panel.stratum_W)
+        for text_id, mean_N in panel.split(posterior.mean_N).items():
+            words[document_of[text_id]] = histogram_words(mean_N, strata[text_id])
+    if inputs.market is None:
+        return _by_width(inputs, width)
+    bought = buy(inputs.market, words, config.escalation.share)
+    return _by_budget(inputs, inputs.market, bought)
 
 
 def store(session: Session, job: JobRow, out: Outputs) -> None:
     """Freeze the next wave's shards and keep the reason."""
     selections.freeze_shards(session, job.round_id, job.wave + 1, out.shards)
-    loops.record_decision(
-        session,
-        job.round_id,
-        f"escalation_{job.wave + 1}",
-        {
-            f"threshold_{out.measure}": out.threshold,
-            "num_documents": sum(len(shard) for shard in out.shards),
-        },
-    )
+    decision = out.decision
+    if out.voters:
+        voters = {str(n): list(names) for n, names in enumerate(out.voters)}
+        decision = {**decision, ASKED: voters}
+    loops.record_decision(session, job.round_id, escalation_key(job.wave + 1), decision)
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
 
 
-def next_voters(config: RoundConfig, wave: int) -> list[str]:
-    """Name the voters that are asked next."""
-    return [voter.name for voter in config.voters if voter.wave == wave + 1]
-
-
-def expected_bits(
-    mean_W: FloatArray,
-    stratum_W: CodeArray,
-    voters: Sequence[str],
-    rates: Mapping[tuple[str, str], Rate],
-) -> FloatArray:
-    """Expect how many bits a vote of each voter would tell of each word.
-
-    Args:
-        mean_W: (W,) P(keep).
-        stratum_W: (W,) codes into `STRATA`.
-        voters: who would vote, independently given the truth.
-        rates: (sensitivity, specificity) by voter and stratum.
-
-    Returns:
-        (W,) bits, at least 0.
-    """
-    table_VS2 = np.array(
-        [[rates.get((v, s), (0.5, 0.5)) for s in STRATA] for v in voters]
+def _by_width(inputs: Inputs, width: dict[int, float]) -> Outputs:
+    """Take the documents whose posterior is widest, and the forced ones."""
+    contested = sorted(width, key=lambda document: (-width[document], document))
+    num_wide = int(np.ceil(inputs.config.escalation.share * len(contested)))
+    ids = sorted({*contested[:num_wide], *inputs.forced})
+    return Outputs(
+        shards=cut_shards(ids, inputs.config.shard_documents) if ids else [],
+        voters=[],
+        decision={
+            "threshold_sd": width[contested[num_wide - 1]] if num_wide else None,
+            "num_documents": len(ids),
+        },
     )
-    rate_VW2 = table_VS2[:, np.asarray(stratum_W, dtype=np.intp)]
-    return joint_information(
-        mean_W, rate_VW2[..., 0], rate_VW2[..., 1], [1] * len(voters)
-    )
+
+
+def _by_budget(inputs: Inputs, market: Market, bought: Purchase) -> Outputs:
+    """Cut what was bought into shards of one set of voters each."""
+    by_voters = {
+        voters: sorted(set(ids) - inputs.forced)
+        for voters, ids in bought.documents.items()
+    }
+    whole = market.following
+    by_voters[whole] = sorted({*by_voters.get(whole, []), *inputs.forced})
+    shards, voters = [], []
+    for names, ids in sorted(by_voters.items()):
+        cut = cut_shards(ids, inputs.config.shard_documents) if ids else []
+        shards += cut
+        voters += [names] * len(cut)
+    num_documents = sum(len(shard) for shard in shards)
+    return Outputs(shards, voters, {**bought.decision, "num_documents": num_documents})
 
 
 def _fit(
@@ -205,15 +206,3 @@ def _read(runtime: Runtime, inputs: Inputs, shard: int) -> tuple[Panel, dict[int
             texts.load_strata(session, text_ids, "farm"),
         )
     return panel, document_of
-
-
-def _worth(inputs: Inputs, panel: Panel, posterior: Posterior) -> FloatArray:
-    """Say of each word how much more votes are wanted."""
-    if not inputs.rates:
-        return posterior.sd_N
-    return expected_bits(
-        posterior.mean_N,
-        panel.stratum_W,
-        next_voters(inputs.config, inputs.wave),
-        inputs.rates,
-    )

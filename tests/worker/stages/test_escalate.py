@@ -10,7 +10,6 @@ from kompress.selection.information_gain import entropy_bits
 from kompress.types import STRATA, decode_votes
 from tests.worker.inprocess import two_waves
 from tests.worker.worlds import change
-from worker.stages import escalate
 
 LEARNERS = sorted(name for name, rule in AGGREGATORS.items() if hasattr(rule, "fit"))
 
@@ -63,19 +62,6 @@ def mean_sd(farm, text_id):
     stratum_N = np.frombuffer(rows[0][1], np.uint8)
     rule = make_aggregator("beta", {})
     return float(rule.aggregate(p_NM.T, np.ones(p_NM.T.shape), stratum_N).sd_N.mean())
-
-
-def test_what_a_vote_would_tell_depends_on_the_word_and_on_the_voter():
-    rates = {("c", "plain"): (1.0, 1.0), ("c", "hex"): (0.75, 0.75)}
-
-    bits_W = escalate.expected_bits(
-        np.array([0.5, 0.5, 1.0, 0.5]), np.array([0, 1, 0, 2]), ["c"], rates
-    )
-
-    # A voter that is always right tells a coin's whole bit, and nothing of what is
-    # known; one at 3/4 tells 1 - H(3/4) = .189; of a stratum that nobody knows it is
-    # taken to toss coins.
-    np.testing.assert_allclose(bits_W, [1, 0.188722, 0, 0], atol=1e-6)
 
 
 def seen(farm, round_id):
@@ -151,24 +137,28 @@ def cheap_votes(farm, text_id):
 
 
 @pytest.mark.slow  # runs one round, and half of another
-def test_once_a_round_knows_the_voters_the_next_asks_where_they_tell_most(farm):
+def test_once_a_round_knows_the_voters_each_is_asked_where_it_tells_most(farm):
     farm.add_documents(24)
+    delta = {**two_waves()[-1], "name": "delta"}
     farm.start(
         rounds=2,
-        voters=two_waves(),
+        voters=[*two_waves(), delta],
         escalation={"share": 0.25},
         selection={"random_slice": 0.0},
         aggregation={"rule": "reliability", "compare": []},
+        shard_documents=4,
     )
     farm.run(before_round=2)
     # As if gamma had turned out to be always right about plain words, and to toss
-    # coins about all others.
-    rates = {s: [1.0, 1.0] if s == "plain" else [0.5, 0.5] for s in STRATA}
+    # coins about all others; delta about all.
+    coin = {stratum: [0.5, 0.5] for stratum in STRATA}
     change(
         farm.sessions,
-        """UPDATE rounds SET decisions = jsonb_set(decisions, '{reliability,gamma}',
-               CAST(:rates AS jsonb)) WHERE number = 1""",
-        rates=json.dumps(rates),
+        """UPDATE rounds SET decisions = jsonb_set(jsonb_set(decisions,
+               '{reliability,gamma}', CAST(:gamma AS jsonb)),
+               '{reliability,delta}', CAST(:delta AS jsonb)) WHERE number = 1""",
+        gamma=json.dumps({**coin, "plain": [1.0, 1.0]}),
+        delta=json.dumps(coin),
     )
 
     farm.run(until="train")
@@ -179,20 +169,42 @@ def test_once_a_round_knows_the_voters_the_next_asks_where_they_tell_most(farm):
         FROM rounds a, rounds b WHERE a.number = 1 AND b.number = 2
     """)
     assert "threshold_sd" in first
+    assert second["unit"] == "words"
+    audit = {document for (document,) in farm.query("""
+        SELECT document_id FROM selections WHERE round_id = 2 AND role = 'audit'
+    """)}  # fmt: skip
+    bought = seen(farm, 2) - audit
+    value, size = worth_of(farm)
+    # A quarter of the words by two voters: half of them by one.
+    assert second["spent"] <= second["budget"] == sum(size.values()) / 2
+    left = second["budget"] - sum(size[d] for d in bought)
+    others = [value[d] for d in value if d not in bought | audit and size[d] <= left]
+    # Bins of the mean are 1/64 wide.
+    assert max(others, default=0) <= min(value[d] for d in bought) * 1.02
+    asked = dict(
+        farm.query("""
+        SELECT v.name, count(*) FROM round_votes rv JOIN votes w ON w.id = rv.vote_id
+        JOIN voters v ON v.id = w.voter_id WHERE rv.round_id = 2 GROUP BY v.name
+    """)
+    )
+    assert asked["gamma"] == len(bought | audit)
+    assert asked["delta"] == len(audit)
+    assert asked["alpha"] > asked["gamma"]
+
+
+def worth_of(farm):
+    """Bits a word of gamma's answers, and words, by document of round 2."""
     rows = farm.query("""
-        SELECT d.text_id, s.document_id, s.role = 'audit'
+        SELECT d.text_id, s.document_id
         FROM selections s JOIN documents d ON d.id = s.document_id
         WHERE s.round_id = 2
     """)
     learned = fit_first_wave(farm, "reliability")
-    bits = {}
-    for text_id, document, _ in rows:
+    value, size = {}, {}
+    for text_id, document in rows:
         p_NM, stratum_N = cheap_votes(farm, text_id)
         mean_N = learned.aggregate(p_NM, np.ones(2), stratum_N).mean_N
         # What a sure answer tells is the word's entropy.
-        bits[document] = float((entropy_bits(mean_N) * (stratum_N == 0)).mean())
-    contested = sorted(bits, key=lambda d: (-bits[d], d))
-    num_wide = math.ceil(0.25 * len(rows))
-    audit = {document for _, document, is_audit in rows if is_audit}
-    assert seen(farm, 2) == audit | set(contested[:num_wide])
-    assert second["threshold_bits"] == pytest.approx(bits[contested[num_wide - 1]])
+        value[document] = float((entropy_bits(mean_N) * (stratum_N == 0)).mean())
+        size[document] = len(stratum_N)
+    return value, size
