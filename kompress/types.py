@@ -38,6 +38,8 @@ OTHER = len(STRATA) - 1
 # Code c stands for P(keep) = (c + 1/2) / 255, so that neither 0 nor 1 is ever claimed.
 NUM_CODES = 255
 ABSTAIN = 255
+# Code 127 is (127 + 1/2) / 255 = 1/2: ties keep.
+KEEPS_FROM = 127
 
 Split = Literal["train", "audit", "held_out"]
 GoldUse = Literal["calibrate", "evaluate"]

@@ -30,7 +30,7 @@ from kompress.aggregation.patterns import (
     merge_patterns,
 )
 from kompress.config import PAIRWISE, RoundConfig
-from kompress.types import ABSTAIN, BoolArray, CodeArray, encode_votes
+from kompress.types import ABSTAIN, KEEPS_FROM, BoolArray, CodeArray, encode_votes
 from kompress.voters import VOTERS
 from worker.panel import Panel, make_panel
 from worker.references import STUDENT
@@ -258,7 +258,7 @@ def draw_texts(evidence: Evidence, limit: int, rng: np.random.Generator) -> Bool
 
 def read_truth(codes_N: CodeArray) -> CodeArray:
     """Turn gold, 254 keep, 0 drop, 255 unknown, into what patterns say."""
-    truth_N = np.where(codes_N >= 127, KEEP, DROP)
+    truth_N = np.where(codes_N >= KEEPS_FROM, KEEP, DROP)
     return np.where(codes_N == ABSTAIN, UNKNOWN, truth_N).astype(np.uint8)
 
 

@@ -21,7 +21,7 @@ from db.queries.votes import VoteRow
 from kompress.config import MixPart, RecipeConfig, RoundConfig
 from kompress.errors import TrainingFailed
 from kompress.selection.mix import MixDocument, thin
-from kompress.types import ABSTAIN, CodeArray, FloatArray, Label
+from kompress.types import ABSTAIN, KEEPS_FROM, CodeArray, FloatArray, Label
 
 GOLD = "gold"
 # The variance of Beta(1, 1): what is known of a word that nobody voted on.
@@ -157,7 +157,7 @@ def as_lesson(
 def gold_lesson(codes_N: CodeArray) -> tuple[FloatArray, FloatArray]:
     """Turn gold into targets 1 and 0, and weights 0 where the truth is unknown."""
     known_N = codes_N != ABSTAIN
-    target_N = np.where(known_N, codes_N >= 127, 0).astype(np.float64)
+    target_N = np.where(known_N, codes_N >= KEEPS_FROM, 0).astype(np.float64)
     return target_N, known_N.astype(np.float64)
 
 

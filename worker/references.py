@@ -22,7 +22,7 @@ from db.queries import candidates, students, voters, votes
 from db.queries.candidates import CandidateRow
 from db.queries.loops import RoundRow
 from kompress.config import PAIRWISE, RoundConfig
-from kompress.types import BoolArray, Candidate
+from kompress.types import KEEPS_FROM, BoolArray, Candidate
 from kompress.words import join_kept
 from worker.voters import teachers
 
@@ -172,7 +172,7 @@ def winning_qualities(
     found = {}
     stored = candidates.list_candidates(session, text_ids)
     for text_id, rows in votes.load_round_votes(session, round_id, text_ids).items():
-        won = [row.codes_N >= 127 for row in rows if row.voter == PAIRWISE]
+        won = [row.codes_N >= KEEPS_FROM for row in rows if row.voter == PAIRWISE]
         for row in stored.get(text_id, ()) if won else ():
             is_winner = (keep_N := row.candidate.keep_N) is not None and np.array_equal(
                 keep_N, won[0]

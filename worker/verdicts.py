@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.queries.quality import RuleStatRow
+from db.rule_labels import label_voter
 from kompress.aggregation.fallback import MIN_OF_EACH
 from kompress.aggregation.statistics import (
     balanced_accuracies,
@@ -24,6 +25,7 @@ from kompress.aggregation.statistics import (
 from kompress.metrics.keep_rate import keep_top
 from kompress.types import (
     ABSTAIN,
+    KEEPS_FROM,
     STRATA,
     BoolArray,
     CodeArray,
@@ -60,16 +62,6 @@ class Decided:
     heard_W: BoolArray
 
 
-def label_voter(voter: str) -> str:
-    """Name the rule that takes one voter at its word, beside the others."""
-    return f"voter({voter})"
-
-
-def label_fallback(rule: str) -> str:
-    """Name a rule with the strata that one voter decides alone."""
-    return f"{rule}+fallback"
-
-
 def find_truth(panel: Panel, gold_codes: Mapping[int, CodeArray]) -> Truth:
     """Take gold where any of the texts has some, else must-keep.
 
@@ -86,7 +78,7 @@ def find_truth(panel: Panel, gold_codes: Mapping[int, CodeArray]) -> Truth:
     }
     parts = [gold_codes.get(text_id, unknown[text_id]) for text_id in panel.text_ids]
     codes_W = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint8)
-    return Truth(GOLD, codes_W >= 127, codes_W != ABSTAIN)
+    return Truth(GOLD, codes_W >= KEEPS_FROM, codes_W != ABSTAIN)
 
 
 def of_voter(panel: Panel, column: int) -> Decided:

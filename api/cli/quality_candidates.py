@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.gains import Gain, measure_gains
 from kompress.aggregation.learned import Learner
-from kompress.aggregation.pairs import KEEPS_FROM
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.replicates import pool_replicates
 from kompress.config import RoundConfig, parse_config
-from kompress.types import ABSTAIN
+from kompress.types import ABSTAIN, KEEPS_FROM
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -12,7 +12,7 @@ from scipy.special import betainc
 
 from benchmarks.worlds.draws import Draw
 from kompress.aggregation.statistics import NUM_CELLS, expected_calibration_error
-from kompress.types import ABSTAIN, NUM_CODES, STRATA, BoolArray, FloatArray
+from kompress.types import ABSTAIN, KEEPS_FROM, STRATA, BoolArray, FloatArray
 from kompress.types import encode_votes as encode
 
 IntArray = NDArray[np.int64]
@@ -90,7 +90,7 @@ def count_voters(draw: Draw) -> IntArray:
     counts = []
     for code_N in draw.code_NM.T:
         here_N = open_N & (code_N != ABSTAIN)
-        keep_N = code_N >= NUM_CODES // 2  # code 127 is P = 1/2, which keeps
+        keep_N = code_N >= KEEPS_FROM
         counts.append(_confuse(keep_N, draw.truth_N, draw.stratum_N, here_N))
     return np.stack(counts)
 

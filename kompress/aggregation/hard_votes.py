@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns, merge_patterns
 from kompress.aggregation.votes import read_votes
-from kompress.types import STRATA, CodeArray
+from kompress.types import ABSTAIN, KEEPS_FROM, STRATA, CodeArray
 
 SAID_DROP, SAID_KEEP, SILENT = 0, 1, 2
 BLOCK_WORDS = 32_768
-# Code c stands for (c + 1/2) / 255: 127 is 1/2, and ties keep.
-_SIDE_OF_CODE = np.array([SAID_DROP] * 127 + [SAID_KEEP] * 128 + [SILENT], np.uint8)
+_SIDE_OF_CODE = np.full(ABSTAIN + 1, SAID_KEEP, dtype=np.uint8)
+_SIDE_OF_CODE[:KEEPS_FROM] = SAID_DROP
+_SIDE_OF_CODE[ABSTAIN] = SILENT
 # A histogram of all patterns is held up to here: ten voters in all strata.
 _MAX_CELLS = 2**22
 _TRUTHS = np.array([0, 1, UNKNOWN], dtype=np.uint8)

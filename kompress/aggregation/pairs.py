@@ -20,12 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from kompress.aggregation.patterns import DROP, KEEP, VotePatterns
 from kompress.aggregation.votes import read_stratum
 from kompress.errors import InvalidVotes
-from kompress.types import ABSTAIN, STRATA, BoolArray, FloatArray
+from kompress.types import ABSTAIN, KEEPS_FROM, STRATA, BoolArray, FloatArray
 
 IntArray = NDArray[np.int64]
 TRUTHS = ("drop", "keep", "unknown")
-# A byte code keeps from 127 on, where P(keep) = (code + 1/2) / 255 reaches 1/2.
-KEEPS_FROM = 127
 _BOOTSTRAP_CELLS = 4_000_000  # of the resampling matrix held at once: 32 MB
 
 

@@ -15,6 +15,7 @@ from kompress.evaluation.suites import Suite, SuiteText
 from kompress.must_keep import classify_texts
 from kompress.types import (
     ABSTAIN,
+    KEEPS_FROM,
     OTHER,
     PLAIN,
     STRATA,
@@ -31,8 +32,6 @@ G = TypeVar("G", bound=np.generic)
 CountTokens = Callable[[Sequence[str]], NDArray[np.integer[Any]]]
 
 NUM_STRATA = len(STRATA)
-# Code 127 is (127 + 1/2) / 255 = 1/2: ties keep.
-_KEEP_CODE = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +167,7 @@ def _read_gold(text: SuiteText, num_words: int) -> tuple[BoolArray, BoolArray]:
         return nothing_N, nothing_N
     codes_N = _checked_codes(text, text.gold, num_words)
     known_N = codes_N != ABSTAIN
-    return known_N, known_N & (codes_N >= _KEEP_CODE)
+    return known_N, known_N & (codes_N >= KEEPS_FROM)
 
 
 def _checked_codes(text: SuiteText, gold: Gold, num_words: int) -> CodeArray:

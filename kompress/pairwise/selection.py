@@ -6,7 +6,7 @@ I = candidates of one text, N = its words
 import numpy as np
 from numpy.typing import NDArray
 
-from kompress.types import ABSTAIN, BoolArray, CodeArray, FloatArray
+from kompress.types import ABSTAIN, KEEPS_FROM, BoolArray, CodeArray, FloatArray
 
 # oracle: the best candidate, chosen by gold: what coverage allows;
 # oracle_sound: the best of those that the verifier lets through;
@@ -71,7 +71,7 @@ def count_choices(
     Source: coverage against selection: Brown et al. 2024, arXiv 2407.21787; ours.
     """
     known_N = gold_N != ABSTAIN
-    truth_N = (gold_N >= 127) & known_N
+    truth_N = (gold_N >= KEEPS_FROM) & known_N
     counts_I4 = np.stack(
         [
             (keep_IN & truth_N).sum(axis=1),

@@ -29,7 +29,7 @@ from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
 from kompress.aggregation.reliability import Reliability
 from kompress.aggregation.statistics import NUM_CELLS, code_histogram
 from kompress.config import LoopConfig, RoundConfig, parse_config
-from kompress.types import ABSTAIN, JSON, CodeArray, encode_votes
+from kompress.types import ABSTAIN, JSON, KEEPS_FROM, CodeArray, encode_votes
 from worker.evidence import (
     Evidence,
     Scope,
@@ -195,7 +195,9 @@ def count_codes(
     for column, voter in enumerate(panel.voters):
         codes_W = encode_votes(panel.p_WM[:, column])
         known_W = (truth_W != ABSTAIN) & (codes_W != ABSTAIN)
-        counts_S2C = code_histogram(codes_W, truth_W >= 127, panel.stratum_W, known_W)
+        counts_S2C = code_histogram(
+            codes_W, truth_W >= KEEPS_FROM, panel.stratum_W, known_W
+        )
         counts[voter] = counts_S2C.sum(axis=0)
     return counts
 
