@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.cli.output import format_cell
 from api.cli.status import format_seconds
+from db.rule_labels import chosen_label
 from kompress.types import CATEGORIES
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ def ensemble_rows(figures: Figures) -> list[dict[str, Any]]:
 def labelling_rule(figures: Figures, rows: list[dict[str, Any]]) -> str:
     """Name the rule that made the labels, with the fallbacks of single strata."""
     rule = figures["loop"]["rule"][rows[0]["round"]]
-    names = {row["subject"] for row in rows}
-    return f"{rule}+fallback" if f"{rule}+fallback" in names else rule
+    return chosen_label(rule, {row["subject"] for row in rows})
 
 
 def _labels_table(figures: Figures) -> "Table":

@@ -1,9 +1,10 @@
 """A round's voters and rules side by side, stratum by stratum, and what it means."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from db.rule_labels import chosen_label, voter_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -13,10 +14,6 @@ if TYPE_CHECKING:
 ALL = "all"
 CHOSEN, VOTER, RULE = "chosen", "voter", "rule"
 GOLD = "gold"
-# Labels that the stage `judge` gives to a voter taken at its word, and to the round's
-# rule where a voter decides some strata in its place.
-ALONE = re.compile(r"voter\((.*)\)", re.DOTALL)
-WITH_FALLBACK = "{}+fallback"
 COUNTS = ("num_keep_kept", "num_keep_dropped", "num_drop_kept", "num_drop_dropped")
 TRUTHS = {
     "gold": "measured against gold: what is known to be true of the audit documents",
@@ -119,7 +116,8 @@ def read_verdict(session: "Session", loop: str, number: int | None) -> Verdict:
     wanted = max(one["round"] for one in found)
     held = rounds[wanted]
     rows = [one for one in found if one["round"] == wanted]
-    rule = _chosen(rows, str(held.config["aggregation"]["rule"]))
+    own = str(held.config["aggregation"]["rule"])
+    rule = chosen_label(own, {str(one["rule"]) for one in rows})
     truth = str(rows[0]["truth"])
     counts = paradox.rule_counts(session, held.id)
     votes = paradox.voter_counts(session, held.id)
@@ -241,7 +239,7 @@ def _rule_lines(
             precision=row["precision"],
             keep_rate=row["keep_rate"],
             balanced_accuracy=row["balanced_accuracy"],
-            best_voter="" if ALONE.fullmatch(row["rule"]) else row["best_voter"],
+            best_voter="" if voter_of(row["rule"]) is not None else row["best_voter"],
             low=by_key[_key(row)]["difference_low"],
             high=by_key[_key(row)]["difference_high"],
             collapsed=row["collapsed"],
@@ -252,15 +250,8 @@ def _rule_lines(
 
 def _subject(label: str) -> tuple[str, str]:
     """Tell a voter alone from a rule: its kind and its name."""
-    alone = ALONE.fullmatch(label)
-    return (VOTER, alone[1]) if alone else (RULE, label)
-
-
-def _chosen(rows: Sequence[Mapping[str, Any]], rule: str) -> str:
-    """Name what made the labels: the rule, with its fallbacks if it has any."""
-    with_fallback = WITH_FALLBACK.format(rule)
-    labels = {row["rule"] for row in rows}
-    return with_fallback if with_fallback in labels else rule
+    alone = voter_of(label)
+    return (RULE, label) if alone is None else (VOTER, alone)
 
 
 def _voter_lines(

@@ -5,6 +5,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from db.rule_labels import LIKE_ALONE, voter_of
+
 _COMPARE = text("""
     WITH stats AS (
         SELECT r.number, 1 AS place, 'voter' AS subject_kind, s.voter AS subject,
@@ -14,18 +16,13 @@ _COMPARE = text("""
         WHERE r.loop_id = :loop_id AND s.stratum = :stratum AND s.truth = :truth
           AND s.truth <> 'must_keep'
         UNION ALL
-        SELECT r.number, 1, 'voter', substr(s.rule, 7, length(s.rule) - 7),
+        SELECT r.number, CASE WHEN s.rule LIKE :alone THEN 1 ELSE 2 END,
+               CASE WHEN s.rule LIKE :alone THEN 'voter' ELSE 'rule' END, s.rule,
                s.truth, s.num_keep_kept, s.num_keep_dropped, s.num_drop_kept,
                s.num_drop_dropped
         FROM rule_stats s JOIN rounds r ON r.id = s.round_id
         WHERE r.loop_id = :loop_id AND s.stratum = :stratum AND s.truth = :truth
-          AND s.truth = 'must_keep' AND s.rule LIKE 'voter(%'
-        UNION ALL
-        SELECT r.number, 2, 'rule', s.rule, s.truth, s.num_keep_kept,
-               s.num_keep_dropped, s.num_drop_kept, s.num_drop_dropped
-        FROM rule_stats s JOIN rounds r ON r.id = s.round_id
-        WHERE r.loop_id = :loop_id AND s.stratum = :stratum AND s.truth = :truth
-          AND s.rule NOT LIKE 'voter(%'
+          AND (s.truth = 'must_keep' OR s.rule NOT LIKE :alone)
     )
     SELECT number AS round, subject_kind, subject, truth,
            CAST(kk + kd + dk + dd AS bigint) AS num_words,
@@ -59,9 +56,20 @@ def compare_subjects(
     Returns:
         Rows by round, voters first: recall, precision, f1, balanced accuracy and, so
         that no figure stands without it, keep_rate on the same words. Against
-        `must_keep` all keep the same share of each text, and only recall is given.
+        `must_keep` all keep the same share of each text, and only recall is given: a
+        round has such rows where it was judged without gold, and else none, since
+        recall at a voter's own keep_rate would elect whoever keeps everything.
+        Against `leave_one_out` there are only voters.
 
     Source: ours; ratios of integers, as design §1.
     """
-    values = {"loop_id": loop_id, "truth": truth, "stratum": stratum}
-    return [dict(row) for row in session.execute(_COMPARE, values).mappings()]
+    values = {
+        "loop_id": loop_id,
+        "truth": truth,
+        "stratum": stratum,
+        "alone": LIKE_ALONE,
+    }
+    found = [dict(row) for row in session.execute(_COMPARE, values).mappings()]
+    for row in found:
+        row["subject"] = voter_of(row["subject"]) or row["subject"]
+    return found

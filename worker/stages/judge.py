@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from db.queries import fits, gold, loops, quality, selections, texts, votes
 from db.queries.jobs import JobRow
 from db.queries.quality import RuleStatRow, VoterStatRow
+from db.rule_labels import label_fallback
 from kompress.aggregation import make_aggregator, rules_of
 from kompress.aggregation.fallback import fallback_columns
 from kompress.aggregation.learned import Learned
@@ -51,7 +52,6 @@ from worker.verdicts import (
     count_groups,
     find_truth,
     keep_equally,
-    label_fallback,
     of_rule,
     of_voter,
     rule_rows,
