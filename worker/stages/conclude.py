@@ -30,10 +30,10 @@ from kompress.selection.residuals import (
 )
 from kompress.selection.stopping import RoundFacts, decide
 from kompress.types import FloatArray, Score
+from worker.folds import fold_of
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage
-from worker.stages.train import fold_of
 
 SUITE = "planted"
 # Residuals' prediction is validated over so many parts, by document group.

@@ -19,10 +19,11 @@ from kompress.selection.student_spread import StudentSpread
 from kompress.students import Student
 from kompress.types import FloatArray, Label
 from worker.checkpoints import load_student
+from worker.folds import fold_of
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage
-from worker.stages.train import MAIN, fold_of
+from worker.stages.train import MAIN
 
 BATCH_TEXTS = 32
 # Their words are thousands, which is plenty for a variance by score; and a shard has a

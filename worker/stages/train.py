@@ -5,7 +5,6 @@ it may have seen the fold that they leave out. A killed training resumes from it
 saved step.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from kompress.training.texts import TrainText
 from kompress.training.train import TrainResult, train
 from kompress.types import Score
 from worker.checkpoints import save_student
+from worker.folds import fold_of
 from worker.heartbeat import Heartbeat
 from worker.mixing import (
     Lesson,
@@ -171,12 +171,6 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
-
-
-def fold_of(group_id: str, folds: int) -> int:
-    """Give the fold of a document group, 0 .. folds - 1, by hash."""
-    digest = hashlib.sha256(f"fold:{group_id}".encode("utf-8", "surrogatepass"))
-    return int.from_bytes(digest.digest()[:8], "big") % folds
 
 
 def learning_curve(result: TrainResult) -> list[Score]:

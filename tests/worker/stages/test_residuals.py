@@ -5,8 +5,8 @@ from kompress.selection.residuals import measured_residual
 from kompress.selection.student_spread import StudentSpread
 from kompress.types import Label
 from worker.checkpoints import load_student
+from worker.folds import fold_of
 from worker.stages.residuals import Inputs, compute
-from worker.stages.train import fold_of
 
 
 class Oracle:

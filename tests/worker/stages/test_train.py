@@ -1,5 +1,3 @@
-import hashlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,19 +8,7 @@ from kompress.training.state import CurvePoint
 from kompress.training.train import TrainResult
 from tests.end_to_end.farm import loop_config
 from worker.mixing import is_held_out
-from worker.stages.train import costs_of, fold_of, learning_curve, share_of_budget
-
-
-def test_a_fold_is_the_hash_of_the_group():
-    digest = hashlib.sha256(b"fold:repo-1").hexdigest()
-
-    assert fold_of("repo-1", 5) == int(digest[:16], 16) % 5
-
-
-@given(st.text(), st.integers(2, 20))
-def test_a_group_lies_in_one_fold(group_id, folds):
-    assert 0 <= fold_of(group_id, folds) < folds
-    assert fold_of(group_id, folds) == fold_of(group_id, folds)
+from worker.stages.train import costs_of, learning_curve, share_of_budget
 
 
 @pytest.mark.parametrize(
