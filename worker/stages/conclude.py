@@ -64,7 +64,7 @@ class Outputs:
     measured: dict[int, float]
     predicted: dict[int, float]
     # What the next round's documents are chosen by, and how far it can be trusted.
-    budget: dict[str, Any]
+    residual_model: dict[str, Any]
     reason: str | None
     next_round: dict[str, Any] | None
     promoted_student_id: int | None
@@ -117,7 +117,7 @@ def load(session: Session, job: JobRow) -> Inputs:
 def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     """Predict, decide, promote."""
     heartbeat.progress(0, 2)
-    predicted, budget = _predict(inputs)
+    predicted, quality = _predict(inputs)
     heartbeat.progress(1, 2)
     reason = decide(inputs.history, inputs.config.stop)
     if reason is None:
@@ -125,14 +125,14 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         return Outputs(
             measured=inputs.measured,
             predicted=predicted,
-            budget=budget,
+            residual_model=quality,
             reason=None,
             next_round=following.model_dump(mode="json"),
             promoted_student_id=None,
             report={},
         )
     promoted, report = _promote(inputs)
-    return Outputs(inputs.measured, predicted, budget, reason, None, promoted, report)
+    return Outputs(inputs.measured, predicted, quality, reason, None, promoted, report)
 
 
 def store(session: Session, job: JobRow, out: Outputs) -> None:
@@ -145,7 +145,7 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
             for document_id, predicted in out.predicted.items()
         },
     )
-    loops.record_decision(session, job.round_id, "budget", out.budget)
+    loops.record_decision(session, job.round_id, "residual_model", out.residual_model)
     loops.finish_round(session, job.round_id, out.reason or "")
     if out.next_round is not None:
         loops.create_round(session, job.loop_id, job.round + 1, out.next_round)

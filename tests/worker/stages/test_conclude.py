@@ -37,10 +37,10 @@ def test_what_features_tell_out_of_sample_is_used_and_recorded():
     out = compute(None, inputs(), Pulse())
 
     # At best 1 / (1 + .5²) = .8 of the variance of the logarithms.
-    assert out.budget["num_measured"] == 200
-    assert out.budget["predicted_by"] == "features"
-    assert out.budget["r2"] == pytest.approx(0.8, abs=0.07)
-    assert out.budget["rank_correlation"] > 0.8
+    assert out.residual_model["num_measured"] == 200
+    assert out.residual_model["predicted_by"] == "features"
+    assert out.residual_model["r2"] == pytest.approx(0.8, abs=0.07)
+    assert out.residual_model["rank_correlation"] > 0.8
     assert len(out.predicted) == 400
     assert np.ptp(list(out.predicted.values())) > 1
 
@@ -50,8 +50,8 @@ def test_where_features_tell_nothing_every_document_gets_the_mean():
 
     out = compute(None, found, Pulse())
 
-    assert out.budget["predicted_by"] == "mean"
-    assert out.budget["r2"] <= 0
+    assert out.residual_model["predicted_by"] == "mean"
+    assert out.residual_model["r2"] <= 0
     mean = np.mean(list(found.measured.values()))
     assert list(out.predicted.values()) == pytest.approx([mean] * 400)
 
@@ -60,7 +60,7 @@ def test_a_round_without_measurements_predicts_nothing_and_says_so():
     out = compute(None, replace(inputs(), measured={}), Pulse())
 
     assert out.predicted == {}
-    assert out.budget == {
+    assert out.residual_model == {
         "num_measured": 0,
         "predicted_by": "nothing",
         "r2": None,
@@ -74,13 +74,13 @@ def test_a_finished_round_keeps_how_well_its_residuals_are_predicted(farm):
     farm.start(rounds=2, folds=2)
     farm.run(before_round=2)
 
-    ((budget, selection),) = farm.query(
-        """SELECT decisions -> 'budget', decisions -> 'selection' FROM rounds
+    ((quality, selection),) = farm.query(
+        """SELECT decisions -> 'residual_model', decisions -> 'selection' FROM rounds
            WHERE number = 1"""
     )
     ((num_measured, num_train),) = farm.query(
         """SELECT count(measured), count(predicted) FROM residuals"""
     )
-    assert budget["num_measured"] == num_measured > 0
-    assert budget["predicted_by"] in {"features", "mean"}
+    assert quality["num_measured"] == num_measured > 0
+    assert quality["predicted_by"] in {"features", "mean"}
     assert num_train == selection["num_population"]
