@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kompress.aggregation.information import joint_information
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.pairs import sides_of
 from kompress.aggregation.patterns import KEEP, UNKNOWN, count_patterns
@@ -132,34 +133,15 @@ def measure_gains(
             bits_N = words.loss(without_N) - words.loss(whole_N)
             mean, low, high = _mean_of(bits_N, voted_N, words.group_N, drawn_BG)
             tpr, tnr = _rates(words, m)
-            another = float(information_of_vote(whole_N, tpr, tnr).mean())
+            another = float(
+                joint_information(
+                    whole_N, np.array([tpr]), np.array([tnr]), (1,)
+                ).mean()
+            )
             found.append(
                 Gain(name, mean, low, high, int(voted_N.sum()), tpr, tnr, another)
             )
     return tuple(found)
-
-
-def information_of_vote(
-    p_N: ArrayLike, sensitivity: float, specificity: float
-) -> FloatArray:
-    """Give what an independent vote is expected to tell about words.
-
-    Args:
-        p_N: (N,) P(keep) before the vote, in [0, 1].
-        sensitivity: P(the voter keeps | to keep).
-        specificity: P(the voter drops | to drop).
-
-    Returns:
-        (N,) bits, H(word) - E H(word | vote), >= 0.
-
-    Source: mutual information, Shannon 1948; Lindley 1956 for its use.
-    """
-    p_N = np.asarray(p_N, dtype=np.float64)
-    keeps_N = p_N * sensitivity + (1 - p_N) * (1 - specificity)
-    noise_N = p_N * _entropy(sensitivity) + (1 - p_N) * _entropy(specificity)
-    # I(word; vote) is symmetric: entropy of the vote less that of its noise.
-    bits_N: FloatArray = np.maximum(_entropy(keeps_N) - noise_N, 0.0)
-    return bits_N
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,11 +216,3 @@ def _rates(words: _Words, m: int) -> tuple[float, float]:
         right = int((keep_N[own_N] == is_keep).sum())
         rates.append((1 + right) / (2 + int(own_N.sum())))
     return rates[0], rates[1]
-
-
-def _entropy(p: ArrayLike) -> FloatArray:
-    """Binary entropy in bits; 0 at 0 and 1."""
-    p = np.asarray(p, dtype=np.float64)
-    inside = np.clip(p, _LEAST, 1 - _LEAST)
-    bits: FloatArray = -(inside * np.log2(inside) + (1 - inside) * np.log2(1 - inside))
-    return np.where((p <= 0) | (p >= 1), 0.0, bits)

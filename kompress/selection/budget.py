@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kompress.aggregation.information import joint_information
 from kompress.errors import InvalidSelection
 from kompress.selection.information_gain import (
     BIN_MEAN_B,
     NUM_BINS,
-    joint_information,
     novelty,
 )
 from kompress.types import JSON, STRATA, FloatArray

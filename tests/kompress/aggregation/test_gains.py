@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from kompress.aggregation.gains import Gain, information_of_vote, measure_gains
+from kompress.aggregation.gains import Gain, measure_gains
 from kompress.aggregation.patterns import UNKNOWN
 from kompress.aggregation.stacking import Stacking
 from kompress.errors import InvalidVotes
@@ -128,23 +126,6 @@ def test_who_never_voted_has_no_gain():
 
     assert [gain.voter for gain in found] == list(NAMES[:3])
     assert isinstance(found[0], Gain)
-
-
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
-def test_a_vote_tells_between_nothing_and_the_words_entropy(
-    p, sensitivity, specificity
-):
-    (bits,) = information_of_vote([p], sensitivity, specificity)
-
-    entropy = -sum(q * np.log2(q) for q in (p, 1 - p) if q > 0)
-    assert 0 <= bits <= entropy + 1e-6
-
-
-def test_a_votes_information_is_the_channels():
-    # A binary symmetric channel of error .1: 1 - H(.1) = .531 bits for an even word.
-    assert information_of_vote([0.5], 0.9, 0.9)[0] == pytest.approx(0.531, abs=5e-4)
-    assert information_of_vote([0.5], 0.7, 0.3)[0] == 0  # keeps 7 of 10 either way
-    assert information_of_vote([0.0, 1.0], 0.9, 0.9).tolist() == [0, 0]
 
 
 def test_a_wrong_shape_is_refused():

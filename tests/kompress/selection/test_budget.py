@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kompress.aggregation.information import joint_information
 from kompress.errors import InvalidSelection
 from kompress.selection.budget import VoterSheet, allocate
 from kompress.selection.information_gain import (
     BIN_MEAN_B,
     histogram_words,
-    joint_information,
     novelty,
 )
 from kompress.types import STRATA

@@ -1,28 +1,20 @@
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kompress.aggregation.information import entropy_bits, joint_information
 from kompress.errors import InvalidSelection
 from kompress.selection.information_gain import (
     BIN_MEAN_B,
     NUM_BINS,
-    entropy_bits,
     expected_gain,
     histogram_words,
-    joint_information,
     novelty,
 )
 from kompress.types import STRATA
 
 probabilities = st.floats(0, 1)
-
-
-def test_the_entropy_of_a_coin_is_known():
-    # 1/4: .25 * 2 + .75 * log2(4/3) = .5 + .75 * .415037 = .811278.
-    assert entropy_bits([0, 0.25, 0.5, 1]) == pytest.approx([0, 0.811278, 1, 0])
 
 
 @pytest.mark.parametrize(
@@ -67,24 +59,6 @@ def test_a_mean_outside_the_range_is_refused():
         expected_gain([np.nan], 0.9, 0.9)
     with pytest.raises(InvalidSelection, match="sensitivities"):
         expected_gain([0.5], 1.2, 0.9)
-
-
-def test_joint_information_is_that_of_all_outcomes_one_by_one():
-    mean, sens, spec = 0.3, (0.8, 0.7), (0.9, 0.6)
-    votes = [0, 0, 1]  # voter 0 twice, voter 1 once
-    left = 0.0
-    for outcome in itertools.product([True, False], repeat=3):
-        keep, drop = mean, 1 - mean
-        for m, kept in zip(votes, outcome, strict=True):
-            keep *= sens[m] if kept else 1 - sens[m]
-            drop *= 1 - spec[m] if kept else spec[m]
-        left += (keep + drop) * float(entropy_bits(keep / (keep + drop)))
-
-    found = joint_information(
-        np.array([mean]), np.array(sens)[:, None], np.array(spec)[:, None], (2, 1)
-    )
-
-    assert found == pytest.approx([float(entropy_bits(mean)) - left])
 
 
 @pytest.mark.parametrize(

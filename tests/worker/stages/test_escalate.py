@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from kompress.aggregation import AGGREGATORS, make_aggregator
+from kompress.aggregation.information import entropy_bits
 from kompress.aggregation.patterns import count_patterns, merge_patterns
-from kompress.selection.information_gain import entropy_bits
 from kompress.types import STRATA, decode_votes
 from tests.worker.inprocess import two_waves
 from tests.worker.worlds import change
