@@ -22,6 +22,7 @@ WITHIN_VOTER = 0.5
 # σ(30) is far from 1 by a thousand roundings; a posterior stays inside (0, 1).
 _MAX_SCORE = 30.0
 _MIN_VARIANCE = 1e-9
+_SURELY = 4.0  # two standard deviations, squared
 _NUM_CELLS = 256
 
 
@@ -59,7 +60,7 @@ class Believed:
         shared: tuple[Tables, ...] = (),
     ) -> "Believed":
         """Lay tables out by byte code; between levels the curve is a straight line."""
-        ratio_SL = _monotone(levels, tables)
+        ratio_SL = _monotone(tables)
         ratio_SC = np.stack(
             [np.interp(P_OF_CODE, levels.center_L, row_L) for row_L in ratio_SL]
         )
@@ -160,13 +161,13 @@ class Evidence:
             (K,) log-likelihood ratio, 0 where nobody voted; (K,) its variance; and
             (K,) whether anybody voted.
         """
-        rows = [_first_vote(code_MK, voter.columns) for voter in self.voters]
+        rows = [_common_vote(code_MK, voter.columns) for voter in self.voters]
         heard_K = np.zeros(stratum_K.size, dtype=np.bool_)
         for code_K in rows:
             heard_K |= code_K != ABSTAIN
         cell_K = stratum_K * _NUM_CELLS
         scales = [
-            None if scale_MK is None else _first_scale(code_MK, scale_MK, v.columns)
+            None if scale_MK is None else _common_scale(code_MK, scale_MK, v.columns)
             for v in self.voters
         ]
         if self.states is None:
@@ -176,7 +177,9 @@ class Evidence:
             if scales[0] is not None:
                 ratio_K, variance_K = ratio_K * scales[0], variance_K * scales[0] ** 2
             return ratio_K, variance_K, heard_K
-        return *self._read_family(rows, scales, stratum_K, cell_K), heard_K
+        ratio_K, variance_K = self._read_family(rows, scales, stratum_K, cell_K)
+        # Silent, a family's states still have a prior; it tells nothing of the word.
+        return np.where(heard_K, ratio_K, 0), np.where(heard_K, variance_K, 0), heard_K
 
     def _read_family(
         self,
@@ -293,11 +296,11 @@ class Pool:
 def _count_votes(code_MK: CodeArray, stratum_K: NDArray[np.intp]) -> NDArray[np.int64]:
     """(S, M) votes; abstentions are few, and counted instead of them."""
     words_S = np.bincount(stratum_K, minlength=len(STRATA))
-    silent = [
-        np.bincount(stratum_K[code_K == ABSTAIN], minlength=len(STRATA))
-        for code_K in code_MK
-    ]
-    votes_SM: NDArray[np.int64] = words_S[:, None] - np.stack(silent, axis=1)
+    votes_SM = np.tile(words_S[:, None], (1, len(code_MK)))
+    for m, code_K in enumerate(code_MK):
+        votes_SM[:, m] -= np.bincount(
+            stratum_K[code_K == ABSTAIN], minlength=len(STRATA)
+        )
     return votes_SM
 
 
@@ -314,39 +317,43 @@ def _silence(values: FloatArray) -> FloatArray:
     return np.concatenate([values, np.zeros((*values.shape[:-1], 1))], axis=-1)
 
 
-def _monotone(levels: Levels, tables: Tables) -> FloatArray:
+def _monotone(tables: Tables) -> FloatArray:
     """(S, L) log-likelihood ratios that go one way with P(keep), by stratum.
 
-    Up where the voter is better than chance, down where it is worse: bumps are noise of
-    levels with few words.
+    Bumps are noise of levels with few words. The way is up, unless down fits the words
+    surely better: a voter is held for better than chance until they say otherwise.
     """
     log_STL = tables.log_STL
     ratio_SL = log_STL[:, 1] - log_STL[:, 0]
     weight_SL = tables.alpha_STL.sum(axis=1)
-    gap_SL = np.exp(log_STL[:, 1]) - np.exp(log_STL[:, 0])
-    for s, slope in enumerate((gap_SL @ levels.center_L).tolist()):
-        ratio_SL[s] = isotonic_regression(
-            ratio_SL[s], weights=weight_SL[s], increasing=slope >= 0
-        ).x
+    for s, (ratio_L, weight_L) in enumerate(zip(ratio_SL, weight_SL, strict=True)):
+        up_L, down_L = (
+            isotonic_regression(ratio_L, weights=weight_L, increasing=way).x
+            for way in (True, False)
+        )
+        # A ratio behind n words has a variance of about 1 / n.
+        misfit_2 = [weight_L @ (ratio_L - fit_L) ** 2 for fit_L in (up_L, down_L)]
+        ratio_SL[s] = up_L if misfit_2[0] <= misfit_2[1] + _SURELY else down_L
     return ratio_SL
 
 
-def _first_vote(code_MK: CodeArray, columns: Sequence[int]) -> CodeArray:
-    """Take the vote of the first of some copies that voted on a word."""
-    code_K: CodeArray = code_MK[columns[0]]
-    for column in columns[1:]:
-        code_K = np.where(code_K == ABSTAIN, code_MK[column], code_K)
-    return code_K
+def _common_vote(code_MK: CodeArray, columns: Sequence[int]) -> CodeArray:
+    """Take the mean vote of those copies that voted on a word."""
+    if len(columns) == 1:
+        code_K: CodeArray = code_MK[columns[0]]
+        return code_K
+    own_MK = code_MK[list(columns)]
+    voted_MK = own_MK != ABSTAIN
+    votes_K = voted_MK.sum(axis=0)
+    sum_K = np.where(voted_MK, own_MK, 0).sum(axis=0, dtype=np.int64)
+    mean_K = sum_K // np.maximum(votes_K, 1)
+    return np.where(votes_K > 0, mean_K, ABSTAIN).astype(np.uint8)
 
 
-def _first_scale(
+def _common_scale(
     code_MK: CodeArray, scale_MK: FloatArray, columns: Sequence[int]
 ) -> FloatArray:
-    """Take the scale of the same vote."""
-    code_K = code_MK[columns[0]]
-    scale_K: FloatArray = scale_MK[columns[0]]
-    for column in columns[1:]:
-        silent_K = code_K == ABSTAIN
-        scale_K = np.where(silent_K, scale_MK[column], scale_K)
-        code_K = np.where(silent_K, code_MK[column], code_K)
-    return scale_K
+    """Take the largest scale of those copies that voted on a word; 1 for none."""
+    own = list(columns)
+    scale_K: FloatArray = np.where(code_MK[own] != ABSTAIN, scale_MK[own], 0).max(0)
+    return np.where(scale_K > 0, scale_K, 1.0)

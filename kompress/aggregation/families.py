@@ -29,8 +29,8 @@ def find_copies(patterns: VotePatterns) -> dict[int, int]:
         patterns: joint votes.
 
     Returns:
-        By column of each voter that ever voted, the first column with the same votes
-        and abstentions throughout; itself where there is no earlier one.
+        By column, the first one with the same votes and abstentions throughout; itself
+        where there is no earlier one. Voters that never voted are nobody's copies.
 
     Source: ours.
     """
@@ -38,8 +38,8 @@ def find_copies(patterns: VotePatterns) -> dict[int, int]:
     found = {}
     for m in range(patterns.num_voters):
         code_P = np.ascontiguousarray(patterns.code_PM[:, m])
-        if (code_P != ABSTAIN).any():
-            found[m] = first.setdefault(code_P.tobytes(), m)
+        is_heard = (code_P != ABSTAIN).any()
+        found[m] = first.setdefault(code_P.tobytes(), m) if is_heard else m
     return found
 
 

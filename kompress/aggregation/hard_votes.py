@@ -183,7 +183,11 @@ def _sort(
     """Count patterns of too many voters for a histogram."""
     heard_N = (side_NM != SILENT).any(axis=1)
     whole = VotePatterns(
-        stratum_N.astype(np.uint8), truth_N, side_NM, count_N, np.zeros(0)
+        stratum_N.astype(np.uint8),
+        truth_N,
+        side_NM,
+        count_N,
+        np.zeros(side_NM.shape[1]),
     )
     found = merge_patterns([whole.take(heard_N)])
     return HardPatterns(found.stratum_P, found.truth_P, found.code_PM, found.count_P)

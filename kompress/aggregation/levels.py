@@ -15,6 +15,7 @@ from kompress.types import ABSTAIN, NUM_CODES, CodeArray, FloatArray
 
 MAX_LEVELS = 16  # docs/log.md 2026-11-21: 8 cost 2 % of log-loss, 40 as much by noise
 SILENT = -1
+_UNUSED = 1e-6  # share of a level that was never used: less than one word in any round
 P_OF_CODE: FloatArray = (np.arange(NUM_CODES) + 0.5) / NUM_CODES
 
 
@@ -25,7 +26,8 @@ class Levels:
     Attributes:
         level_C: (255,) the level of each byte code, ascending.
         center_L: (L,) mean P(keep) of the votes in a level, ascending.
-        share_L: (L,) share of the votes in a level; sums to 1.
+        share_L: (L,) share of the votes in a level; sums to 1, or to 0 where there is
+            no vote.
     """
 
     level_C: NDArray[np.intp]
@@ -46,10 +48,15 @@ class Levels:
     @property
     def within_L(self) -> FloatArray:
         """(L,) logarithm of a level's share of the votes of its side."""
-        keep = self.share_L[self.keeps_L].sum()
-        side_L = np.where(self.keeps_L, keep, 1 - keep)
-        within_L: FloatArray = np.log(self.share_L / side_L)
+        share_L = self.share_L + _UNUSED
+        keep, drop = share_L[self.keeps_L].sum(), share_L[~self.keeps_L].sum()
+        within_L: FloatArray = np.log(share_L / np.where(self.keeps_L, keep, drop))
         return within_L
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there was any vote."""
+        return bool(self.share_L.any())
 
     def read(self, code_P: CodeArray) -> NDArray[np.intp]:
         """Give the level of each vote, `SILENT` for an abstention."""
@@ -61,11 +68,11 @@ def cut_levels(code_P: CodeArray, weight_P: FloatArray) -> Levels:
     """Choose levels for one voter.
 
     Args:
-        code_P: (P,) its byte codes, 255 where it abstained; at least one vote.
+        code_P: (P,) its byte codes, 255 where it abstained.
         weight_P: (P,) words behind each.
 
     Returns:
-        At most 16 levels; none holds votes of both sides of 1/2.
+        At most 16 levels, at least one each side of 1/2; none holds votes of both.
 
     Source: equal-frequency binning, Dougherty et al. 1995; by side: ours.
     """
@@ -76,14 +83,21 @@ def cut_levels(code_P: CodeArray, weight_P: FloatArray) -> Levels:
     first = np.zeros(NUM_CODES, dtype=np.bool_)
     for side in (P_OF_CODE < 0.5, P_OF_CODE >= 0.5):
         seen = np.flatnonzero(side & (weight_C > 0))
-        if seen.size:
-            first[_starts(seen, weight_C)] = True
-    starts = np.flatnonzero(first)
-    # A code nobody used yet belongs to the nearest level below it, or to the first.
-    level_C = np.maximum(np.cumsum(first) - 1, 0)
-    total_L = np.bincount(level_C, weights=weight_C, minlength=starts.size)
-    sum_L = np.bincount(level_C, weights=weight_C * P_OF_CODE, minlength=starts.size)
-    return Levels(level_C, sum_L / total_L, total_L / total_L.sum())
+        # A side that was never taken is a level all the same: it may be yet.
+        first[_starts(seen, weight_C) if seen.size else side.argmax()] = True
+    size = int(first.sum())
+    # A code nobody used yet belongs to the nearest level of its side below it, or to
+    # the side's first.
+    keeps_from = int((P_OF_CODE >= 0.5).argmax())
+    number_C = np.cumsum(first) - 1
+    num_drops = int(first[:keeps_from].sum())
+    level_C = np.maximum(number_C, np.where(P_OF_CODE < 0.5, 0, num_drops))
+    # An unused level lies in the middle of its codes.
+    used_L = np.bincount(level_C, weights=weight_C, minlength=size)
+    counted_C = np.where(used_L[level_C] > 0, weight_C, 1.0)
+    total_L = np.bincount(level_C, weights=counted_C, minlength=size)
+    sum_L = np.bincount(level_C, weights=counted_C * P_OF_CODE, minlength=size)
+    return Levels(level_C, sum_L / total_L, used_L / max(used_L.sum(), 1.0))
 
 
 def _starts(seen: NDArray[np.intp], weight_C: FloatArray) -> NDArray[np.intp]:

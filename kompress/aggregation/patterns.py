@@ -53,20 +53,27 @@ class VotePatterns:
     @property
     def strength_M(self) -> FloatArray:
         """(M,) mean samples behind one vote of each voter; 1 for who never voted."""
-        votes_M = ((self.code_PM != ABSTAIN) * self.count_P[:, None]).sum(axis=0)
+        votes_M = self._votes_M(np.ones(len(self.count_P), dtype=np.bool_))
         mean_M: FloatArray = np.where(
             votes_M > 0, self.samples_M / np.maximum(votes_M, 1), 1.0
         )
         return mean_M
 
+    def _votes_M(self, wanted_P: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """(M,) votes in some patterns."""
+        voted_PM = self.code_PM[wanted_P] != ABSTAIN
+        votes_M: NDArray[np.int64] = (voted_PM * self.count_P[wanted_P, None]).sum(0)
+        return votes_M
+
     def take(self, wanted_P: NDArray[np.bool_]) -> "VotePatterns":
-        """Take some patterns; the voters' samples stay those of all."""
+        """Take some patterns; a vote has the samples that it has on average in all."""
+        votes_M = self._votes_M(wanted_P)
         return VotePatterns(
             self.stratum_P[wanted_P],
             self.truth_P[wanted_P],
             self.code_PM[wanted_P],
             self.count_P[wanted_P],
-            self.samples_M,
+            self.strength_M * votes_M,
         )
 
     def to_bytes(self) -> bytes:

@@ -74,6 +74,8 @@ class ReliabilityFit:
         keep_STM = np.full((len(STRATA), 2, self.pool.num_voters), np.nan)
         for signal in self.pool.signals:
             for voter in signal.voters:
+                if not voter.levels.is_heard:
+                    continue
                 keep_STM[:, :, list(voter.columns)] = signal.keep_ST(voter)[:, :, None]
         return keep_STM
 

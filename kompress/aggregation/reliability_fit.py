@@ -154,7 +154,7 @@ def fit_signals(patterns: VotePatterns, signals: list[Signal]) -> FloatArray:
     Source: Dawid & Skene 1979, equations 2.3-2.5, with Dirichlet posteriors for the
         rates; levels, strata that borrow and families: ours.
     """
-    if not signals:
+    if not signals or not len(patterns.count_P):
         return np.full(len(STRATA), 0.5)
     known_P = patterns.truth_P != UNKNOWN
     num_gold = int(patterns.count_P[known_P].sum())

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, polygamma
 
-from kompress.types import FloatArray
+from kompress.types import STRATA, FloatArray
 
 # Words that a stratum borrows from the whole: tried on a grid, with a wide prior
 # around 30 on a logarithmic scale.
@@ -42,7 +42,8 @@ class Tables:
 
     def __post_init__(self) -> None:
         self.concentration_T = np.full(2, CONCENTRATIONS[2])
-        self.alpha_STL = self.concentration_T[:, None] * self.prior_TL[None]
+        alpha_TL = self.concentration_T[:, None] * self.prior_TL
+        self.alpha_STL = np.tile(alpha_TL, (len(STRATA), 1, 1))
 
     @classmethod
     def known(cls, alpha_STL: FloatArray) -> "Tables":
@@ -87,17 +88,15 @@ def vote_prior(share_L: FloatArray, keeps_L: NDArray[np.bool_]) -> FloatArray:
 
     Args:
         share_L: (L,) share of its votes in each level.
-        keeps_L: (L,) whether the level keeps.
+        keeps_L: (L,) whether the level keeps; some do and some do not.
 
     Returns:
-        (T, L); a voter that only ever says one thing is expected to know nothing.
+        (T, L); rows sum to 1.
 
     Source: ours.
     """
     share_L = share_L + 0.5 / share_L.size
     share_L = share_L / share_L.sum()
-    if keeps_L.all() or not keeps_L.any():
-        return np.stack([share_L, share_L])
     within_L = np.where(keeps_L, share_L[keeps_L].sum(), share_L[~keeps_L].sum())
     right_L = np.where(keeps_L, _PRIOR_RIGHT, 1 - _PRIOR_RIGHT)
     prior_TL: FloatArray = np.stack([1 - right_L, right_L]) * share_L / within_L

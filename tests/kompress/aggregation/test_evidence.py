@@ -142,6 +142,25 @@ def test_a_family_that_always_votes_as_one_is_one_voter():
     assert np.allclose(family.keep_ST(family.voters[0])[0], [0.2, 0.8])
 
 
+def test_a_family_that_is_silent_adds_nothing_to_another_voters_word():
+    def member(column):
+        voter = coin(column, 100, 80, 100, 80)
+        leaning = (Tables(np.full((2, 2), 0.5)), Tables(np.full((2, 2), 0.5)))
+        return Believed.of(voter.columns, YES_NO, voter.tables, leaning)
+
+    # The states' priors differ by truth: heard of nobody, they must not be read.
+    states = Tables(np.array([[0.5, 0.1, 0.4], [0.2, 0.7, 0.1]]))
+    family = Evidence((member(1), member(2)), states)
+    single = Evidence((coin(0, 100, 80, 100, 80),), None)
+    made = Pool(3, np.zeros(S), (single, family), np.ones(3))
+
+    found = aggregate(made, [254, 255, 255])
+    alone = aggregate(pool(coin(0, 100, 80, 100, 80)), [254])
+
+    assert np.array_equal(found.alpha_N, alone.alpha_N)
+    assert np.array_equal(found.beta_N, alone.beta_N)
+
+
 def test_a_bump_of_a_better_than_chance_voter_is_smoothed():
     # Three levels; the middle one has few words and seems to say drop.
     levels = cut_levels(np.array([10, 140, 250], np.uint8), np.ones(3))

@@ -33,7 +33,7 @@ def test_a_voter_that_never_differs_is_a_copy():
     found = find_copies(count_patterns(codes, np.ones(4), np.zeros(3, int)))
 
     # Voter 3 never voted: it is no one's copy.
-    assert found == {0: 0, 1: 1, 2: 0}
+    assert found == {0: 0, 1: 1, 2: 0, 3: 3}
 
 
 def test_one_different_vote_makes_two_voters():

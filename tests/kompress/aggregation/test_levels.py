@@ -33,11 +33,30 @@ def test_silence_has_no_level():
     ]
 
 
-def test_a_code_that_nobody_used_belongs_to_the_level_below():
-    levels = cut([10, 200])
+def test_a_code_that_nobody_used_belongs_to_the_level_below_on_its_side():
+    levels = cut([10, 30, 200])
 
-    # Below the first there is none: code 3 joins it.
-    assert levels.level_C[[3, 10, 150, 200, 254]].tolist() == [0, 0, 0, 1, 1]
+    # Below the first of a side there is none: codes 3 and 150 join it.
+    found = levels.level_C[[3, 10, 29, 30, 126, 127, 150, 200, 254]]
+    assert found.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 2]
+
+
+def test_a_side_that_was_never_taken_is_a_level_without_votes():
+    levels = cut([0, 20, 255])
+
+    assert levels.size == 3
+    assert levels.share_L.tolist() == [0.5, 0.5, 0]
+    # The middle of codes 127 to 254, (190.5 + 1/2) / 255.
+    assert np.isclose(levels.center_L[2], 191 / 255)
+    assert np.isclose(np.exp(levels.within_L[2]), 1)
+
+
+def test_a_voter_that_never_voted_has_a_level_each_side():
+    levels = cut([255, 255])
+
+    assert levels.keeps_L.tolist() == [False, True]
+    assert not levels.is_heard
+    assert cut([0]).is_heard
 
 
 def test_five_samples_are_six_levels():
@@ -74,4 +93,4 @@ def test_shares_within_a_side_sum_to_one():
     levels = cut([0, 20, 20, 254])
 
     # Of three drops one is 0 and two are 20; the only keep is its side's all.
-    assert np.allclose(np.exp(levels.within_L), [1 / 3, 2 / 3, 1])
+    assert np.allclose(np.exp(levels.within_L), [1 / 3, 2 / 3, 1], atol=1e-5)

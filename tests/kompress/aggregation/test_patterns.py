@@ -113,13 +113,14 @@ def test_bytes_bring_the_patterns_back():
     assert again.samples_M.tolist() == found.samples_M.tolist()
 
 
-def test_taken_patterns_keep_the_voters_samples():
+def test_a_vote_of_taken_patterns_has_the_samples_of_the_voters_mean():
     found = count_patterns(CODES, np.array([1, 5]), STRATUM)
 
     some = found.take(found.stratum_P == 2)
 
     assert rows(some) == [(2, UNKNOWN, 0, 254, 1)]
-    assert some.samples_M.tolist() == [4, 15]
+    assert some.samples_M.tolist() == [1, 5]
+    assert some.strength_M.tolist() == [1, 5]
 
 
 def test_a_truth_that_is_none_is_refused():

@@ -155,6 +155,43 @@ def test_what_was_learned_survives_json(seed, knows, shared):
     assert again.data == learned.data
 
 
+def test_voters_without_evidence_vote_by_their_prior():
+    # Nobody voted where the fit may look, as where only echoes of a student vote.
+    learned = fit(np.full((9, 2), 255, np.uint8), np.zeros(9, int))
+    codes = np.array([[0, 255], [254, 255], [0, 0]], np.uint8)
+
+    found = learned.aggregate(codes, np.ones(2), np.zeros(3, int))
+
+    # Right in seven words of ten, and independent: 3/10, 7/10, 9/58.
+    assert np.allclose(found.mean_N, [0.3, 0.7, 9 / 58])
+    assert np.isnan(learned.sensitivity_SM).all()
+
+
+def test_who_is_heard_for_the_first_time_has_a_say_where_nobody_else_voted():
+    codes, stratum, _ = draw(7, [[0.9] * 3, [0.8] * 3, [0.8] * 3])
+    learned = fit(np.hstack([codes, np.full((8_000, 1), 255, np.uint8)]), stratum)
+
+    alone = learned.aggregate(
+        np.array([[255, 255, 255, 0]], np.uint8), np.ones(4), np.array([0])
+    )
+
+    assert alone.mean_N[0] < 0.4
+
+
+def test_a_keep_of_a_voter_that_only_ever_dropped_is_not_read_as_a_drop():
+    codes, stratum, _ = draw(8, [[0.9] * 3, [0.8] * 3, [0.8] * 3], size=400)
+    drops = np.where(np.arange(400) % 3 == 0, 20, 0).astype(np.uint8)[:, None]
+    learned = fit(np.hstack([codes, drops]), stratum)
+
+    found = learned.aggregate(
+        np.array([[255, 255, 255, 254], [255, 255, 255, 0]], np.uint8),
+        np.ones(4),
+        np.array([0, 0]),
+    )
+
+    assert found.mean_N[0] > found.mean_N[1]
+
+
 @pytest.mark.parametrize("num_words", [0, 1, 2])
 def test_few_words_are_no_error(num_words):
     codes = np.full((num_words, 2), 254, np.uint8)

@@ -87,10 +87,10 @@ def test_learned_tables_come_back():
     assert np.array_equal(again.log_STL, tables.log_STL)
 
 
-def test_nobody_is_expected_to_be_right_who_says_one_thing_only():
-    prior = vote_prior(np.array([0.4, 0.6]), np.array([True, True]))
+def test_before_any_word_the_prior_is_worth_ten():
+    tables = Tables(PRIOR)
 
-    assert np.array_equal(prior[0], prior[1])
+    assert np.allclose(tables.alpha_STL[4], [[7, 3], [3, 7]])
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=8))
