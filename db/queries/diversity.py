@@ -39,30 +39,42 @@ _BY_LOOP = {
     """)  # noqa: S608  # no input is interpolated
     for view, order in _ORDER.items()
 }
-# A vote's price: what teaching spent by the words that its answers speak of.
+# A vote's price: what teaching spent by the words that its answers speak of. Where the
+# answers were stored already a paid voter spends nothing, which is not its price: of
+# its rounds the newest that spent money counts, one of the same loop if there is any.
 _PRICES = text("""
-    SELECT spent.voter, spent.usd, said.num_words
-    FROM (
-        SELECT voter, sum(usd_spent) AS usd FROM round_costs
-        WHERE loop = :loop AND round = :round AND voter <> ''
-        GROUP BY voter
-    ) AS spent
-    JOIN (
+    WITH spent AS (
+        SELECT loop, round, voter, sum(usd_spent) AS usd FROM round_costs
+        WHERE stage = 'teach' AND voter <> '' AND (loop <> :loop OR round <= :round)
+        GROUP BY loop, round, voter
+    ), said AS (
         -- The same words, counted once for each rule set.
-        SELECT source, max(num_words) AS num_words FROM label_quality
-        WHERE loop = :loop AND round = :round AND kind = 'all' AND category = 'all'
-        GROUP BY source
-    ) AS said ON said.source = spent.voter AND said.num_words > 0
-    ORDER BY spent.voter
+        SELECT loop, round, source, max(num_words) AS num_words FROM label_quality
+        WHERE kind = 'all' AND category = 'all'
+        GROUP BY loop, round, source
+    )
+    SELECT DISTINCT ON (spent.voter) spent.voter, spent.usd, said.num_words
+    FROM spent
+    JOIN said ON said.source = spent.voter AND said.num_words > 0
+     AND (said.loop, said.round) = (spent.loop, spent.round)
+    JOIN loops ON loops.name = spent.loop
+    JOIN rounds ON (rounds.loop_id, rounds.number) = (loops.id, spent.round)
+    ORDER BY spent.voter, spent.usd > 0 DESC, spent.loop = :loop DESC, rounds.id DESC
 """)
-
-
-# Of a name the newest fingerprint: an older one is another voter that is no more.
+# Of a name the newest fingerprint: an older one is another voter that is no more. A
+# winning reference is none that a config could name, and whoever repeats what a
+# student said tells nothing of the truth.
 _IDLE = text("""
     SELECT v.text_id, v.voter_id, n.name, v.replicate, v.num_samples, v.codes
     FROM votes v JOIN voters n ON n.id = v.voter_id
     WHERE v.text_id = ANY(:text_ids) AND n.name <> ALL(:panel)
       AND n.id = (SELECT max(id) FROM voters WHERE name = n.name)
+      AND n.quarantined_at IS NULL
+      AND n.kind <> 'pairwise'
+      AND NOT (n.kind = 'teacher'
+               AND coalesce(n.params ->> 'protocol', '') = 'correct')
+      AND NOT (n.kind = 'references'
+               AND split_part(coalesce(n.params ->> 'origin', ''), '@', 1) = 'student')
     ORDER BY v.text_id, n.name COLLATE "C", v.replicate
 """)
 
@@ -99,20 +111,30 @@ def voter_correlation(
 
 
 def voter_prices(session: Session, loop: str, number: int) -> dict[str, float]:
-    """Give what one vote on one word cost in a round, by voter.
+    """Give what one vote on one word costs as of a round, by voter.
+
+    Args:
+        session: the session.
+        loop: the loop's name.
+        number: the round's; what the loop spent later does not count.
 
     Returns:
-        US dollars; 0.0 for a voter that ran and was free. Voters whose words are not
-        counted are left out.
+        US dollars by name, of every loop's voters: what the voter spent in the newest
+        of its rounds that spent anything, by all words that it voted on there, which
+        is too little if some of these answers were stored. 0.0 for a voter that never
+        spent anything. Voters whose words are not counted are left out.
     """
     rows = session.execute(_PRICES, {"loop": loop, "round": number})
-    return {row.voter: float(row.usd) / row.num_words for row in rows if row.num_words}
+    return {row.voter: float(row.usd) / row.num_words for row in rows}
 
 
 def load_idle_votes(
     session: Session, panel: Sequence[str], text_ids: Sequence[int]
 ) -> dict[int, list[VoteRow]]:
-    """Load stored votes of voters that are not in a panel, by text.
+    """Load stored votes of voters that could join a panel, by text.
+
+    Not those of winning references, of voters in quarantine, and of whoever repeats a
+    student: teachers that correct its draft, readers of its references.
 
     Returns:
         As `load_round_votes`; texts without such a vote are left out.

@@ -1,9 +1,12 @@
 """Pairs, prices and diagrams in SQL are those of kompress."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sqlalchemy import text
 
+from db.models import Round
 from db.queries import (
     diversity,
     labels,
@@ -183,3 +186,44 @@ def test_a_votes_price_is_what_its_jobs_spent_by_its_words(session, world, add_j
     prices = diversity.voter_prices(session, "small", 1)
 
     assert prices == {"rule": 0.0, "t1": 1.0 / 500}
+
+
+def test_a_paid_voter_is_not_free_where_its_answers_were_stored(
+    session, world, add_job
+):
+    """Four rounds: 1 and 2 paid, 3 answered from the store, 4 after the one asked."""
+    config = dict(session.get(Round, world.round_id).config)
+    later = [loops.create_round(session, world.loop_id, n, config) for n in (2, 3, 4)]
+    spent = {world.round_id: 8.0, later[0].id: 2.0, later[1].id: 0.0, later[2].id: 99.0}
+    for round_id, usd in spent.items():
+        place = dataclasses.replace(world, round_id=round_id)
+        job_id = add_job(session, place, "teach", voter="t1")
+        records.add_cost(session, job_id, 1, "usd", usd, usd)
+        counted = {CountKey("t1", "all", "all", "farm"): Counts(2, 500, 100, 10, 5)}
+        labels.add_label_counts(session, round_id, counted)
+
+    assert diversity.voter_prices(session, "small", 3) == {"t1": 2.0 / 500}
+    assert diversity.voter_prices(session, "small", 1) == {"t1": 8.0 / 500}
+    # Another loop knows it by this one's newest bill.
+    assert diversity.voter_prices(session, "other", 1) == {"t1": 99.0 / 500}
+
+
+def test_who_could_not_join_a_panel_is_not_idle(session, world):
+    kinds = {
+        "pairwise": ("pairwise", {}),
+        "corrector": ("teacher", {"protocol": "correct"}),
+        "echo": ("references", {"origin": "student@0123456789ab"}),
+        "banned": ("salience", {}),
+        "teacher": ("teacher", {}),
+        "reader": ("references", {"origin": "references"}),
+    }
+    vote = Vote(np.array([254, 0, 254, 0], dtype=np.uint8))
+    text_id = world.text_ids[0]
+    for name, (kind, params) in kinds.items():
+        voter_id = voters.register_voter(session, Fingerprint(name, {}), kind, params)
+        votes_of.store_votes(session, world.round_id, voter_id, [(text_id, 0, vote)])
+    voters.quarantine(session, "banned", on=True)
+
+    found = diversity.load_idle_votes(session, (), [text_id])
+
+    assert [row.voter for row in found[text_id]] == ["reader", "teacher"]
