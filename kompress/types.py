@@ -59,6 +59,9 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 CodeArray = NDArray[np.uint8]
 
+# (255,) P(keep) of each code that is a vote.
+P_OF_CODE: FloatArray = (np.arange(NUM_CODES) + 0.5) / NUM_CODES
+
 
 def encode_votes(p_N: FloatArray) -> CodeArray:
     """Quantise P(keep) to one byte a word.

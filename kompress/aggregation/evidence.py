@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 
-from kompress.aggregation.levels import P_OF_CODE, Levels
+from kompress.aggregation.levels import Levels
 from kompress.aggregation.tables import Tables
 from kompress.aggregation.votes import BLOCK_WORDS, read_votes
 from kompress.errors import InvalidVotes
-from kompress.types import ABSTAIN, STRATA, CodeArray, FloatArray, Posterior
+from kompress.types import ABSTAIN, P_OF_CODE, STRATA, CodeArray, FloatArray, Posterior
 
 # Draws of one voter on one word share half of their errors: five count as 1.7.
 WITHIN_VOTER = 0.5

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kompress.types import ABSTAIN, NUM_CODES, CodeArray, FloatArray
+from kompress.types import ABSTAIN, NUM_CODES, P_OF_CODE, CodeArray, FloatArray
 
 MAX_LEVELS = 16  # docs/log.md 2026-11-21: 8 cost 2 % of log-loss, 40 as much by noise
 SILENT = -1
 _UNUSED = 1e-6  # share of a level that was never used: less than one word in any round
-P_OF_CODE: FloatArray = (np.arange(NUM_CODES) + 0.5) / NUM_CODES
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kompress.aggregation.votes import Aggregator, read_stratum
 from kompress.errors import InvalidVotes
-from kompress.types import ABSTAIN, NUM_CODES, STRATA, BoolArray, FloatArray
+from kompress.types import ABSTAIN, NUM_CODES, P_OF_CODE, STRATA, BoolArray, FloatArray
 
 IntArray = NDArray[np.int64]
 NUM_CELLS = 256  # a histogram has a cell for every byte, the last one for abstentions
@@ -188,15 +188,14 @@ def expected_calibration_error(
             f"the histogram has shape {counts_2C.shape} for {num_bins} bins; expected "
             f"(2, {NUM_CELLS}) and at least one bin"
         )
-    p_C = (np.arange(NUM_CODES) + 0.5) / NUM_CODES
-    bin_C = np.minimum((p_C * num_bins).astype(np.intp), num_bins - 1)
+    bin_C = np.minimum((P_OF_CODE * num_bins).astype(np.intp), num_bins - 1)
     drop_C, keep_C = counts_2C[:, :NUM_CODES]
     total_C = drop_C + keep_C
     total = int(total_C.sum())
     if not total:
         return None
     kept_B = np.bincount(bin_C, weights=keep_C, minlength=num_bins)
-    stated_B = np.bincount(bin_C, weights=p_C * total_C, minlength=num_bins)
+    stated_B = np.bincount(bin_C, weights=P_OF_CODE * total_C, minlength=num_bins)
     return float(np.abs(stated_B - kept_B).sum() / total)
 
 

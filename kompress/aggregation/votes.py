@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from kompress.errors import InvalidVotes
 from kompress.types import (
     ABSTAIN,
-    NUM_CODES,
+    P_OF_CODE,
     STRATA,
     BoolArray,
     CodeArray,
@@ -270,7 +270,7 @@ def _read_codes(p_CM: NDArray[Any]) -> CodeArray:
 
 
 # Reading a byte's P(keep) off a table is three times as fast as computing it.
-_P_OF_CODE = np.append((np.arange(NUM_CODES) + 0.5) / NUM_CODES, np.nan)
+_P_OF_BYTE = np.append(P_OF_CODE, np.nan)
 
 
 def _read_block(
@@ -279,7 +279,7 @@ def _read_block(
     """Transpose, decode and check one block; blank what abstains."""
     raw_MC = np.ascontiguousarray(p_CM.T)
     is_code = raw_MC.dtype == np.uint8
-    p_MC: FloatArray = _P_OF_CODE[raw_MC] if is_code else raw_MC.astype(np.float64)
+    p_MC: FloatArray = _P_OF_BYTE[raw_MC] if is_code else raw_MC.astype(np.float64)
     strength = strength.astype(np.float64)
     strength_MC = np.broadcast_to(
         strength[:, None] if strength.ndim == 1 else strength.T, p_MC.shape
