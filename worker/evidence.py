@@ -270,14 +270,21 @@ def count_evidence(evidence: Evidence, echoes: frozenset[str]) -> VotePatterns:
         echoes: of `echoes_of`: they count on words with gold only.
     """
     panel, counts_W = evidence.panel, evidence.counts_W
-    truth_W = evidence.truth_W[counts_W]
-    codes_WM = encode_votes(panel.p_WM[counts_W])
-    for column, voter in enumerate(panel.voters):
-        if voter in echoes:
-            codes_WM[truth_W == UNKNOWN, column] = ABSTAIN
     return count_patterns(
-        codes_WM, panel.strength_WM[counts_W], panel.stratum_W[counts_W], truth_W
+        heard_codes(evidence, echoes)[counts_W],
+        panel.strength_WM[counts_W],
+        panel.stratum_W[counts_W],
+        evidence.truth_W[counts_W],
     )
+
+
+def heard_codes(evidence: Evidence, echoes: frozenset[str]) -> CodeArray:
+    """Give votes as byte codes, (W, M), those of `echoes` on words with gold only."""
+    codes_WM = encode_votes(evidence.panel.p_WM)
+    for column, voter in enumerate(evidence.panel.voters):
+        if voter in echoes:
+            codes_WM[evidence.truth_W == UNKNOWN, column] = ABSTAIN
+    return codes_WM
 
 
 def echoes_of(config: RoundConfig) -> frozenset[str]:

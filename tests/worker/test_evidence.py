@@ -22,6 +22,7 @@ from worker.evidence import (
     count_evidence,
     draw_texts,
     echoes_of,
+    heard_codes,
     join_evidence,
     leave_out,
     may_count,
@@ -162,6 +163,16 @@ def test_a_voter_that_may_repeat_a_student_counts_on_gold_only():
     assert rows_of(take_voters(patterns, [0])) == rows_of(
         count_evidence(alone, frozenset())
     )
+
+
+def test_an_echo_is_heard_on_gold_only_and_others_everywhere():
+    votes = {1: [vote("a", 254, 9), vote("echo", 254, 254)]}
+    found = evidence(("a", "echo"), votes, [KEEP, UNKNOWN])
+
+    heard = heard_codes(found, frozenset({"echo"}))
+
+    assert heard.tolist() == [[254, 254], [9, 255]]
+    assert heard_codes(found, frozenset()).tolist() == [[254, 254], [9, 254]]
 
 
 def test_echoes_are_the_winning_reference_correctors_and_readers_of_students():

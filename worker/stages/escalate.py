@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from db.queries import loops, selections, texts, votes
 from db.queries.jobs import JobRow
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.learned import Learned, Learner
+from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import VotePatterns
 from kompress.config import RoundConfig, parse_config
 from kompress.selection.information_gain import histogram_words
@@ -39,6 +39,9 @@ from worker.pooling import pool
 from worker.runtime import Runtime
 from worker.stage import Stage
 from worker.stages.select import cut_shards
+
+# Without a sign of progress: a fit of many voters that are copies takes a minute.
+PATIENCE_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,9 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
     learned = None
     if isinstance(rule, Learner):
-        learned = _fit(runtime, inputs, rule, progress)
+        found = _count(runtime, inputs, progress)
+        with heartbeat.patience(PATIENCE_S):
+            learned = rule.fit(found)
     width: dict[int, float] = {}
     words: dict[int, FloatArray] = {}
     for shard in inputs.shards:
@@ -176,10 +181,10 @@ def _by_budget(inputs: Inputs, market: Market, bought: Purchase) -> Outputs:
     return Outputs(shards, voters, {**bought.decision, "num_documents": num_documents})
 
 
-def _fit(
-    runtime: Runtime, inputs: Inputs, rule: Learner, progress: Callable[[], object]
-) -> Learned:
-    """Fit the rule to the votes so far."""
+def _count(
+    runtime: Runtime, inputs: Inputs, progress: Callable[[], object]
+) -> VotePatterns:
+    """Count the votes so far of the words that may be learned from."""
     names, echoes = inputs.names(), echoes_of(inputs.config)
 
     def each() -> Iterator[VotePatterns]:
@@ -191,7 +196,7 @@ def _fit(
                 )
             yield count_evidence(found, echoes)
 
-    return rule.fit(merge_stream(each(), len(names)))
+    return merge_stream(each(), len(names))
 
 
 def _read(runtime: Runtime, inputs: Inputs, shard: int) -> tuple[Panel, dict[int, int]]:

@@ -9,10 +9,11 @@ are read one at a time, and what is held does not grow with their number.
 W = words of some texts, C = byte codes
 """
 
+import itertools
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from kompress.aggregation.calibration import Calibration, fit_calibration
 from kompress.aggregation.diversity import Diversity, measure_diversity
 from kompress.aggregation.fallback import choose_fallbacks
 from kompress.aggregation.pairs import PairRow, pair_rows
-from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
+from kompress.aggregation.patterns import UNKNOWN, VotePatterns
 from kompress.aggregation.reliability import Reliability
 from kompress.aggregation.statistics import NUM_CELLS, code_histogram
 from kompress.config import LoopConfig, RoundConfig, parse_config
@@ -33,9 +34,11 @@ from kompress.types import ABSTAIN, JSON, KEEPS_FROM, CodeArray, encode_votes
 from worker.evidence import (
     Evidence,
     Scope,
+    count_evidence,
     draw_texts,
     echoes_of,
     find_scope,
+    heard_codes,
     join_evidence,
     load_evidence,
     merge_stream,
@@ -65,12 +68,14 @@ from worker.voters import teachers
 
 # What a voter adds is found by many refits: 8 voters on so many words take 15 s.
 MAX_DIVERSITY_WORDS = 2**16
-# Without a sign of progress while they run.
+# Without a sign of progress: one fit of 8 soft voters that are copies takes 35 s.
 PATIENCE_S = 600
 # Where a round keeps how far its voters differ.
 DIVERSITY = "diversity"
 # One voter alone is its own best.
 MIN_VOTERS = 2
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         decisions[DECISION] = as_decision(calibration)
     learned = {}
     if found.patterns is not None:
-        for label, own in fit_rules(config, found.patterns):
+        for label, own in each_patiently(heartbeat, fit_rules(config, found.patterns)):
             progress()
             learned[label] = own
         decisions["fit"] = _describe(inputs.scope, found.patterns, learners(config))
@@ -147,14 +152,16 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         if rates := fitted_rates(config, own_fit, found.patterns):
             decisions[RATES] = rates
     progress()
-    fallbacks = _find_fallbacks(inputs, found.evidence, calibration, progress)
+    with heartbeat.patience(PATIENCE_S):
+        fallbacks = _find_fallbacks(inputs, found.evidence, calibration, progress)
     if fallbacks is not None:
         decisions[FALLBACK] = fallbacks
     progress()
     pairs: list[PairRow] = []
-    if found.evidence.counts_W.any():
-        with heartbeat.patience(PATIENCE_S):
-            known, pairs = _measure_diversity(inputs, found.evidence)
+    with heartbeat.patience(PATIENCE_S):
+        measured = _measure_diversity(inputs, found.evidence)
+    if measured is not None:
+        known, pairs = measured
         decisions[DIVERSITY] = known.as_json()
     fitted = {label: own.data for label, own in learned.items()}
     return Outputs(decisions, fitted, pairs)
@@ -170,6 +177,16 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
+
+
+def each_patiently(heartbeat: Heartbeat, found: Iterator[T]) -> Iterator[T]:
+    """Give what an iterator makes; the lease outlasts the making of each."""
+    while True:
+        with heartbeat.patience(PATIENCE_S):
+            made = list(itertools.islice(found, 1))
+        if not made:
+            return
+        yield made[0]
 
 
 def sampled_voters(found: Mapping[int, Sequence[VoteRow]]) -> set[str]:
@@ -309,16 +326,17 @@ def _find_fallbacks(
 
 def _measure_diversity(
     inputs: Inputs, evidence: Evidence
-) -> tuple[Diversity, list[PairRow]]:
-    """Measure how far the voters differ, and how each pair's votes fall together."""
-    config, panel, counts_W = inputs.config, evidence.panel, evidence.counts_W
-    codes_WM = encode_votes(panel.p_WM)
-    everything = count_patterns(
-        codes_WM[counts_W],
-        panel.strength_WM[counts_W],
-        panel.stratum_W[counts_W],
-        evidence.truth_W[counts_W],
-    )
+) -> tuple[Diversity, list[PairRow]] | None:
+    """Measure how far the voters differ, and how each pair's votes fall together.
+
+    None where no word is heard.
+    """
+    config, panel = inputs.config, evidence.panel
+    echoes = echoes_of(config)
+    everything = count_evidence(evidence, echoes)
+    if not everything.num_words:
+        return None
+    codes_WM = heard_codes(evidence, echoes)
     rng = _stream(inputs.seed, DIVERSITY)
     drawn_W = draw_texts(evidence, MAX_DIVERSITY_WORDS, rng)
     found = measure_diversity(

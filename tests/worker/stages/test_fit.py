@@ -1,4 +1,5 @@
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from db.queries.votes import VoteRow
 from kompress.aggregation.calibration import Calibration, fit_calibration
 from tests.worker.worlds import change
 from worker.panel import make_panel, read_calibration
-from worker.stages.fit import as_decision, count_codes, sampled_voters
+from worker.stages.fit import as_decision, count_codes, each_patiently, sampled_voters
 
 TEACHER = {"engine": "transformers", "model": "micro"}
 
@@ -57,6 +58,37 @@ def test_a_decision_is_read_as_it_was_written():
     assert read_calibration({"calibration": decision}) == found
 
 
+class Pulse:
+    """Notes whether the lease is kept without progress."""
+
+    def __init__(self):
+        self.is_patient = False
+
+    @contextmanager
+    def patience(self, seconds):
+        assert seconds > 60
+        self.is_patient = True
+        yield
+        self.is_patient = False
+
+
+def test_the_lease_outlasts_each_fit_and_progress_is_told_between_them():
+    pulse = Pulse()
+
+    def fits():
+        for number in range(3):
+            assert pulse.is_patient
+            yield number
+
+    done = []
+    for number in each_patiently(pulse, fits()):
+        assert not pulse.is_patient
+        done.append(number)
+
+    assert done == [0, 1, 2]
+    assert not pulse.is_patient
+
+
 WORDS = """
     SELECT w.codes, g.codes FROM round_votes rv JOIN votes w ON w.id = rv.vote_id
     JOIN voters v ON v.id = w.voter_id AND v.name = 'alpha'
@@ -101,3 +133,29 @@ def test_a_round_without_teachers_decides_nothing(farm):
 
     assert farm.query("SELECT decisions ? 'calibration' FROM rounds") == [(False,)]
     assert farm.query("SELECT status FROM jobs WHERE stage = 'fit'") == [("done",)]
+
+
+@pytest.mark.slow  # runs half a round
+def test_what_a_student_said_is_compared_with_other_voters_on_gold_only(farm):
+    farm.add_documents(20)
+    change(
+        farm.sessions,
+        "DELETE FROM gold WHERE use = 'calibrate' AND text_id % 2 = 0",
+    )
+    farm.start(aggregation={"rule": "majority"})
+    farm.run(until="fit")
+    # Dice answered in place of a student's references.
+    change(
+        farm.sessions,
+        """UPDATE rounds SET config = jsonb_set(jsonb_set(config,
+               '{voters,0,kind}', '"references"'), '{voters,0,params}', :params)""",
+        params=json.dumps({"origin": "student@0123456789ab"}),
+    )
+    farm.run(until="aggregate")
+
+    assert farm.parked() == []
+    compared = farm.query("SELECT DISTINCT voter, other, truth FROM voter_pairs")
+    others = {truth for *pair, truth in compared if "alpha" not in pair}
+    echoed = {truth for *pair, truth in compared if "alpha" in pair}
+    assert echoed < others
+    assert others - echoed == {"unknown"}
