@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from scipy.special import betainc
 
 from benchmarks.worlds.draws import Draw
-from kompress.aggregation.statistics import NUM_CELLS, expected_calibration_error
-from kompress.types import ABSTAIN, KEEPS_FROM, STRATA, BoolArray, FloatArray
+from kompress.aggregation.statistics import (
+    NUM_CELLS,
+    confusion,
+    expected_calibration_error,
+)
+from kompress.types import ABSTAIN, KEEPS_FROM, FloatArray
 from kompress.types import encode_votes as encode
 
 IntArray = NDArray[np.int64]
@@ -91,7 +95,7 @@ def count_voters(draw: Draw) -> IntArray:
     for code_N in draw.code_NM.T:
         here_N = open_N & (code_N != ABSTAIN)
         keep_N = code_N >= KEEPS_FROM
-        counts.append(_confuse(keep_N, draw.truth_N, draw.stratum_N, here_N))
+        counts.append(confusion(keep_N, draw.truth_N, draw.stratum_N, here_N))
     return np.stack(counts)
 
 
@@ -100,14 +104,6 @@ def f1_of(confusion_Z4: IntArray) -> FloatArray:
     tp, fn, fp, _ = np.moveaxis(confusion_Z4.astype(np.float64), -1, 0)
     f1: FloatArray = 2 * tp / (2 * tp + fn + fp)
     return f1
-
-
-def balanced_of(confusion_Z4: IntArray) -> FloatArray:
-    """(..., 4) counts to balanced accuracy; NaN without words of both truths."""
-    tp, fn, fp, tn = np.moveaxis(confusion_Z4.astype(np.float64), -1, 0)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that we say
-        balanced: FloatArray = (tp / (tp + fn) + tn / (tn + fp)) / 2
-    return balanced
 
 
 def mean_of(values: FloatArray | Sequence[float]) -> tuple[float, float]:
@@ -127,21 +123,9 @@ def _score(draw: Draw, mean_N: FloatArray) -> Score:
     histogram = np.zeros((2, NUM_CELLS), dtype=np.int64)
     np.add.at(histogram, (truth_N.astype(np.intp), encode(said_N)), 1)
     return Score(
-        _confuse(mean_N >= 0.5, draw.truth_N, draw.stratum_N, open_N),
+        confusion(mean_N >= 0.5, draw.truth_N, draw.stratum_N, open_N),
         float(-np.log(right_N).mean()),
         expected_calibration_error(histogram) or 0.0,
         float("nan"),
         0.0,
     )
-
-
-def _confuse(
-    keep_N: BoolArray,
-    truth_N: BoolArray,
-    stratum_N: NDArray[np.uint8],
-    here_N: BoolArray,
-) -> IntArray:
-    cell_N = np.where(truth_N, np.where(keep_N, 0, 1), np.where(keep_N, 2, 3))
-    flat_N = stratum_N.astype(np.intp) * 4 + cell_N
-    counts = np.bincount(flat_N[here_N], minlength=4 * len(STRATA))
-    return counts.reshape(-1, 4)

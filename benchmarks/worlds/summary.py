@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.worlds.draws import World
-from benchmarks.worlds.scores import Score, balanced_of, f1_of, mean_of
+from benchmarks.worlds.scores import Score, f1_of, mean_of
 from benchmarks.worlds.trials import BAYES, NO_GOLD, Trial
+from kompress.aggregation.statistics import balanced_accuracies
 from kompress.types import STRATA, FloatArray
 
 MAJORITY = "majority"
@@ -91,7 +92,7 @@ def summarise(trials: Sequence[Trial]) -> dict[str, Summary]:
     """
     # Chosen by the mean over seeds: the luckiest voter of each draw is nobody's rival.
     voter_MS = _mean_over_seeds(
-        np.stack([balanced_of(trial.voter_MS4) for trial in trials])
+        np.stack([balanced_accuracies(trial.voter_MS4) for trial in trials])
     )
     best_S = _most(voter_MS)
     labels = list(trials[0].scores)
@@ -184,13 +185,13 @@ def _never_below(
 def _summarise(scores: Sequence[Score], best_S: FloatArray) -> Summary:
     confusion_ZS4 = np.stack([score.confusion_S4 for score in scores])
     all_Z4 = confusion_ZS4.sum(axis=1)
-    balanced_S = _mean_over_seeds(balanced_of(confusion_ZS4))
+    balanced_S = _mean_over_seeds(balanced_accuracies(confusion_ZS4))
     said = [score.undetectable for score in scores]
     return Summary(
         f1_of(all_Z4),
         np.array([score.log_loss for score in scores]),
         np.array([score.ece for score in scores]),
-        balanced_of(all_Z4),
+        balanced_accuracies(all_Z4),
         balanced_S,
         balanced_S - best_S,
         float(np.mean([score.coverage for score in scores])),

@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from kompress.aggregation.beta import Beta
 from kompress.aggregation.patterns import KEEP, UNKNOWN
 from kompress.aggregation.statistics import (
     IntArray,
     balanced_accuracies,
+    count_by_group,
     paired_interval,
 )
 from kompress.aggregation.votes import read_stratum
@@ -25,7 +26,6 @@ from kompress.errors import InvalidVotes
 from kompress.types import (
     JSON,
     STRATA,
-    BoolArray,
     FloatArray,
     Posterior,
     decode_votes,
@@ -208,11 +208,11 @@ def choose_fallbacks(
         right_N = truths_N[own_N] == KEEP
         if min(right_N.sum(), (~right_N).sum()) < MIN_OF_EACH:
             continue
-        _, place_N = np.unique(groups_N[own_N], return_inverse=True)
+        names_G, place_N = np.unique(groups_N[own_N], return_inverse=True)
         compared = compare_with_best(
-            count_by_group(keeps_N[own_N], right_N, place_N),
+            count_by_group(keeps_N[own_N], right_N, place_N, names_G.size),
             np.stack(
-                [count_by_group(keep_N, right_N, place_N)
+                [count_by_group(keep_N, right_N, place_N, names_G.size)
                  for keep_N in patched_NM[own_N].T]
             ),
             stream,
@@ -227,27 +227,6 @@ def choose_fallbacks(
                 words=int(own_N.sum()),
             )
     return found
-
-
-def count_by_group(
-    keep_N: BoolArray, right_N: BoolArray, place_N: NDArray[np.intp]
-) -> IntArray:
-    """Count right and wrong decisions by group.
-
-    Args:
-        keep_N: (N,) what was decided.
-        right_N: (N,) what is right.
-        place_N: (N,) each word's group, 0 to G - 1.
-
-    Returns:
-        (G, 4) counts TP, FN, FP, TN.
-
-    Source: ours.
-    """
-    cell_N = np.where(right_N, np.where(keep_N, 0, 1), np.where(keep_N, 2, 3))
-    num_groups = int(place_N.max()) + 1 if place_N.size else 0
-    counts = np.bincount(place_N * 4 + cell_N, minlength=num_groups * 4)
-    return counts.reshape(num_groups, 4)
 
 
 def fallback_columns(

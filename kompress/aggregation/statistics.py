@@ -5,6 +5,7 @@ N = words, M = voters, S = strata, G = document groups, B = bootstraps
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,11 +65,34 @@ def confusion(
     size = truth_N.size
     keep_N = _read_flags(keep_N, "keep", size)
     stratum = read_stratum(stratum_N, size)
-    cell_N = np.where(truth_N, np.where(keep_N, 0, 1), np.where(keep_N, 2, 3))
-    index_N = stratum * 4 + cell_N
     if known_N is not None:
-        index_N = index_N[_read_flags(known_N, "known", size)]
-    return np.bincount(index_N, minlength=len(STRATA) * 4).reshape(len(STRATA), 4)
+        known_N = _read_flags(known_N, "known", size)
+        keep_N, truth_N, stratum = keep_N[known_N], truth_N[known_N], stratum[known_N]
+    return count_by_group(keep_N, truth_N, stratum, len(STRATA))
+
+
+def count_by_group(
+    keep_N: BoolArray,
+    right_N: BoolArray,
+    place_N: NDArray[np.integer[Any]],
+    num_groups: int,
+) -> IntArray:
+    """Count right and wrong decisions by group.
+
+    Args:
+        keep_N: (N,) what was decided.
+        right_N: (N,) what is right.
+        place_N: (N,) each word's group, 0 to G - 1.
+        num_groups: G, also those without a word.
+
+    Returns:
+        (G, 4) counts TP, FN, FP, TN, keep being positive.
+
+    Source: ours.
+    """
+    cell_N = np.where(right_N, np.where(keep_N, 0, 1), np.where(keep_N, 2, 3))
+    counts = np.bincount(place_N * 4 + cell_N, minlength=num_groups * 4)
+    return counts.reshape(num_groups, 4)
 
 
 def code_histogram(

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from kompress.aggregation.statistics import rates
+from kompress.aggregation.statistics import balanced_accuracies, count_by_group, rates
 from kompress.errors import InvalidConfig
 from kompress.evaluation.sheet import Sheet
 from kompress.evaluation.subject import Subject
@@ -23,6 +23,7 @@ from kompress.metrics.bootstrap import (
     ratio_statistic,
     sum_by_group,
 )
+from kompress.metrics.keep_rate import keep_top
 from kompress.types import STRATA, BoolArray, FloatArray
 
 ALL = "all"
@@ -186,7 +187,7 @@ def _against_gold(
         counts_T4 = _cells(subject.sheet, subject.own_W, of_W)
         one = _standing(stratum, "gold", name, k, counts_T4)
         if best:
-            gap = _gap(subject, counts_T4, cells[best], _balanced)
+            gap = _gap(subject, counts_T4, cells[best], balanced_accuracies)
             one = _beside(one, best, values[best], gap)
         found.append(one)
     return found
@@ -226,27 +227,18 @@ def _against_must_keep(
 def _keep_as_many(member: Subject, committee: Subject) -> BoolArray:
     """Cut a member so that it keeps as many words of each text as the committee."""
     sheet = member.sheet
-    parts = []
-    for score_N, other_N in zip(
-        sheet.split(member.score_W), sheet.split(committee.own_W), strict=True
-    ):
-        keep_N = np.zeros(len(score_N), dtype=np.bool_)
-        order_N = np.argsort(-score_N, kind="stable")
-        keep_N[order_N[: int(other_N.sum())]] = True
-        parts.append(keep_N)
-    return np.concatenate(parts)
+    parts = zip(sheet.split(member.score_W), sheet.split(committee.own_W), strict=True)
+    return np.concatenate(
+        [keep_top(s_N, own_N.sum() / max(own_N.size, 1)) for s_N, own_N in parts]
+    )
 
 
 def _cells(sheet: Sheet, keep_W: BoolArray, of_W: BoolArray) -> FloatArray:
     """Count (T, 4) TP, FN, FP, TN among the words of a mask."""
-    truth_W = sheet.truth_W
-    masks = (
-        keep_W & truth_W,
-        ~keep_W & truth_W,
-        keep_W & ~truth_W,
-        ~keep_W & ~truth_W,
+    counts_T4 = count_by_group(
+        keep_W[of_W], sheet.truth_W[of_W], sheet.text_W[of_W], sheet.num_texts
     )
-    return np.stack([sheet.by_text(mask & of_W) for mask in masks], axis=1)
+    return counts_T4.astype(np.float64)
 
 
 def _standing(
@@ -310,12 +302,3 @@ def _beside(one: Standing, best: str, best_value: float, gap: Difference) -> Sta
         ci_low=gap.low,
         ci_high=gap.high,
     )
-
-
-def _balanced(sums_BK: FloatArray) -> FloatArray:
-    """Balanced accuracy of TP, FN, FP, TN; NaN where a class has no word."""
-    tp_B, fn_B, fp_B, tn_B = sums_BK.T
-    recall_B = ratio_statistic(np.stack([tp_B, tp_B + fn_B], axis=1))
-    specificity_B = ratio_statistic(np.stack([tn_B, tn_B + fp_B], axis=1))
-    balanced_B: FloatArray = (recall_B + specificity_B) / 2
-    return balanced_B

@@ -5,8 +5,9 @@ import pytest
 
 from benchmarks.worlds import WORLDS
 from benchmarks.worlds.registry import CONSTANT, PREVALENCE_S, SIZE_S
-from benchmarks.worlds.scores import balanced_of, count_voters, score_bayes
+from benchmarks.worlds.scores import count_voters, score_bayes
 from kompress.aggregation import make_aggregator
+from kompress.aggregation.statistics import balanced_accuracies
 
 # 18 worlds of about 18 cells for each of 5 voters: 5 standard errors are passed by
 # chance once in a thousand runs, and seeds are fixed.
@@ -101,7 +102,7 @@ def test_a_blind_voter_collapses_k_of_one():
     )
     kept_N = dropped.mean_N >= 0.5
     assert kept_N[blind_N & draw.truth_N].mean() < 0.05
-    assert balanced_of(count_voters(draw))[1:, 2].min() > 0.8
+    assert balanced_accuracies(count_voters(draw))[1:, 2].min() > 0.8
 
 
 def test_majority_is_blind_where_one_voter_sees():
@@ -111,14 +112,14 @@ def test_majority_is_blind_where_one_voter_sees():
         draw.code_NM, draw.strength_M, draw.stratum_N
     )
     assert (posterior.mean_N >= 0.5).mean() < 0.001
-    assert balanced_of(count_voters(draw))[4, 4] > 0.9
+    assert balanced_accuracies(count_voters(draw))[4, 4] > 0.9
 
 
 def test_all_are_wrong_on_one_stratum_and_gold_lies_there_as_said():
     none = WORLDS["all wrong on one stratum, no gold there"].make(0)
     fifty = WORLDS["all wrong on one stratum, 50 gold words there"].make(0)
 
-    assert balanced_of(count_voters(none))[:, CONSTANT].max() < 0.35
+    assert balanced_accuracies(count_voters(none))[:, CONSTANT].max() < 0.35
     assert not none.gold_N[none.stratum_N == CONSTANT].any()
     assert fifty.gold_N[fifty.stratum_N == CONSTANT].sum() == 50
     assert none.gold_N.sum() == fifty.gold_N.sum() == 1_000

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from benchmarks.worlds.draws import Draw
 from benchmarks.worlds.scores import (
-    balanced_of,
     count_voters,
     f1_of,
     mean_of,
@@ -75,11 +74,9 @@ def test_a_voter_is_judged_on_what_it_voted_on_stratum_by_stratum():
     assert counts[1, :2].tolist() == [[1, 0, 0, 0], [0, 0, 1, 1]]
 
 
-def test_rates_of_counts():
-    # F1 = 2·3 / (6 + 1 + 2); balanced (3/4 + 4/6) / 2
+def test_f1_of_counts():
+    # F1 = 2·3 / (6 + 1 + 2)
     assert f1_of(np.array([3, 1, 2, 4])) == pytest.approx(2 / 3)
-    assert balanced_of(np.array([3, 1, 2, 4])) == pytest.approx(17 / 24)
-    assert np.isnan(balanced_of(np.array([3, 1, 0, 0])))
 
 
 def test_a_standard_error_is_that_of_a_mean():

@@ -9,8 +9,10 @@ from hypothesis.extra.numpy import arrays
 from kompress.aggregation import AGGREGATORS
 from kompress.aggregation.statistics import (
     Rates,
+    balanced_accuracies,
     code_histogram,
     confusion,
+    count_by_group,
     expected_calibration_error,
     leave_one_out_keep,
     others_voted,
@@ -80,6 +82,22 @@ def test_rates_by_hand_and_none_where_nothing_can_be_said():
     )
     assert rates([0, 2, 0, 0]) == Rates(0.0, None, None, 0.0, None)
     assert rates([0, 0, 0, 0]) == Rates(None, None, None, None, None)
+
+
+def test_balanced_accuracies_by_hand():
+    # (3/4 + 4/6) / 2; without words to drop there is none.
+    first, second = balanced_accuracies([[3, 1, 2, 4], [3, 1, 0, 0]])
+
+    assert first == pytest.approx(17 / 24)
+    assert np.isnan(second)
+
+
+def test_groups_without_a_word_are_counted_too():
+    keep_N, right_N = np.array([True, False, True]), np.array([True, True, False])
+
+    counts_G4 = count_by_group(keep_N, right_N, np.array([0, 0, 2]), 4)
+
+    assert counts_G4.tolist() == [[1, 1, 0, 0], [0] * 4, [0, 0, 1, 0], [0] * 4]
 
 
 def test_a_voter_is_judged_by_the_others():
