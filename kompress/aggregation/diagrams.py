@@ -1,4 +1,7 @@
-"""Reliability diagrams: what voters state beside what came true."""
+"""Reliability diagrams: what voters state beside what came true.
+
+The farm reads and draws those that SQL makes, and tests hold SQL to this definition.
+"""
 
 from dataclasses import dataclass
 

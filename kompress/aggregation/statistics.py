@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kompress.aggregation.votes import Aggregator, read_stratum
+from kompress.aggregation.votes import read_stratum
 from kompress.errors import InvalidVotes
 from kompress.types import ABSTAIN, NUM_CODES, P_OF_CODE, STRATA, BoolArray, FloatArray
 
@@ -131,41 +131,6 @@ def code_histogram(
         index_N = index_N[_read_flags(known_N, "known", size)]
     counts = np.bincount(index_N, minlength=len(STRATA) * 2 * NUM_CELLS)
     return counts.reshape(len(STRATA), 2, NUM_CELLS)
-
-
-def leave_one_out_keep(
-    aggregator: Aggregator, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
-) -> BoolArray:
-    """Give the consensus that each voter can be judged by: the one without it.
-
-    Args:
-        aggregator: the rule.
-        p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
-        strength: (M,) or (N, M) samples behind each vote.
-        stratum_N: (N,) codes into `STRATA`.
-
-    Returns:
-        (N, M) bool: column m keeps a word by the others' votes, thresholded as a label
-        is stored (float16 mean >= 0.5). Where nobody else voted it keeps, by the
-        prior's tie, and means nothing: leave those out with `others_voted`.
-
-    Raises:
-        InvalidVotes: a shape, a probability, a strength or a stratum is wrong.
-
-    Source: facts/mathematics.md, "a consensus that leaves its own vote out"; ours.
-    """
-    votes_NM, strengths = np.asarray(p_NM), np.asarray(strength)
-    if votes_NM.ndim != 2 or (
-        strengths.shape not in {votes_NM.shape, votes_NM.shape[1:]}
-    ):
-        aggregator.aggregate(votes_NM, strengths, stratum_N)  # says what is wrong
-    keep_NM = np.empty(votes_NM.shape, dtype=np.bool_)
-    for m in range(votes_NM.shape[1]):
-        posterior = aggregator.aggregate(
-            np.delete(votes_NM, m, axis=1), np.delete(strengths, m, axis=-1), stratum_N
-        )
-        keep_NM[:, m] = posterior.mean_N.astype(np.float16) >= np.float16(0.5)
-    return keep_NM
 
 
 def others_voted(p_NM: ArrayLike) -> BoolArray:

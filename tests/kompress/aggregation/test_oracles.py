@@ -11,7 +11,6 @@ from kompress.aggregation.between_variance import between_variance
 from kompress.aggregation.dawid_skene import fit
 from kompress.aggregation.dawid_skene_rule import LearnedDawidSkene
 from kompress.aggregation.patterns import count_patterns
-from kompress.aggregation.statistics import leave_one_out_keep
 from kompress.types import STRATA, BoolArray, FloatArray
 
 # The toy set of crowd-kit's own tests: yes 1, no 0, voters w1 to w5 by tasks t1 to t5.
@@ -210,9 +209,13 @@ def test_cleanlab_orders_the_voters_alike(run):
         count_patterns(run.hard_NM, run.strength_M, run.stratum_N)
     )
     posterior = learned.aggregate(run.hard_NM, run.strength_M, run.stratum_N)
-    others_NM = leave_one_out_keep(
-        AGGREGATORS["majority"](), run.p_NM, run.strength_M, run.stratum_N
-    )
+    without_M = [
+        AGGREGATORS["majority"]().aggregate(
+            np.delete(run.p_NM, m, axis=1), np.delete(run.strength_M, m), run.stratum_N
+        )
+        for m in range(5)
+    ]
+    others_NM = np.stack([own.mean_N >= 0.5 for own in without_M], axis=1)
     voted_NM = ~np.isnan(run.p_NM)
     agreed_M = ((run.hard_NM == others_NM) & voted_NM).sum(axis=0) / voted_NM.sum(
         axis=0

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kompress.aggregation import AGGREGATORS
 from kompress.aggregation.statistics import (
     Rates,
     balanced_accuracies,
@@ -14,7 +13,6 @@ from kompress.aggregation.statistics import (
     confusion,
     count_by_group,
     expected_calibration_error,
-    leave_one_out_keep,
     others_voted,
     paired_interval,
     rates,
@@ -100,36 +98,17 @@ def test_groups_without_a_word_are_counted_too():
     assert counts_G4.tolist() == [[1, 1, 0, 0], [0] * 4, [0, 0, 1, 0], [0] * 4]
 
 
-def test_a_voter_is_judged_by_the_others():
-    # Word 0: keep keep drop, so a drop against a keep (tie: keep) without the first.
-    p_NM = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, np.nan, np.nan]])
-
-    keep_NM = leave_one_out_keep(
-        AGGREGATORS["majority"](), p_NM, np.ones(3), np.zeros(3, int)
-    )
-
-    assert keep_NM.tolist() == [
-        [True, True, True],
-        [True, True, False],
-        [True, True, True],
-    ]
-    assert others_voted(p_NM).tolist() == [[True] * 3, [True] * 3, [False] * 3]
-
-
-def test_byte_codes_and_strengths_a_word_leave_one_out_too():
+def test_a_voter_is_compared_where_somebody_else_voted():
+    nan = np.nan
+    p_NM = np.array([[1.0, 1.0, 0.0], [0.0, nan, 1.0], [1.0, nan, nan]])
     codes_NM = np.array([[254, 0], [0, 255]], dtype=np.uint8)
 
-    keep_NM = leave_one_out_keep(
-        AGGREGATORS["beta"](), codes_NM, np.ones((2, 2)), np.zeros(2, int)
-    )
-
-    assert keep_NM.tolist() == [[False, True], [True, False]]
+    assert others_voted(p_NM).tolist() == [
+        [True, True, True],
+        [True, False, True],
+        [False, False, False],
+    ]
     assert others_voted(codes_NM).tolist() == [[True, True], [False, False]]
-
-
-def test_a_matrix_that_is_none_is_refused_before_anybody_is_left_out():
-    with pytest.raises(InvalidVotes, match="words by voters"):
-        leave_one_out_keep(AGGREGATORS["beta"](), [0.5], [1], [0])
 
 
 def test_calibration_error_by_hand():
