@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from api.cli.eval_fits import Fits, load_fits, tell_fits
 from api.cli.eval_inputs import Asked, Measured, Study
 from api.cli.eval_table import Cost, label_of
 from api.cli.output import warn
@@ -32,6 +33,7 @@ class Panel:
     num_labelled: int
     train_texts: list[str]
     train_votes: "StoredVotes"
+    fits: Fits
 
 
 def measure_beside(
@@ -92,6 +94,7 @@ def _load_panel(study: Study, asked: Asked) -> Panel:
             num_labelled=num_labelled,
             train_texts=texts,
             train_votes=votes,
+            fits=load_fits(session, study),
         )
     if not members:
         warn("the student belongs to no round: no voters and rules to stand beside it")
@@ -101,6 +104,7 @@ def _load_panel(study: Study, asked: Asked) -> Panel:
                 f"voter {member.name} is not asked about the suites' texts (it is paid "
                 "for, or its round has not fitted it): it abstains, rules go without it"
             )
+    tell_fits(panel.fits)
     return panel
 
 
@@ -133,7 +137,7 @@ def _entries(
         )
     found += method_entries(Electorate([panel.self_information]), lingua)
     if study.config is not None and panel.members:
-        found += voter_entries(electorate, study.config.aggregation)
+        found += voter_entries(electorate, study.config.aggregation, panel.fits.learned)
     return found
 
 
@@ -177,7 +181,9 @@ def _train_on_each(
     voted = Electorate(
         [Member(member.name, None) for member in panel.members], panel.train_votes
     )
-    labels = labels_by_source(voted, study.config.aggregation, panel.train_texts)
+    labels = labels_by_source(
+        voted, study.config.aggregation, panel.train_texts, panel.fits.learned
+    )
     warn(
         f"training {len(labels)} students on {len(panel.train_texts):,} documents, "
         f"each on at most {asked.max_train_tokens:,} tokens …"

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kompress.aggregation.learned import Learned
 from kompress.config import AggregationConfig, RecipeConfig
 from kompress.errors import InvalidText
 from kompress.evaluation.baselines.electorate import Clock, Electorate
-from kompress.evaluation.baselines.lineup import voter_entries
+from kompress.evaluation.baselines.lineup import NO_FITS, voter_entries
 from kompress.types import FloatArray
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ class Trained:
 
 
 def labels_by_source(
-    electorate: Electorate, rules: AggregationConfig, texts: Sequence[str]
+    electorate: Electorate,
+    rules: AggregationConfig,
+    texts: Sequence[str],
+    fits: Mapping[str, Learned] = NO_FITS,
 ) -> dict[str, list[TextLabel]]:
     """Label the same texts by each voter and each rule.
 
@@ -60,6 +64,7 @@ def labels_by_source(
         electorate: the voters, with what they voted.
         rules: the round's rule, and those measured beside it.
         texts: the texts of the train split.
+        fits: what rules have learned of these voters, by label.
 
     Returns:
         One label a text, by the name of its source; voters first.
@@ -74,7 +79,7 @@ def labels_by_source(
     }
     nobody = ballots.split(np.asarray(np.isnan(ballots.p_WM).all(axis=1)))
     found = {}
-    for entry in voter_entries(electorate, rules):
+    for entry in voter_entries(electorate, rules, fits):
         scores = entry.baseline.score(texts)
         masks = entry.baseline.keep(texts, scores, 0.0)
         silent = unvoted[entry.name] if entry.kind == "voter" else nobody

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kompress.aggregation import make_aggregator
+from kompress.aggregation.learned import Learned
 from kompress.aggregation.replicates import pool_replicates
 from kompress.errors import VoteFailed
 from kompress.evaluation.evaluate import Progress
@@ -174,19 +175,33 @@ class VoterScorer:
 class RuleScorer:
     """The posterior mean of an aggregation rule over all voters, as a label holds it.
 
+    A rule that learns pools by what it has learned of these voters; without that it
+    learns from the votes on all texts of one call, which have no gold.
+
     Source: design §1, `label`: a float16 mean, kept at one half and above.
     """
 
     def __init__(
-        self, electorate: Electorate, name: str, params: Mapping[str, Any]
+        self,
+        electorate: Electorate,
+        name: str,
+        params: Mapping[str, Any],
+        learned: Learned | None = None,
     ) -> None:
         """Make the rule.
+
+        Args:
+            electorate: the voters.
+            name: of the registry.
+            params: the rule's.
+            learned: what it has learned of these voters' raw votes, in their order.
 
         Raises:
             InvalidConfig: the rule or a parameter is unknown.
         """
         self._electorate = electorate
-        self._rule = make_aggregator(name, params)
+        rule = make_aggregator(name, params)
+        self._rule = rule if learned is None else learned
         self._own_seconds = 0.0
 
     def score(

@@ -4,14 +4,16 @@ N = words of one text
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kompress.aggregation import rules_of
+from kompress.aggregation.learned import Learned
 from kompress.config import AggregationConfig, EvaluationConfig
 from kompress.evaluation.baselines.electorate import (
     Clock,
@@ -34,6 +36,8 @@ from kompress.metrics.keep_rate import keep_top
 from kompress.students.chunks import CHUNK_WORDS
 from kompress.types import BoolArray, FloatArray, Score, SubjectKind
 from kompress.words import word_list
+
+NO_FITS: Mapping[str, Learned] = MappingProxyType({})
 
 
 class Baseline(Protocol):
@@ -145,19 +149,24 @@ class ByThreshold:
         return [score_N > OWN_THRESHOLD for score_N in scores]
 
 
-def voter_entries(electorate: Electorate, rules: AggregationConfig) -> list[Entry]:
+def voter_entries(
+    electorate: Electorate,
+    rules: AggregationConfig,
+    fits: Mapping[str, Learned] = NO_FITS,
+) -> list[Entry]:
     """Line up a round's voters, then every rule over them.
 
     Args:
         electorate: the voters.
         rules: the round's rule, and those measured beside it.
+        fits: what rules have learned of these voters, by label; see `RuleScorer`.
 
     Source: design §5, `ensemble_paradox`: the same names.
     """
     names = [member.name for member in electorate.members]
     voters = [Entry("voter", name, VoterScorer(electorate, name)) for name in names]
     return voters + [
-        Entry("rule", label, RuleScorer(electorate, rule, params))
+        Entry("rule", label, RuleScorer(electorate, rule, params, fits.get(label)))
         for label, (rule, params) in rules_of(rules, len(names)).items()
     ]
 

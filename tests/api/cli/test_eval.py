@@ -221,12 +221,13 @@ def test_baselines_stand_beside_the_student_with_random_dropping(
     assert found == {
         ("student", str(world[1])), ("student", str(world[0])),
         ("voter", "rules"), ("voter", "dice"), ("voter", "paid"),
-        ("rule", "beta"), ("rule", "majority"),
+        ("rule", "reliability"), ("rule", "majority"),
         ("baseline", "textrank"), ("baseline", "self_information"),
         ("baseline", "llmlingua2"), ("baseline", "random"),
     }  # fmt: skip
     assert max(map(len, result.stdout.splitlines())) <= 100
     assert "voter paid is not asked" in result.stderr
+    assert "reliability: the round holds no fit of these voters" in result.stderr
 
     def value(subject, metric, rate=None):
         (row,) = [
@@ -240,10 +241,10 @@ def test_baselines_stand_beside_the_student_with_random_dropping(
         return row["value"]
 
     # At each one's own keep_rate random dropping keeps as many words, to a word a text.
-    for subject in ("textrank", "rules", "beta", str(world[1])):
+    for subject in ("textrank", "rules", "reliability", str(world[1])):
         own = value(subject, "keep_rate")
         assert value("random", "keep_rate", own) == pytest.approx(own, abs=4 / 341)
-    assert [value(s, "usd") for s in ("rules", "dice", "beta", "textrank")] == [
+    assert [value(s, "usd") for s in ("rules", "dice", "reliability", "textrank")] == [
         0.25, 0.0, 0.25, 0.0,
     ]  # fmt: skip
     assert value("paid", "keep_rate") == 0.0  # it abstains, so it keeps nothing
@@ -268,7 +269,7 @@ def test_a_student_is_trained_on_each_label_at_an_equal_budget(
     rows = json.loads(result.stdout)
     trained = {r["subject"] for r in rows if r["subject"].startswith("student:")}
     assert trained == {
-        "student:rules", "student:dice", "student:paid", "student:beta",
+        "student:rules", "student:dice", "student:paid", "student:reliability",
         "student:majority",
     }  # fmt: skip
     assert "training 5 students on 12 documents" in result.stderr
@@ -286,7 +287,7 @@ def test_a_student_is_trained_on_each_label_at_an_equal_budget(
     retained = {
         r["subject"]: r["value"] for r in rows if r["metric"] == "gain_retained"
     }
-    assert retained == {"student:beta": 0.0, "student:majority": 0.0}
+    assert retained == {"student:reliability": 0.0, "student:majority": 0.0}
     with sessions() as session:
         kept = scores.load_scores(session, 2, "baseline", metric="f1")
     assert trained <= {row.subject for row in kept}

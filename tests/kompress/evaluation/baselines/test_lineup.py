@@ -3,6 +3,8 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
+from kompress.aggregation.patterns import count_patterns
+from kompress.aggregation.reliability import Reliability
 from kompress.config import AggregationConfig, EvaluationConfig
 from kompress.evaluation.baselines.electorate import Electorate, Member
 from kompress.evaluation.baselines.lineup import (
@@ -44,6 +46,14 @@ class Drops:
             codes_N = np.zeros(len(text.split()), dtype=np.uint8)
             codes_N[0] = 254
             yield index, Vote(codes_N)
+
+
+class Keeps:
+    """A voter that keeps every word."""
+
+    def vote(self, texts, *, replicate=0):
+        for index, text in enumerate(texts):
+            yield index, Vote(np.full(len(text.split()), 254, dtype=np.uint8))
 
 
 class Ticks:
@@ -96,11 +106,38 @@ def test_a_voter_has_its_own_keep_rate_and_pays_for_its_own_votes():
 
     assert [(r.kind, r.name) for r in (voter, rule)] == [
         ("voter", "drops"),
-        ("rule", "beta"),
+        ("rule", "reliability"),
     ]
     assert (voter.keep_rate, rule.keep_rate) == (0.1, 0.1)
     assert voter.ms_per_chunk == 1_000 * 350 / 40
     assert rule.ms_per_chunk == 2_000 * 350 / 40  # the votes, then the rule
+
+
+def learn(is_right):
+    """Fit the default rule to 300 gold words by who is always right, else wrong."""
+    truth_N = np.tile([1, 0], 150).astype(np.uint8)
+    codes_NM = np.where(np.array(is_right), truth_N[:, None], 1 - truth_N[:, None])
+    codes_NM = (254 * codes_NM).astype(np.uint8)
+    strata_N = np.zeros(300, dtype=int)
+    return Reliability().fit(count_patterns(codes_NM, [1, 1], strata_N, truth_N))
+
+
+@pytest.mark.parametrize(
+    ("is_right", "keep_rate"),
+    # a keeps one word in ten, b keeps all: whoever was right decides.
+    [((True, False), 0.1), ((False, True), 1.0)],
+)
+def test_a_rule_pools_by_what_it_has_learned_and_not_from_the_suite(
+    is_right, keep_rate
+):
+    electorate = Electorate([Member("a", Drops()), Member("b", Keeps())])
+    rules = AggregationConfig(compare=())
+
+    entry = voter_entries(electorate, rules, {"reliability": learn(is_right)})[-1]
+
+    assert (entry.kind, entry.name) == ("rule", "reliability")
+    result = measure(entry, SUITE, CONFIG, keep_rate=0.5, seed=0)
+    assert result.keep_rate == keep_rate
 
 
 def test_methods_that_lack_what_they_need_are_left_out():
