@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from db.queries.quality import RuleStatRow
 from db.rule_labels import label_voter
-from kompress.aggregation.fallback import MIN_OF_EACH
+from kompress.aggregation.fallback import MIN_OF_EACH, compare_with_best
 from kompress.aggregation.statistics import (
     balanced_accuracies,
     confusion,
-    paired_interval,
     recalls,
 )
 from kompress.metrics.keep_rate import keep_top
@@ -34,7 +33,6 @@ from kompress.types import (
 from worker.counting import ALL
 from worker.panel import Panel
 
-NUM_BOOTSTRAPS = 1_000
 GOLD, MUST_KEEP = "gold", "must_keep"
 
 
@@ -161,7 +159,8 @@ def rule_rows(
     Returns:
         Rows by stratum, and for all; none where there is no word. A voter's row has no
         interval: it is no ensemble that could collapse. Nor has a stratum with fewer
-        than three words to keep, or to drop.
+        than three words to keep, or to drop. An interval compares each document group
+        with the voter that was best on others (`Comparison`), as a fallback does.
     """
     rate = balanced_accuracies if truth == GOLD else recalls
     rows = []
@@ -176,6 +175,7 @@ def rule_rows(
         known = {voter: v for voter, v in values.items() if not np.isnan(v)}
         # The earlier voter wins a tie: the order of the config.
         best = max(known, key=lambda voter: known[voter]) if known else ""
+        voter_MG4 = np.array([cells[:, cut].sum(axis=1) for cells in voters.values()])
         for label, own_GS4 in {**alone, **rules}.items():
             counts_4 = own_GS4[:, cut].sum(axis=(0, 1))
             if not counts_4.sum():
@@ -183,11 +183,11 @@ def rule_rows(
             kk, kd, dk, dd = (int(count) for count in counts_4)
             # One word to drop moves balanced accuracy by a half: that is no interval.
             few = truth == GOLD and min(kk + kd, dk + dd) < MIN_OF_EACH
-            interval = None
+            compared = None
             if best and label in rules and not few:
                 rng = np.random.default_rng([seed, number])
-                pair = (own_GS4[:, cut], voters[best][:, cut])
-                interval = paired_interval(*pair, rng, NUM_BOOTSTRAPS, rate=rate)
+                own_G4 = own_GS4[:, cut].sum(axis=1)
+                compared = compare_with_best(own_G4, voter_MG4, rng, rate=rate)
             rows.append(
                 RuleStatRow(
                     rule=label,
@@ -199,8 +199,8 @@ def rule_rows(
                     num_drop_dropped=dd,
                     best_voter=best,
                     best_value=known.get(best),
-                    difference_low=interval[0] if interval else None,
-                    difference_high=interval[1] if interval else None,
+                    difference_low=compared.low if compared else None,
+                    difference_high=compared.high if compared else None,
                 )
             )
     return rows
