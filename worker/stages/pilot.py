@@ -18,28 +18,15 @@ from db.queries.jobs import JobRow
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.fallback import compare_with_best
 from kompress.aggregation.learned import Learner
-from kompress.aggregation.patterns import (
-    DROP,
-    KEEP,
-    UNKNOWN,
-    VotePatterns,
-    count_patterns,
-)
+from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.statistics import IntArray, balanced_accuracies, recalls
 from kompress.config import LoopConfig, RoundConfig, parse_config
-from kompress.types import (
-    ABSTAIN,
-    JSON,
-    STRATA,
-    BoolArray,
-    CodeArray,
-    FloatArray,
-    encode_votes,
-)
+from kompress.types import JSON, STRATA, CodeArray, FloatArray
 from worker.counting import ALL
-from worker.evidence import echoes_of
+from worker.evidence import Evidence, count_evidence, echoes_of
+from worker.fitting import keep_out_of_fold
 from worker.heartbeat import Heartbeat
-from worker.panel import Panel, make_panel
+from worker.panel import Panel, Panels, make_panel
 from worker.pipeline import PILOT_WAVE
 from worker.runtime import Runtime
 from worker.stage import Stage
@@ -55,7 +42,6 @@ from worker.verdicts import (
 
 DECISION = "pilot"
 WARNED = "pilot_warned"
-NUM_FOLDS = 5
 # What to take in place of a rule that is blind to who sees what.
 DEFAULT_RULE = "reliability"
 # Of fewer words of a stratum nothing is said; see also `compare_with_best`.
@@ -180,50 +166,24 @@ def _count(inputs: Inputs, truth: Truth) -> tuple[IntArray, IntArray]:
 def _pool(inputs: Inputs, truth: Truth) -> FloatArray:
     """Pool the votes by the round's rule, which must not see what it is measured by.
 
-    A rule that learns reads the gold of other groups than those that it then pools.
+    Against gold, a rule that learns is fitted to other groups than those that it then
+    pools, and (W,) is 1 where it keeps a word of gold.
     """
-    panel, own = inputs.panel, inputs.config.aggregation
-    rule = make_aggregator(own.rule, own.params)
-    if not isinstance(rule, Learner):
-        posterior = rule.aggregate(panel.p_WM, panel.strength_WM, panel.stratum_W)
-        return posterior.mean_N
+    panel, config = inputs.panel, inputs.config
     known_W = truth.known_W & (truth.name == GOLD)
     truth_W = np.where(known_W, np.where(truth.keep_W, KEEP, DROP), UNKNOWN)
-    mean_W = np.zeros(truth_W.size)
-    for own_W in _folds(inputs):
-        patterns = _patterns(inputs, np.where(own_W, UNKNOWN, truth_W))
-        learned = rule.fit(patterns)
-        posterior = learned.aggregate(
-            panel.p_WM[own_W], panel.strength_WM[own_W], panel.stratum_W[own_W]
-        )
-        mean_W[own_W] = posterior.mean_N
-    return mean_W
-
-
-def _folds(inputs: Inputs) -> Iterator[BoolArray]:
-    """Deal document groups into folds: (W,) flags of each one's words."""
-    panel, group_of = inputs.panel, inputs.group_of
-    groups = sorted({group_of[text_id] for text_id in panel.text_ids})
-    rng = np.random.default_rng([inputs.seed, NUM_FOLDS])
-    fold_G = rng.permutation(len(groups)) % NUM_FOLDS
-    fold_of = dict(zip(groups, fold_G.tolist(), strict=True))
-    words = panel.split(panel.stratum_W)
-    fold_W = np.concatenate(
-        [np.full(words[t].size, fold_of[group_of[t]]) for t in panel.text_ids]
-        or [np.zeros(0, dtype=np.int64)]
+    evidence = Evidence(
+        panel, truth_W.astype(np.uint8), np.ones_like(known_W), inputs.group_of
     )
-    yield from (fold_W == fold for fold in np.unique(fold_W))
-
-
-def _patterns(inputs: Inputs, truth_W: CodeArray) -> VotePatterns:
-    """Count what all said together; a student's own words count with gold only."""
-    panel = inputs.panel
-    codes_WM = encode_votes(panel.p_WM)
-    echoes = echoes_of(inputs.config)
-    for column, voter in enumerate(panel.voters):
-        if voter in echoes:
-            codes_WM[truth_W == UNKNOWN, column] = ABSTAIN
-    return count_patterns(codes_WM, panel.strength_WM, panel.stratum_W, truth_W)
+    echoes = echoes_of(config)
+    if truth.name == GOLD:
+        panels = Panels(panel, panel)
+        keep_W = keep_out_of_fold(config, panels, evidence, echoes, lambda: None)
+        return keep_W.astype(np.float64)
+    rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
+    patterns = count_evidence(evidence, echoes)
+    learned = rule.fit(patterns) if isinstance(rule, Learner) else rule
+    return learned.aggregate(panel.p_WM, panel.strength_WM, panel.stratum_W).mean_N
 
 
 def _compare(
