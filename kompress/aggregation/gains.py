@@ -7,7 +7,7 @@ the voter was worth.
 N = words, M = voters, G = document groups, F = folds, B = bootstraps
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +65,6 @@ def measure_gains(
     group_N: ArrayLike,
     rng: np.random.Generator,
     *,
-    wanted: Collection[str] | None = None,
     num_bootstraps: int = NUM_BOOTSTRAPS,
 ) -> tuple[Gain, ...]:
     """Measure each voter by leaving it out, cross-fitted over document groups.
@@ -82,65 +81,81 @@ def measure_gains(
         stratum_N: (N,) codes into `STRATA`.
         group_N: (N,) document groups, numbers or names.
         rng: deals groups into folds and resamples them.
-        wanted: whose gain is asked for; None for all.
         num_bootstraps: how often groups are resampled.
 
     Returns:
-        In the order of `names`, those wanted who voted on a gold word; empty with fewer
-        than two groups of gold, or fewer than two voters.
+        In the order of `names`, those who voted on a gold word; empty with fewer than
+        two groups of gold, or fewer than two voters.
 
     Raises:
         InvalidVotes: a shape, a probability, a stratum or a truth is wrong.
 
     Source: ours; log-loss reduction is the mutual information that a consensus uses.
     """
-    code_NM = np.asarray(p_NM)
-    code_NM = code_NM if code_NM.dtype == np.uint8 else encode_votes(code_NM)
-    truth_N, group_N = np.asarray(truth_N), np.asarray(group_N)
-    size, num_voters = code_NM.shape
-    if len(names) != num_voters or {truth_N.shape, group_N.shape} != {(size,)}:
-        raise InvalidVotes(
-            f"votes have shape {code_NM.shape}, truth {truth_N.shape}, groups "
-            f"{group_N.shape}, and there are {len(names)} names; expected (N, M), (N,),"
-            " (N,) and M"
-        )
-    own_N = (truth_N != UNKNOWN) & (code_NM != ABSTAIN).any(axis=1)
-    strength_NM = np.broadcast_to(np.asarray(strength, np.float64), code_NM.shape)
-    words = _Words(
-        code_NM[own_N],
-        strength_NM[own_N],
-        truth_N[own_N].astype(np.uint8),
-        read_stratum(stratum_N, size)[own_N].astype(np.uint8),
-        np.unique(group_N[own_N], return_inverse=True)[1],
-    )
-    if num_voters < 2 or words.num_groups < 2:
+    words = _read_words(names, p_NM, strength, truth_N, stratum_N, group_N)
+    if len(names) < 2 or words.num_groups < 2:
         return ()
-    deal_G = rng.permutation(words.num_groups) % min(NUM_FOLDS, words.num_groups)
-    fold_N = deal_G[words.group_N]
-    everyone = list(range(num_voters))
+    fold_N, drawn_BG = _deal(words, rng, num_bootstraps)
+    everyone = list(range(len(names)))
     whole_N = _cross_fit(learner, words, fold_N, everyone)
-    drawn_BG = rng.multinomial(
-        words.num_groups,
-        np.full(words.num_groups, 1 / words.num_groups),
-        num_bootstraps if words.num_groups >= MIN_GROUPS else 0,
-    )
     found = []
     for m, name in enumerate(names):
-        voted_N = words.code_NM[:, m] != ABSTAIN
-        if voted_N.any() and (wanted is None or name in wanted):
+        if words.voted(m).any():
             others = [voter for voter in everyone if voter != m]
             without_N = _cross_fit(learner, words, fold_N, others)
-            bits_N = words.loss(without_N) - words.loss(whole_N)
-            mean, low, high = _mean_of(bits_N, voted_N, words.group_N, drawn_BG)
-            tpr, tnr = _rates(words, m)
-            another = float(
-                joint_information(
-                    whole_N, np.array([tpr]), np.array([tnr]), (1,)
-                ).mean()
-            )
-            found.append(
-                Gain(name, mean, low, high, int(voted_N.sum()), tpr, tnr, another)
-            )
+            found.append(_gain(name, words, m, whole_N, without_N, drawn_BG))
+    return tuple(found)
+
+
+def measure_additions(
+    learner: Learner,
+    names: Sequence[str],
+    p_NM: ArrayLike,
+    strength: ArrayLike,
+    truth_N: ArrayLike,
+    stratum_N: ArrayLike,
+    group_N: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    num_panel: int,
+    num_bootstraps: int = NUM_BOOTSTRAPS,
+) -> tuple[Gain, ...]:
+    """Measure what each of some voters would add to a panel, one at a time.
+
+    As `measure_gains` of the panel with that one, but the panel is fitted once.
+
+    Args:
+        learner: the rule.
+        names: M names, in the columns' order: the panel's first.
+        p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
+        strength: a number, (M,) or (N, M) samples behind each vote.
+        truth_N: (N,) `KEEP`, `DROP` or `UNKNOWN`; unknown words are left out.
+        stratum_N: (N,) codes into `STRATA`.
+        group_N: (N,) document groups, numbers or names.
+        rng: deals groups into folds and resamples them.
+        num_panel: how many columns are the panel's.
+        num_bootstraps: how often groups are resampled.
+
+    Returns:
+        In the order of `names`, of the voters after the panel those who voted on a gold
+        word; empty with fewer than two groups of gold, or without a panel.
+
+    Raises:
+        InvalidVotes: a shape, a probability, a stratum or a truth is wrong.
+
+    Source: ours; see `measure_gains`.
+    """
+    words = _read_words(names, p_NM, strength, truth_N, stratum_N, group_N)
+    if not num_panel or words.num_groups < 2:
+        return ()
+    fold_N, drawn_BG = _deal(words, rng, num_bootstraps)
+    panel = list(range(num_panel))
+    without_N = _cross_fit(learner, words, fold_N, panel)
+    found = []
+    for m, name in enumerate(names[num_panel:], start=num_panel):
+        if words.voted(m).any():
+            whole_N = _cross_fit(learner, words, fold_N, [*panel, m])
+            found.append(_gain(name, words, m, whole_N, without_N, drawn_BG))
     return tuple(found)
 
 
@@ -158,11 +173,79 @@ class _Words:
     def num_groups(self) -> int:
         return int(self.group_N.max(initial=-1)) + 1
 
+    def voted(self, m: int) -> NDArray[np.bool_]:
+        """Which words a voter voted on."""
+        voted_N: NDArray[np.bool_] = self.code_NM[:, m] != ABSTAIN
+        return voted_N
+
     def loss(self, p_N: FloatArray) -> FloatArray:
         """-log2 P(truth) of each word."""
         right_N = np.where(self.truth_N == KEEP, p_N, 1 - p_N)
         bits_N: FloatArray = -np.log2(np.clip(right_N, _LEAST, 1.0))
         return bits_N
+
+
+def _read_words(
+    names: Sequence[str],
+    p_NM: ArrayLike,
+    strength: ArrayLike,
+    truth_N: ArrayLike,
+    stratum_N: ArrayLike,
+    group_N: ArrayLike,
+) -> _Words:
+    """Check the votes, and take the words that count."""
+    code_NM = np.asarray(p_NM)
+    code_NM = code_NM if code_NM.dtype == np.uint8 else encode_votes(code_NM)
+    truth_N, group_N = np.asarray(truth_N), np.asarray(group_N)
+    size, num_voters = code_NM.shape
+    if len(names) != num_voters or {truth_N.shape, group_N.shape} != {(size,)}:
+        raise InvalidVotes(
+            f"votes have shape {code_NM.shape}, truth {truth_N.shape}, groups "
+            f"{group_N.shape}, and there are {len(names)} names; expected (N, M), (N,),"
+            " (N,) and M"
+        )
+    own_N = (truth_N != UNKNOWN) & (code_NM != ABSTAIN).any(axis=1)
+    strength_NM = np.broadcast_to(np.asarray(strength, np.float64), code_NM.shape)
+    return _Words(
+        code_NM[own_N],
+        strength_NM[own_N],
+        truth_N[own_N].astype(np.uint8),
+        read_stratum(stratum_N, size)[own_N].astype(np.uint8),
+        np.unique(group_N[own_N], return_inverse=True)[1],
+    )
+
+
+def _deal(
+    words: _Words, rng: np.random.Generator, num_bootstraps: int
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """Deal groups into folds, (N,) of each word, and draw (B, G) resamples of them."""
+    deal_G = rng.permutation(words.num_groups) % min(NUM_FOLDS, words.num_groups)
+    drawn_BG = rng.multinomial(
+        words.num_groups,
+        np.full(words.num_groups, 1 / words.num_groups),
+        num_bootstraps if words.num_groups >= MIN_GROUPS else 0,
+    )
+    return deal_G[words.group_N], drawn_BG
+
+
+def _gain(
+    name: str,
+    words: _Words,
+    m: int,
+    whole_N: FloatArray,
+    without_N: FloatArray,
+    drawn_BG: NDArray[np.int64],
+) -> Gain:
+    """Compare the posteriors with and without a voter."""
+    voted_N = words.voted(m)
+    bits_N = words.loss(without_N) - words.loss(whole_N)
+    mean, low, high = _mean_of(bits_N, voted_N, words.group_N, drawn_BG)
+    tpr, tnr = _rates(words, m)
+    bits_of_another_N = joint_information(
+        whole_N, np.array([tpr]), np.array([tnr]), (1,)
+    )
+    another = float(bits_of_another_N.mean())
+    return Gain(name, mean, low, high, int(voted_N.sum()), tpr, tnr, another)
 
 
 def _cross_fit(

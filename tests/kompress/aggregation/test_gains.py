@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kompress.aggregation.gains import Gain, measure_gains
+from kompress.aggregation.gains import Gain, measure_additions, measure_gains
 from kompress.aggregation.patterns import UNKNOWN
 from kompress.aggregation.stacking import Stacking
 from kompress.errors import InvalidVotes
@@ -55,13 +55,33 @@ def test_rates_are_those_on_gold(gains):
     assert gains["good"].bits_of_another > gains["other"].bits_of_another > 0
 
 
-def test_only_the_wanted_are_measured(gains):
-    found = measure_gains(
-        Stacking(), NAMES, draw()[0], 1.0, *draw()[1:], np.random.default_rng(0),
-        wanted=("copy",),
+def test_additions_are_gains_of_the_panel_with_one_voter_each():
+    codes_NM, *known = draw()
+    panel = ("good", "noise")
+
+    found = measure_additions(
+        Stacking(), (*panel, "other", "copy", "mute"),
+        np.column_stack([codes_NM[:, [0, 3, 1, 2]], np.full(len(codes_NM), 255, "u1")]),
+        1.0, *known, np.random.default_rng(0), num_panel=2,
     )  # fmt: skip
 
-    assert found == (gains["copy"],)
+    alone = [
+        measure_gains(
+            Stacking(), (*panel, name), codes_NM[:, [0, 3, column]], 1.0, *known,
+            np.random.default_rng(0),
+        )[-1]
+        for column, name in ((1, "other"), (2, "copy"))
+    ]  # fmt: skip
+    assert list(found) == alone
+    assert found[0].bits > 0.05  # its copy is not beside it
+
+
+def test_without_a_panel_nothing_is_added():
+    codes_NM, *known = draw(100)
+
+    assert measure_additions(
+        Stacking(), NAMES, codes_NM, 1.0, *known, np.random.default_rng(0), num_panel=0
+    ) == ()  # fmt: skip
 
 
 def test_equal_seeds_give_equal_gains(gains):
