@@ -1,15 +1,14 @@
 """Which words of a round its rules may learn from, and what is known of them.
 
-Truth is calibration gold of train documents. Other words count where nobody chose their
-document: in the random slice, or in a round that took all train documents, whose voters
-have all seen all of them. Audit documents, evaluation gold, self-labels and students
-never count; a voter that repeats what a student said counts on words with gold only, so
-that a student's error cannot confirm itself.
+Truth is calibration gold of train documents, see `worker.scope`. Other words count
+where nobody chose their document: in the random slice, or in a round that took all
+train documents, whose voters have all seen all of them. Audit documents, evaluation
+gold, self-labels and students never count; a voter that repeats what a student said
+counts on words with gold only, so that a student's error cannot confirm itself.
 
 W = words of some texts, M = voters
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from db.queries import gold, patterns, texts, votes
-from db.queries.loops import RoundRow
-from db.queries.patterns import EvidenceRow, EvidenceTotals
+from db.queries import patterns, texts, votes
 from kompress.aggregation.patterns import (
     DROP,
     KEEP,
@@ -34,43 +31,10 @@ from kompress.types import ABSTAIN, KEEPS_FROM, BoolArray, CodeArray, encode_vot
 from kompress.voters import VOTERS
 from worker.panel import Panel, make_panel
 from worker.references import STUDENT
+from worker.scope import Scope, load_truth, may_count
 
-# A rate behind 2**18 words has a standard error of .001 at most, in a stratum with a
-# hundredth of them .01: more words would teach nothing that a label could show.
-MAX_WORDS = 2**18
-# Made documents have gold on every word.
-MAX_GOLD_WORDS = 2**18
 # Parts of so many patterns are merged at once.
 _PENDING_PATTERNS = 2**17
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What of a round may be learned from, the same for every shard.
-
-    Attributes:
-        takes_all: every train document counts, not only the random slice.
-        share: of the documents that count without gold, by a hash of their text.
-        gold_share: of the documents with gold, by the same hash.
-        num_words: words of train documents that count without gold, before `share`.
-        num_gold_words: words of train documents with gold, before `gold_share`.
-    """
-
-    takes_all: bool
-    share: float
-    gold_share: float
-    num_words: int
-    num_gold_words: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Lay out for `rounds.decisions`."""
-        return {
-            "documents": "all" if self.takes_all else "random_slice",
-            "share": self.share,
-            "gold_share": self.gold_share,
-            "num_words_available": self.num_words,
-            "num_gold_words_available": self.num_gold_words,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,55 +63,6 @@ class Evidence:
         return np.repeat(np.array(number_T, dtype=np.int64), size_T)
 
 
-def find_scope(session: Session, held: RoundRow, *, num_waves: int) -> Scope:
-    """Find out what of a round may be learned from.
-
-    Args:
-        session: the session.
-        held: the round.
-        num_waves: waves of voters that are asked about: after the first one, documents
-            were chosen by their posterior, so only the random slice says how voters do.
-    """
-    totals = patterns.count_evidence(session, held.id)
-    takes_all = num_waves == 1 and took_all(totals, held.decisions.get("selection", {}))
-    num_words = totals.all_words if takes_all else totals.slice_words
-    return Scope(
-        takes_all=takes_all,
-        share=share_of(MAX_WORDS, num_words),
-        gold_share=share_of(MAX_GOLD_WORDS, totals.gold_words),
-        num_words=num_words,
-        num_gold_words=totals.gold_words,
-    )
-
-
-def took_all(totals: EvidenceTotals, selected: Mapping[str, Any]) -> bool:
-    """Say whether a round took every train document, and was sure to.
-
-    Args:
-        totals: of the round.
-        selected: what it decided when it selected documents.
-    """
-    population = selected.get("num_population", -1)
-    # Forgotten since or not: what counts is that nobody chose among the others.
-    return totals.is_certain and selected.get("num_selected") == population
-
-
-def share_of(limit: int, num_words: int) -> float:
-    """Give the share of documents that holds about so many of the words."""
-    return min(1.0, limit / num_words) if num_words else 1.0
-
-
-def may_count(row: EvidenceRow, scope: Scope) -> tuple[bool, bool]:
-    """Say whether a document counts for its gold, and whether without it.
-
-    Which documents a share leaves out depends on their text alone.
-    """
-    digest = hashlib.sha256(b"fit" + row.sha256).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
-    chosen = scope.takes_all or row.random_slice
-    return row.has_gold and place < scope.gold_share, chosen and place < scope.share
-
-
 def load_evidence(
     session: Session, round_id: int, shard: int, scope: Scope, names: Sequence[str]
 ) -> Evidence:
@@ -169,13 +84,13 @@ def load_evidence(
         votes.load_round_votes(session, round_id, text_ids),
         texts.load_strata(session, text_ids, "farm"),
     )
-    known = gold.load_gold(session, panel.text_ids, use="calibrate")
+    known = load_truth(session, panel.text_ids, scope)
     truths, counts = [], []
     for text_id, rows_N in panel.split(panel.stratum_W).items():
         with_gold, without_gold = why[text_id]
         truth_N = np.full(rows_N.size, UNKNOWN, dtype=np.uint8)
         if with_gold and text_id in known:
-            truth_N = read_truth(known[text_id][0].codes_N)
+            truth_N = read_truth(known[text_id])
         truths.append(truth_N)
         counts.append((truth_N != UNKNOWN) | without_gold)
     return Evidence(

@@ -199,14 +199,15 @@ def _show_ensembles(
 def _read_ensembles(loop: str, number: int | None, *, newest: int | None = None) -> Any:
     """Read the panels of a loop's measured rounds, or of so many newest ones."""
     from api.cli.connection import open_session
-    from api.cli.quality_ensemble import measured_rounds, read_ensembles
+    from api.cli.quality_ensemble import measured_rounds, read_panels, weigh_panel
     from db.queries import loops
 
     with open_session() as session:
         name = _name_loop(session, loop)
         rounds = loops.rounds_of(session, loops.get_loop(session, name).id)
         measured = measured_rounds(rounds, number)
-        return read_ensembles(session, name, measured[-(newest or len(measured)) :])
+        found = read_panels(session, name, measured[-(newest or len(measured)) :])
+    return [weigh_panel(one) for one in found]
 
 
 def _plot(

@@ -4,13 +4,14 @@ W = words of all texts, M = voters
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.gains import Gain, measure_gains
+from kompress.aggregation.gains import Gain, measure_additions
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.replicates import pool_replicates
@@ -27,10 +28,37 @@ if TYPE_CHECKING:
 MAX_TEXTS = 300
 
 
-def measure_candidates(
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Stored votes of a round's panel and of voters that could join it, on its gold.
+
+    Attributes:
+        seed: of the folds and resamples.
+        learner: what weighs them.
+        names: M voters, the panel's first.
+        num_panel: how many are the panel's.
+        p_WM: (W, M) P(keep), NaN for no vote.
+        strength_WM: (W, M) samples behind it.
+        truth_W: (W,) `KEEP`, `DROP` or `UNKNOWN`.
+        stratum_W: (W,) codes into `STRATA`.
+        group_W: (W,) document groups.
+    """
+
+    seed: int
+    learner: Learner
+    names: tuple[str, ...]
+    num_panel: int
+    p_WM: NDArray[np.float64]
+    strength_WM: NDArray[np.float64]
+    truth_W: NDArray[np.integer[Any]]
+    stratum_W: NDArray[np.integer[Any]]
+    group_W: NDArray[Any]
+
+
+def read_candidates(
     session: "Session", row: "Round", panel: Sequence[str]
-) -> tuple[Gain, ...]:
-    """Measure each voter with stored votes on the round's calibration gold.
+) -> Candidates | None:
+    """Read the votes on a round's calibration gold.
 
     Args:
         session: the session.
@@ -38,10 +66,7 @@ def measure_candidates(
         panel: the names of its voters.
 
     Returns:
-        What each voter outside the panel would add to all of it, by name; empty where
-        no other voter has votes there.
-
-    Source: ours; see `measure_gains`.
+        None where no other voter has votes there.
     """
     from db.queries import diversity, gold, selections, texts, votes
 
@@ -55,7 +80,7 @@ def measure_candidates(
     idle = diversity.load_idle_votes(session, panel, text_ids)
     names = sorted({vote.voter for rows in idle.values() for vote in rows})
     if not names:
-        return ()
+        return None
     own = votes.load_round_votes(session, row.id, text_ids)
     strata = texts.load_strata(session, text_ids, "farm")
     everybody = (*panel, *names)
@@ -66,25 +91,38 @@ def measure_candidates(
     p_WM, strength_WM = _lay_out(everybody, found, sizes)
     gold_W = np.concatenate([known[text_id][0].codes_N for text_id in text_ids])
     truth_W = np.where(gold_W >= KEEPS_FROM, KEEP, DROP)
-    truth_W[gold_W == ABSTAIN] = UNKNOWN
-    stratum_W = np.concatenate([strata[text_id] for text_id in text_ids])
-    group_W = np.repeat([groups[text_id] for text_id in text_ids], sizes)
-    learner = _learner(row.config)
-    gains: list[Gain] = []
-    for column, name in enumerate(names, start=len(panel)):
-        columns = [*range(len(panel)), column]
-        gains += measure_gains(
-            learner,
-            (*panel, name),
-            p_WM[:, columns],
-            strength_WM[:, columns],
-            truth_W,
-            stratum_W,
-            group_W,
-            np.random.default_rng(row.id),
-            wanted=(name,),
-        )
-    return tuple(gains)
+    return Candidates(
+        seed=row.id,
+        learner=_learner(row.config),
+        names=everybody,
+        num_panel=len(panel),
+        p_WM=p_WM,
+        strength_WM=strength_WM,
+        truth_W=np.where(gold_W == ABSTAIN, UNKNOWN, truth_W),
+        stratum_W=np.concatenate([strata[text_id] for text_id in text_ids]),
+        group_W=np.repeat([groups[text_id] for text_id in text_ids], sizes),
+    )
+
+
+def measure_candidates(found: Candidates) -> tuple[Gain, ...]:
+    """Measure each voter outside the panel on calibration gold.
+
+    Returns:
+        What each would add to all of the panel, by name.
+
+    Source: ours; see `measure_additions`.
+    """
+    return measure_additions(
+        found.learner,
+        found.names,
+        found.p_WM,
+        found.strength_WM,
+        found.truth_W,
+        found.stratum_W,
+        found.group_W,
+        np.random.default_rng(found.seed),
+        num_panel=found.num_panel,
+    )
 
 
 def _lay_out(

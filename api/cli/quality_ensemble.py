@@ -11,6 +11,7 @@ from kompress.aggregation.suggestions import Suggestions, suggest
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from api.cli.quality_candidates import Candidates
     from db.models import Round
 
 DECISION = "diversity"
@@ -66,6 +67,27 @@ class Ensemble:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is stored about one round's panel.
+
+    Attributes:
+        round: its number.
+        diversity: as the stage `fit` measured it.
+        prices: USD a word by voter.
+        candidates: votes of others that could join, None if nobody's.
+        pairs: rows of `voter_correlation`.
+        noun: what its voters are.
+    """
+
+    round: int
+    diversity: Diversity
+    prices: Mapping[str, float]
+    candidates: "Candidates | None"
+    pairs: list[dict[str, Any]]
+    noun: str
+
+
 def measured_rounds(rounds: Iterable["Round"], number: int | None) -> list["Round"]:
     """Take the rounds whose voters were compared, or the one of a number."""
     return [
@@ -75,9 +97,9 @@ def measured_rounds(rounds: Iterable["Round"], number: int | None) -> list["Roun
     ]
 
 
-def read_ensembles(
-    session: "Session", loop: str, rounds: Iterable["Round"]
-) -> list[Ensemble]:
+def read_panels(
+    session: "Session", loop: str, rounds: Sequence["Round"]
+) -> list[Reading]:
     """Read what rounds of a loop decided about their panels.
 
     Args:
@@ -86,27 +108,43 @@ def read_ensembles(
         rounds: some that were measured.
 
     Returns:
-        One each, in their order.
+        One each, in their order; the last one with the voters that could join it now.
     """
-    from api.cli.quality_candidates import measure_candidates
+    from api.cli.quality_candidates import read_candidates
     from db.queries import diversity
 
     found = []
     for row in rounds:
         measured = Diversity.from_json(row.decisions[DECISION])
-        candidates = measure_candidates(session, row, measured.voters)
-        prices = diversity.voter_prices(session, loop, row.number)
         kinds = {voter["kind"] for voter in row.config["voters"]}
+        candidates = None
+        if row is rounds[-1]:
+            candidates = read_candidates(session, row, measured.voters)
         found.append(
-            Ensemble(
+            Reading(
                 round=row.number,
                 diversity=measured,
-                suggestions=suggest(measured, prices, candidates),
+                prices=diversity.voter_prices(session, loop, row.number),
+                candidates=candidates,
                 pairs=diversity.voter_correlation(session, loop, row.number),
                 noun="teachers" if kinds == {"teacher"} else "voters",
             )
         )
     return found
+
+
+def weigh_panel(found: Reading) -> Ensemble:
+    """Suggest whom to drop and to add; it refits the rule and needs no session."""
+    from api.cli.quality_candidates import measure_candidates
+
+    candidates = measure_candidates(found.candidates) if found.candidates else ()
+    return Ensemble(
+        round=found.round,
+        diversity=found.diversity,
+        suggestions=suggest(found.diversity, found.prices, candidates),
+        pairs=found.pairs,
+        noun=found.noun,
+    )
 
 
 def say_newest(found: Sequence[Ensemble]) -> None:

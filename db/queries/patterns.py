@@ -36,7 +36,21 @@ class EvidenceRow:
     group_id: str
     sha256: bytes
     random_slice: bool
-    has_gold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GoldRun:
+    """Train texts of a round, one after the other, with calibration gold of an origin.
+
+    Attributes:
+        origin: the first one by name that knows of the text.
+        first: the lowest text id.
+        last: the highest; every train text of the round between them is meant.
+    """
+
+    origin: str
+    first: int
+    last: int
 
 
 _PATTERN = {"round_id": "int8", "shard": "int4", "patterns": "bytea"}
@@ -57,8 +71,8 @@ _TOTALS = text(f"""
            coalesce(sum(num_words), 0)
     FROM train
 """)  # noqa: S608  # no input is interpolated
-_ROWS = text(f"""
-    SELECT d.text_id, d.group_id, t.sha256, s.random_slice, {_HAS_GOLD} AS has_gold
+_ROWS = text("""
+    SELECT d.text_id, d.group_id, t.sha256, s.random_slice
     FROM shard_documents p
     JOIN selections s ON s.round_id = p.round_id AND s.document_id = p.document_id
     JOIN documents d ON d.id = s.document_id
@@ -66,7 +80,25 @@ _ROWS = text(f"""
     WHERE p.round_id = :round_id AND p.wave = 1 AND p.shard = :shard
       AND s.role = 'train'
     ORDER BY d.text_id
-""")  # noqa: S608  # no input is interpolated
+""")
+# Made documents come in a row, all of them with gold of one origin: one run of many.
+_GOLD_RUNS = text("""
+    WITH train AS (
+        SELECT DISTINCT d.text_id, (
+            SELECT g.origin FROM gold g
+            WHERE g.text_id = d.text_id AND g.use = 'calibrate'
+            ORDER BY g.origin LIMIT 1
+        ) AS origin
+        FROM selections s JOIN documents d ON d.id = s.document_id
+        WHERE s.round_id = :round_id AND s.role = 'train'
+    ), numbered AS (
+        SELECT text_id, origin, row_number() OVER (ORDER BY text_id)
+               - row_number() OVER (PARTITION BY origin ORDER BY text_id) AS run
+        FROM train
+    )
+    SELECT origin, min(text_id) AS first, max(text_id) FROM numbered
+    WHERE origin IS NOT NULL GROUP BY origin, run ORDER BY first
+""")
 _LOAD = text("""
     SELECT patterns FROM vote_patterns WHERE round_id = :round_id AND shard = :shard
 """)
@@ -117,7 +149,10 @@ def count_evidence(session: Session, round_id: int) -> EvidenceTotals:
 def list_evidence(session: Session, round_id: int, shard: int) -> list[EvidenceRow]:
     """List the train documents of one of the first wave's shards, by text id."""
     rows = session.execute(_ROWS, {"round_id": round_id, "shard": shard})
-    return [
-        EvidenceRow(row[0], row[1], bytes(row[2]), bool(row[3]), bool(row[4]))
-        for row in rows
-    ]
+    return [EvidenceRow(row[0], row[1], bytes(row[2]), bool(row[3])) for row in rows]
+
+
+def list_gold_runs(session: Session, round_id: int) -> list[GoldRun]:
+    """List which of a round's train texts have calibration gold now, by text id."""
+    rows = session.execute(_GOLD_RUNS, {"round_id": round_id})
+    return [GoldRun(*row) for row in rows]

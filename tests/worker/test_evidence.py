@@ -2,11 +2,9 @@ import itertools
 import tracemalloc
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.queries.patterns import EvidenceRow, EvidenceTotals
 from db.queries.votes import VoteRow
 from kompress.aggregation.patterns import (
     DROP,
@@ -18,19 +16,15 @@ from kompress.aggregation.patterns import (
 from kompress.config import RoundConfig, parse_config
 from worker.evidence import (
     Evidence,
-    Scope,
     count_evidence,
     draw_texts,
     echoes_of,
     heard_codes,
     join_evidence,
     leave_out,
-    may_count,
     merge_stream,
     read_truth,
-    share_of,
     take_voters,
-    took_all,
 )
 from worker.panel import make_panel
 
@@ -53,10 +47,6 @@ def rows_of(patterns):
     ]
 
 
-def scope_of(*, takes_all=False, share=1.0, gold_share=1.0):
-    return Scope(takes_all, share, gold_share, 0, 0)
-
-
 def evidence(names, votes, truth, counts=None):
     """Evidence of plain words; text n is of group gn."""
     sizes = {t: rows[0].codes_N.size for t, rows in votes.items()}
@@ -72,66 +62,6 @@ def test_gold_says_keep_drop_or_nothing():
     codes_N = np.array([254, 0, 255, 127, 126], dtype=np.uint8)
 
     assert read_truth(codes_N).tolist() == [KEEP, DROP, UNKNOWN, KEEP, DROP]
-
-
-@pytest.mark.parametrize(
-    ("random_slice", "has_gold", "takes_all", "expected"),
-    [
-        (False, False, False, (False, False)),
-        (True, False, False, (False, True)),
-        (False, True, False, (True, False)),
-        (False, False, True, (False, True)),
-        (True, True, False, (True, True)),
-    ],
-)
-def test_a_document_counts_for_its_gold_or_because_nobody_chose_it(
-    random_slice, has_gold, takes_all, expected
-):
-    row = EvidenceRow(1, "g", b"x" * 32, random_slice, has_gold)
-    scope = scope_of(takes_all=takes_all)
-
-    assert may_count(row, scope) == expected
-
-
-def test_a_share_is_drawn_by_content_and_a_larger_one_holds_the_smaller():
-    rows = [
-        EvidenceRow(n, "g", bytes([n]) * 32, random_slice=True, has_gold=True)
-        for n in range(200)
-    ]
-
-    def chosen(share):
-        scope = scope_of(share=share, gold_share=2 * share)
-        found = {row.text_id: may_count(row, scope) for row in rows}
-        gold = {n for n, (with_gold, _) in found.items() if with_gold}
-        return gold, {n for n, (_, without_gold) in found.items() if without_gold}
-
-    gold, plain = chosen(0.25)
-
-    # Binomial(200, 1/4): mean 50, sd 6.
-    assert 30 < len(plain) < 70
-    assert plain < gold == chosen(0.5)[1]
-
-
-@pytest.mark.parametrize(
-    ("is_certain", "selected", "expected"),
-    [
-        (True, {"num_population": 9, "num_selected": 9}, True),
-        # A large residual made these certain; others were not drawn.
-        (True, {"num_population": 9, "num_selected": 8}, False),
-        # All were drawn, by chance.
-        (False, {"num_population": 9, "num_selected": 9}, False),
-        (True, {}, False),
-    ],
-)
-def test_a_round_took_all_only_if_none_could_be_missed(is_certain, selected, expected):
-    totals = EvidenceTotals(8, is_certain, 0, 0, 100)
-
-    assert took_all(totals, selected) is expected
-
-
-def test_a_share_keeps_words_near_the_limit():
-    assert share_of(100, 0) == share_of(100, 100) == 1.0
-    assert share_of(100, 400) == 0.25
 
 
 def test_words_that_may_not_be_learned_from_are_not_counted():

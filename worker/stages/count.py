@@ -15,13 +15,13 @@ from worker.evidence import (
     Evidence,
     count_evidence,
     echoes_of,
-    find_scope,
     load_evidence,
 )
 from worker.heartbeat import Heartbeat
 from worker.pipeline import last_wave
 from worker.pooling import learners
 from worker.runtime import Runtime
+from worker.scope import find_scope
 from worker.stage import Stage
 
 

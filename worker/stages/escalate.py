@@ -25,10 +25,8 @@ from kompress.selection.information_gain import histogram_words
 from kompress.types import JSON, FloatArray
 from worker.buying import Market, Purchase, buy, load_market
 from worker.evidence import (
-    Scope,
     count_evidence,
     echoes_of,
-    find_scope,
     load_evidence,
     merge_stream,
 )
@@ -37,6 +35,7 @@ from worker.panel import Panel, Panels, make_panel
 from worker.pipeline import ASKED, escalation_key
 from worker.pooling import pool
 from worker.runtime import Runtime
+from worker.scope import Scope, find_scope
 from worker.stage import Stage
 from worker.stages.select import cut_shards
 

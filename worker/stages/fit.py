@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from db.queries import diversity, fits, gold, loops, patterns, selections, texts, votes
+from db.queries import diversity, fits, loops, patterns, selections, texts, votes
 from db.queries.jobs import JobRow
 from db.queries.votes import VoteRow
 from kompress.aggregation.calibration import Calibration, fit_calibration
@@ -33,11 +33,9 @@ from kompress.config import LoopConfig, RoundConfig, parse_config
 from kompress.types import ABSTAIN, JSON, KEEPS_FROM, CodeArray, encode_votes
 from worker.evidence import (
     Evidence,
-    Scope,
     count_evidence,
     draw_texts,
     echoes_of,
-    find_scope,
     heard_codes,
     join_evidence,
     load_evidence,
@@ -63,6 +61,7 @@ from worker.panel import (
 from worker.pipeline import last_wave
 from worker.pooling import FALLBACK, learners
 from worker.runtime import Runtime
+from worker.scope import Scope, find_scope, load_truth
 from worker.stage import Stage
 from worker.voters import teachers
 
@@ -244,7 +243,7 @@ def _read(runtime: Runtime, inputs: Inputs, progress: Callable[[], object]) -> F
         progress()
         with runtime.sessions() as session:
             if counts:
-                _add_counts(session, inputs.round_id, shard, counts)
+                _add_counts(session, inputs, shard, counts)
             parts.append(
                 load_evidence(session, inputs.round_id, shard, inputs.scope, names)
             )
@@ -260,25 +259,21 @@ def _read(runtime: Runtime, inputs: Inputs, progress: Callable[[], object]) -> F
 
 def _add_counts(
     session: Session,
-    round_id: int,
+    inputs: Inputs,
     shard: int,
     counts: dict[str, NDArray[np.int64]],
 ) -> None:
     """Add a shard's votes against its calibration gold; drop who needs no strength."""
-    text_ids = [
-        row.text_id
-        for row in patterns.list_evidence(session, round_id, shard)
-        if row.has_gold
-    ]
-    known = gold.load_gold(session, text_ids, use="calibrate")
-    found = votes.load_round_votes(session, round_id, text_ids)
+    rows = patterns.list_evidence(session, inputs.round_id, shard)
+    truth = load_truth(session, [row.text_id for row in rows], inputs.scope)
+    text_ids = sorted(truth)
+    found = votes.load_round_votes(session, inputs.round_id, text_ids)
     # A vote of several samples says how many they are.
     for voter in sampled_voters(found):
         counts.pop(voter, None)
     panel = make_panel(
         tuple(counts), found, texts.load_strata(session, text_ids, "farm")
     )
-    truth = {text_id: known[text_id][0].codes_N for text_id in panel.text_ids}
     for voter, more_2C in count_codes(panel, truth).items():
         counts[voter] += more_2C
 

@@ -41,6 +41,7 @@ from kompress.voters.teacher import declare
 from worker.heartbeat import Heartbeat
 from worker.pipeline import PILOT_WAVE
 from worker.runtime import Runtime
+from worker.scope import EVIDENCE, look_at_evidence
 from worker.stage import Stage
 
 # Statistics of a corpus settle long before this many documents; memory stays bounded.
@@ -180,6 +181,9 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
         loops.record_decision(session, job.round_id, voters.QUARANTINED, absent)
     loops.record_decision(session, job.round_id, "selection", out.decisions)
     selections.store_selections(session, job.round_id, out.rows)
+    loops.record_decision(
+        session, job.round_id, EVIDENCE, look_at_evidence(session, job.round_id)
+    )
     selections.freeze_shards(session, job.round_id, 1, out.shards)
     if out.num_pilot:
         pilot = selections.pilot_documents(session, job.round_id, out.num_pilot)

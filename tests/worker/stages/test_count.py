@@ -8,56 +8,14 @@ import numpy as np
 import pytest
 
 from db.queries import forget, gold, jobs, labels, patterns
-from kompress.aggregation import AGGREGATORS
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns, merge_patterns
 from kompress.types import Gold, Label
 from tests.worker.inprocess import two_waves
+from tests.worker.learning import LEARNERS, RESULTS, RULES, invert, results
 from tests.worker.worlds import change
 from worker.stage import run_stage
 
-LEARNERS = sorted(name for name, rule in AGGREGATORS.items() if hasattr(rule, "fit"))
-RULES = {"rule": LEARNERS[0], "compare": ["majority", *LEARNERS[1:]]}
-
 pytestmark = pytest.mark.slow  # every test runs rounds up to their labels
-
-RESULTS = {
-    "fits": """
-        SELECT l.name, f.rule, f.data::text FROM rule_fits f
-        JOIN rounds r ON r.id = f.round_id JOIN loops l ON l.id = r.loop_id
-        ORDER BY 1, 2""",
-    "labels": """
-        SELECT l.name, b.text_id, encode(b.mean, 'hex'), encode(b.sd, 'hex')
-        FROM labels b JOIN rounds r ON r.id = b.round_id
-        JOIN loops l ON l.id = r.loop_id WHERE b.source = 'consensus'
-        ORDER BY 1, 2""",
-    "decisions": """
-        SELECT l.name, key, value::text
-        FROM rounds r JOIN loops l ON l.id = r.loop_id, jsonb_each(r.decisions)
-        WHERE key NOT LIKE 'escalation%' ORDER BY 1, 2""",
-    "pairs": """
-        SELECT l.name, p.voter, p.other, p.stratum, p.truth, p.num_both_keep,
-               p.num_voter_keeps, p.num_other_keeps, p.num_both_drop
-        FROM voter_pairs p JOIN rounds r ON r.id = p.round_id
-        JOIN loops l ON l.id = r.loop_id ORDER BY 1, 2, 3, 4, 5""",
-    "voters": """
-        SELECT l.name, s.voter, s.stratum, s.truth, s.num_keep_kept, s.num_agreed,
-               s.num_compared, s.weight, s.ece, s.fitted_sensitivity
-        FROM voter_stats s JOIN rounds r ON r.id = s.round_id
-        JOIN loops l ON l.id = r.loop_id ORDER BY 1, 2, 3, 4""",
-    "rules": """
-        SELECT l.name, s.rule, s.stratum, s.truth, s.num_keep_kept, s.best_voter,
-               s.best_value, s.difference_low, s.difference_high
-        FROM rule_stats s JOIN rounds r ON r.id = s.round_id
-        JOIN loops l ON l.id = r.loop_id ORDER BY 1, 2, 3, 4""",
-}
-
-
-def results(farm, name="loop"):
-    """All that a loop's round came to, by what it is."""
-    return {
-        what: [row[1:] for row in farm.query(query) if row[0] == name]
-        for what, query in RESULTS.items()
-    }
 
 
 def run_backwards(farm, *, until):
@@ -210,10 +168,6 @@ def test_a_round_that_took_all_documents_in_one_wave_counts_them_all(farm):
     assert decided["some"]["documents"] == "random_slice"
     assert decided["some"]["num_words"] == decided["some"]["num_words_available"] == 0
     assert 0 < decided["some"]["num_gold_words"] < decided["all"]["num_gold_words"]
-
-
-def invert(codes):
-    return bytes({254: 0, 0: 254}.get(code, code) for code in codes)
 
 
 def test_evaluation_gold_students_and_self_labels_teach_a_rule_nothing(farm):
