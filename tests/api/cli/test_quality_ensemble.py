@@ -167,3 +167,11 @@ def test_an_idle_voter_with_stored_votes_is_weighed(farm, panel, sessions):
 
     assert first["suggestions"]["add"] == "idle"
     assert "add idle, whose votes are stored" in first["suggestions"]["sentences"][1]
+
+    with sessions.begin() as session:
+        loops.record_decision(session, 2, "diversity", panel[1].as_json())
+    first, second = farm.json("quality", loop, "--by", "ensemble")
+
+    # Whom to add is asked of the newest round that is shown; it has no gold here.
+    assert (first["round"], second["round"]) == (1, 2)
+    assert {row["suggestions"]["add"] for row in (first, second)} == {"t1"}
