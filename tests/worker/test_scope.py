@@ -1,0 +1,168 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from db.queries import gold, selections
+from db.queries.patterns import EvidenceRow, EvidenceTotals, GoldRun
+from kompress.types import Gold
+from tests.worker.inprocess import two_waves
+from tests.worker.learning import RULES, invert, results
+from tests.worker.worlds import change, make_world, query
+from worker.scope import (
+    Scope,
+    load_truth,
+    look_at_evidence,
+    may_count,
+    share_of,
+    took_all,
+)
+from worker.stage import run_stage
+from worker.stages import count
+
+
+def scope_of(runs=(), *, takes_all=False, share=1.0, gold_share=1.0):
+    found = tuple(GoldRun(*run) for run in runs)
+    return Scope(takes_all, share, gold_share, 0, 0, found)
+
+
+@pytest.mark.parametrize(
+    ("random_slice", "has_gold", "takes_all", "expected"),
+    [
+        (False, False, False, (False, False)),
+        (True, False, False, (False, True)),
+        (False, True, False, (True, False)),
+        (False, False, True, (False, True)),
+        (True, True, False, (True, True)),
+    ],
+)
+def test_a_document_counts_for_its_gold_or_because_nobody_chose_it(
+    random_slice, has_gold, takes_all, expected
+):
+    row = EvidenceRow(1, "g", b"x" * 32, random_slice)
+    scope = scope_of(runs=[("ann", 1, 1)] if has_gold else [], takes_all=takes_all)
+
+    assert may_count(row, scope) == expected
+
+
+def test_a_share_is_drawn_by_content_and_a_larger_one_holds_the_smaller():
+    rows = [EvidenceRow(n, "g", bytes([n]) * 32, random_slice=True) for n in range(200)]
+
+    def chosen(share):
+        scope = scope_of([("ann", 0, 199)], share=share, gold_share=2 * share)
+        found = {row.text_id: may_count(row, scope) for row in rows}
+        gold = {n for n, (with_gold, _) in found.items() if with_gold}
+        return gold, {n for n, (_, without_gold) in found.items() if without_gold}
+
+    gold, plain = chosen(0.25)
+
+    # Binomial(200, 1/4): mean 50, sd 6.
+    assert 30 < len(plain) < 70
+    assert plain < gold == chosen(0.5)[1]
+
+
+@pytest.mark.parametrize(
+    ("is_certain", "selected", "expected"),
+    [
+        (True, {"num_population": 9, "num_selected": 9}, True),
+        # A large residual made these certain; others were not drawn.
+        (True, {"num_population": 9, "num_selected": 8}, False),
+        # All were drawn, by chance.
+        (False, {"num_population": 9, "num_selected": 9}, False),
+        (True, {}, False),
+    ],
+)
+def test_a_round_took_all_only_if_none_could_be_missed(is_certain, selected, expected):
+    totals = EvidenceTotals(8, is_certain, 0, 0, 100)
+
+    assert took_all(totals, selected) is expected
+
+
+def test_a_share_keeps_words_near_the_limit():
+    assert share_of(100, 0) == share_of(100, 100) == 1.0
+    assert share_of(100, 400) == 0.25
+
+
+@given(st.lists(st.sampled_from([None, "ann", "bob"]), max_size=12))
+def test_every_text_in_a_run_has_its_origin_and_no_other_has_any(origins):
+    runs = [(who, n, n) for n, who in enumerate(origins) if who]
+
+    scope = scope_of(runs)
+
+    assert [scope.origin_of(n) for n in range(-1, len(origins) + 1)] == [
+        None,
+        *origins,
+        None,
+    ]
+
+
+def test_a_run_is_believed_from_its_first_text_to_its_last():
+    scope = scope_of([("ann", 3, 5), ("bob", 9, 9)])
+
+    found = {n: who for n in range(12) if (who := scope.origin_of(n))}
+
+    assert found == {3: "ann", 4: "ann", 5: "ann", 9: "bob"}
+
+
+def test_gold_that_comes_after_the_look_is_not_loaded(sessions):
+    world = make_world(sessions, documents_per_shard=3)
+    rows = [
+        (document_id, "train", False, 1.0)
+        for (document_id,) in query(sessions, "SELECT id FROM documents")
+    ]
+    early, late = np.zeros(3, dtype=np.uint8), np.full(3, 254, dtype=np.uint8)
+    first, second, third = world.text_ids
+    with sessions.begin() as session:
+        selections.store_selections(session, world.round_id, rows)
+        gold.store_gold(session, second, Gold("bob", "calibrate", early))
+        found = look_at_evidence(session, world.round_id)
+        # On a text that had none; by a name that comes first on one that had.
+        gold.store_gold(session, first, Gold("bob", "calibrate", late))
+        gold.store_gold(session, second, Gold("ann", "calibrate", late))
+        gold.store_gold(session, third, Gold("bob", "evaluate", late))
+
+        truth = load_truth(session, world.text_ids, scope_of(found["gold_runs"]))
+
+    assert {text_id: codes_N.tolist() for text_id, codes_N in truth.items()} == {
+        second: [0, 0, 0]
+    }
+    # Every text has three words.
+    assert found["totals"]["gold_words"] == 3
+
+
+@pytest.mark.slow  # runs three rounds up to their labels
+def test_gold_that_arrives_between_two_shards_changes_nothing(farm):
+    farm.add_documents(20)
+    change(
+        farm.sessions,
+        "DELETE FROM gold WHERE use = 'calibrate' AND text_id % 2 = 0",
+    )
+    farm.start("before", shard_documents=4, aggregation=RULES, voters=two_waves())
+    farm.run(until="train")
+    before = results(farm, "before")
+    change(farm.sessions, "UPDATE jobs SET status = 'done' WHERE status = 'pending'")
+    farm.start("while", shard_documents=4, aggregation=RULES, voters=two_waves())
+    farm.run(until="count")
+    ((job_id,),) = farm.query("""
+        SELECT min(id) FROM jobs WHERE status = 'pending' AND stage = 'count'
+    """)
+    assert run_stage(count.STAGE, farm.runtime, job_id) is not None
+    with farm.sessions.begin() as session:
+        # On texts without gold, and before other gold by its name.
+        for text_id, codes in farm.query("""
+            SELECT w.text_id, w.codes FROM votes w JOIN voters v ON v.id = w.voter_id
+            WHERE v.name = 'alpha'
+        """):
+            codes_N = np.frombuffer(invert(codes), dtype=np.uint8)
+            gold.store_gold(session, text_id, Gold("0 late", "calibrate", codes_N))
+
+    farm.run(until="train")
+    during = results(farm, "while")
+    change(farm.sessions, "UPDATE jobs SET status = 'done' WHERE status = 'pending'")
+    farm.start("after", shard_documents=4, aggregation=RULES, voters=two_waves())
+    farm.run(until="train")
+
+    assert farm.parked() == []
+    assert during == before
+    # The next round believes it.
+    assert results(farm, "after")["fits"] != during["fits"]

@@ -1,0 +1,148 @@
+"""What of a round may be learned from, fixed when its documents are chosen.
+
+Gold that arrives later, or goes with a text that is forgotten, changes nothing about a
+round: its shards are counted at different times, and must see the same. The next round
+knows of it.
+"""
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db.queries import gold, patterns
+from db.queries.loops import RoundRow
+from db.queries.patterns import EvidenceRow, EvidenceTotals, GoldRun
+from kompress.types import JSON, CodeArray
+
+# Where a round keeps what `look_at_evidence` found.
+EVIDENCE = "evidence"
+# A rate behind 2**18 words has a standard error of .001 at most, in a stratum with a
+# hundredth of them .01: more words would teach nothing that a label could show.
+MAX_WORDS = 2**18
+# Made documents have gold on every word.
+MAX_GOLD_WORDS = 2**18
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of a round may be learned from, the same for every shard.
+
+    Attributes:
+        takes_all: every train document counts, not only the random slice.
+        share: of the documents that count without gold, by a hash of their text.
+        gold_share: of the documents with gold, by the same hash.
+        num_words: words of train documents that count without gold, before `share`.
+        num_gold_words: words of train documents with gold, before `gold_share`.
+        gold_runs: whose gold is believed, by text id, in order.
+    """
+
+    takes_all: bool
+    share: float
+    gold_share: float
+    num_words: int
+    num_gold_words: int
+    gold_runs: tuple[GoldRun, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Lay out for `rounds.decisions`."""
+        return {
+            "documents": "all" if self.takes_all else "random_slice",
+            "share": self.share,
+            "gold_share": self.gold_share,
+            "num_words_available": self.num_words,
+            "num_gold_words_available": self.num_gold_words,
+        }
+
+    def origin_of(self, text_id: int) -> str | None:
+        """Name whose gold of one of the round's train texts counts; None for none."""
+        after = bisect_right(self.gold_runs, text_id, key=lambda run: run.first)
+        if not after or text_id > self.gold_runs[after - 1].last:
+            return None
+        return self.gold_runs[after - 1].origin
+
+
+def look_at_evidence(session: Session, round_id: int) -> JSON:
+    """Say what of a round could be learned from now, its gold above all.
+
+    The stage `select` keeps it in `rounds.decisions` once its documents are stored.
+    """
+    return {
+        "totals": asdict(patterns.count_evidence(session, round_id)),
+        "gold_runs": [
+            [run.origin, run.first, run.last]
+            for run in patterns.list_gold_runs(session, round_id)
+        ],
+    }
+
+
+def find_scope(session: Session, held: RoundRow, *, num_waves: int) -> Scope:
+    """Find out what of a round may be learned from.
+
+    Args:
+        session: the session.
+        held: the round.
+        num_waves: waves of voters that are asked about: after the first one, documents
+            were chosen by their posterior, so only the random slice says how voters do.
+    """
+    # A round that an older version began has nothing written down.
+    frozen = held.decisions.get(EVIDENCE) or look_at_evidence(session, held.id)
+    totals = EvidenceTotals(**frozen["totals"])
+    takes_all = num_waves == 1 and took_all(totals, held.decisions.get("selection", {}))
+    num_words = totals.all_words if takes_all else totals.slice_words
+    return Scope(
+        takes_all=takes_all,
+        share=share_of(MAX_WORDS, num_words),
+        gold_share=share_of(MAX_GOLD_WORDS, totals.gold_words),
+        num_words=num_words,
+        num_gold_words=totals.gold_words,
+        gold_runs=tuple(GoldRun(*run) for run in frozen["gold_runs"]),
+    )
+
+
+def took_all(totals: EvidenceTotals, selected: Mapping[str, Any]) -> bool:
+    """Say whether a round took every train document, and was sure to.
+
+    Args:
+        totals: of the round.
+        selected: what it decided when it selected documents.
+    """
+    population = selected.get("num_population", -1)
+    # Forgotten since or not: what counts is that nobody chose among the others.
+    return totals.is_certain and selected.get("num_selected") == population
+
+
+def share_of(limit: int, num_words: int) -> float:
+    """Give the share of documents that holds about so many of the words."""
+    return min(1.0, limit / num_words) if num_words else 1.0
+
+
+def may_count(row: EvidenceRow, scope: Scope) -> tuple[bool, bool]:
+    """Say whether a document counts for its gold, and whether without it.
+
+    Which documents a share leaves out depends on their text alone.
+    """
+    digest = hashlib.sha256(b"fit" + row.sha256).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    chosen = scope.takes_all or row.random_slice
+    has_gold = scope.origin_of(row.text_id) is not None
+    return has_gold and place < scope.gold_share, chosen and place < scope.share
+
+
+def load_truth(
+    session: Session, text_ids: Sequence[int], scope: Scope
+) -> dict[int, CodeArray]:
+    """Load the calibration gold of train texts that the round may look at.
+
+    Returns:
+        Codes by text, 254 keep, 0 drop, 255 unknown; texts without any are left out.
+    """
+    return {
+        text_id: item.codes_N
+        for text_id, known in gold.load_gold(session, text_ids, "calibrate").items()
+        for item in known
+        if item.origin == scope.origin_of(text_id)
+    }
