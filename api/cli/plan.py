@@ -20,6 +20,7 @@ COLUMNS = ("voter", "wave", "documents", "requests", "input_tokens", "output_tok
 NOTES = (
     "tokens are UTF-8 bytes / 3.5; output tokens are the most that may be answered",
     "this is round 1; later rounds ask only about documents that are new to a voter",
+    "the pilot's documents are counted for every voter",
     "stored answers and votes cost nothing; how many there will be is not known yet",
 )
 

@@ -71,7 +71,8 @@ def expected_documents(
     """Say how many documents a round's first wave, and each later one, will see.
 
     Every voter sees the random slice and the audit documents; a later wave, besides,
-    the widest `escalation.share` of all.
+    the widest `escalation.share` of all, and the pilot's documents, at most so many
+    that it would not have seen anyway.
 
     Args:
         config: the round's.
@@ -89,7 +90,10 @@ def expected_documents(
     first = num_train * (1 - (1 - share) * (1 - kept)) + num_audit
     forced = num_train * kept + num_audit
     wide = config.escalation.share
-    return first, wide * first + (1 - wide) * forced
+    pilot = config.aggregation.pilot_documents
+    if len(config.voters) == 1 or config.protocol == "pairwise":
+        pilot = 0  # there is no rule that could do worse than a voter
+    return first, min(first, wide * first + (1 - wide) * forced + min(pilot, wanted))
 
 
 def pairs_of(num_candidates: int, cycles: int) -> int:

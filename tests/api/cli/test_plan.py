@@ -10,6 +10,8 @@ folds = 0
 random_slice = 0.0
 [base.escalation]
 share = 0.25
+[base.aggregation]
+pilot_documents = 3
 [[base.voters]]
 name = "grammar"
 kind = "syntax"
@@ -57,8 +59,8 @@ def test_a_plan_says_what_teachers_cost_and_stores_nothing(farm, loop_file, sess
     )
     assert grammar["documents"] == train + audit
     assert (grammar["requests"], grammar["usd"]) == (0, 0.0)
-    # A quarter of all, and what of audit is not among it.
-    assert large["documents"] == round((train + audit) / 4 + audit * 3 / 4)
+    # A quarter of all, what of audit is not among it, and the pilot's three.
+    assert large["documents"] == round((train + audit) / 4 + audit * 3 / 4 + 3)
     # One request a text, 7 words and so 7 letters each.
     assert large["output_tokens"] == pytest.approx(7 * large["requests"], abs=7)
     usd = (1000 * large["input_tokens"] + 2000 * large["output_tokens"]) / 1e6

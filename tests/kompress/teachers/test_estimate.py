@@ -15,14 +15,15 @@ from kompress.teachers.estimate import (
 from kompress.teachers.request import Request
 
 
-def config(num_documents=None, random_slice=0.0, share=0.5):
+def config(num_documents=None, random_slice=0.0, share=0.5, pilot=0, voters="ab"):
     selection = {"num_documents": num_documents, "random_slice": random_slice}
     return parse_config(
         RoundConfig,
         {
-            "voters": [{"name": "a", "kind": "syntax"}],
+            "voters": [{"name": name, "kind": "syntax"} for name in voters],
             "selection": selection,
             "escalation": {"share": share},
+            "aggregation": {"pilot_documents": pilot},
         },
     )
 
@@ -50,6 +51,11 @@ def test_nothing_cannot_be_estimated_from():
         ({"num_documents": 40, "random_slice": 0.1}, 56.0, 0.5 * 56 + 0.5 * 20),
         ({"share": 0.0}, 110.0, 10.0),
         ({"share": 1.0}, 110.0, 110.0),
+        # The pilot's 20 train documents; 5 if there are no more of them; nobody's.
+        ({"share": 0.0, "pilot": 20}, 110.0, 30.0),
+        ({"share": 0.0, "pilot": 20, "num_documents": 5}, 15.0, 15.0),
+        ({"share": 0.9, "pilot": 20}, 110.0, 110.0),
+        ({"share": 0.0, "pilot": 20, "voters": "a"}, 110.0, 10.0),
     ],
 )
 def test_documents_of_waves(changes, first, later):
