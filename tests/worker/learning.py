@@ -3,7 +3,15 @@
 from kompress.aggregation import AGGREGATORS
 
 LEARNERS = sorted(name for name, rule in AGGREGATORS.items() if hasattr(rule, "fit"))
-RULES = {"rule": LEARNERS[0], "compare": ["majority", *LEARNERS[1:]]}
+
+
+def rules_led_by(own):
+    """All rules that learn, one of them the round's own."""
+    beside = [name for name in LEARNERS if name != own]
+    return {"rule": own, "compare": ["majority", *beside]}
+
+
+RULES = rules_led_by("reliability")
 
 RESULTS = {
     "fits": """

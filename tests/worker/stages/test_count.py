@@ -11,7 +11,14 @@ from db.queries import forget, gold, jobs, labels, patterns
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns, merge_patterns
 from kompress.types import Gold, Label
 from tests.worker.inprocess import two_waves
-from tests.worker.learning import LEARNERS, RESULTS, RULES, invert, results
+from tests.worker.learning import (
+    LEARNERS,
+    RESULTS,
+    RULES,
+    invert,
+    results,
+    rules_led_by,
+)
 from tests.worker.worlds import change
 from worker.stage import run_stage
 
@@ -59,14 +66,18 @@ def merged(farm, round_id=1):
     return merge_patterns([VotePatterns.from_bytes(data) for data in stored])
 
 
+@pytest.mark.parametrize("rule", ["dawid_skene", "reliability"])
 @pytest.mark.parametrize("waves", [1, 2])
-def test_any_number_of_shards_and_any_order_of_jobs_give_the_same_bits(farm, waves):
+def test_any_number_of_shards_and_any_order_of_jobs_give_the_same_bits(
+    farm, waves, rule
+):
     farm.add_documents(20)
+    rules = rules_led_by(rule)
     voters = {"voters": two_waves()} if waves == 2 else {}
     for name, size in (("one", 500), ("two", 8), ("many", 1)):
-        farm.start(name, shard_documents=size, aggregation=RULES, **voters)
+        farm.start(name, shard_documents=size, aggregation=rules, **voters)
         farm.run(until="train")
-    farm.start("backwards", shard_documents=3, aggregation=RULES, **voters)
+    farm.start("backwards", shard_documents=3, aggregation=rules, **voters)
     run_backwards(farm, until="train")
 
     assert farm.parked() == []
@@ -266,11 +277,22 @@ def test_a_round_without_gold_works_and_says_so(farm):
     assert len(found["labels"]) == 16
 
 
-def test_a_round_with_neither_gold_nor_a_slice_works_too(farm):
+LABELLED = """
+    SELECT b.mean, (array_agg(w.codes) FILTER (WHERE v.name = 'alpha'))[1],
+           (array_agg(w.codes) FILTER (WHERE v.name = 'beta'))[1],
+           (array_agg(w.codes) FILTER (WHERE v.name = 'gamma'))[1]
+    FROM labels b JOIN votes w ON w.text_id = b.text_id
+    JOIN voters v ON v.id = w.voter_id
+    WHERE b.source = 'consensus' GROUP BY b.text_id, b.mean
+"""
+
+
+@pytest.mark.parametrize("rule", LEARNERS)
+def test_a_round_with_neither_gold_nor_a_slice_works_too(farm, rule):
     farm.add_documents(20)
     change(farm.sessions, "DELETE FROM gold WHERE use = 'calibrate'")
     farm.start(
-        aggregation=RULES,
+        aggregation=rules_led_by(rule),
         selection={"random_slice": 0.0, "num_documents": 8},
     )
 
@@ -280,7 +302,17 @@ def test_a_round_with_neither_gold_nor_a_slice_works_too(farm):
     decided = {key: json.loads(v) for key, v in results(farm)["decisions"]}
     assert decided["fit"]["num_words"] == decided["fit"]["num_gold_words"] == 0
     assert "diversity" not in decided
-    assert results(farm)["labels"]
+    # Nothing is known of the voters; what all of them say is believed all the same.
+    kept = {True: [], False: []}
+    for means, *codes in farm.query(LABELLED):
+        keep_N = np.frombuffer(means, dtype=np.float16) >= 0.5
+        side_NM = np.stack([np.frombuffer(c, np.uint8) >= 127 for c in codes], axis=1)
+        for side in kept:
+            kept[side] += keep_N[(side_NM == side).all(axis=1)].tolist()
+    assert len(kept[True]) > 20
+    assert len(kept[False]) > 20
+    assert all(kept[True])
+    assert not any(kept[False])
 
 
 def test_plain_rules_count_no_patterns_and_learn_nothing(farm):
