@@ -22,7 +22,8 @@ _PRIOR_LOG_SD = 2.0
 # The whole starts as better than chance, with the say of four words a truth: enough to
 # tell keep from drop where nobody knows the truth, nothing beside a hundred words.
 PRIOR_WORDS = 4.0
-_PRIOR_RIGHT = 0.7
+_PRIOR_ODDS = 7 / 3
+_SMOOTH = 0.05  # of a level that is rarely used, or was never: next to nothing
 _FLOOR = 1e-6
 
 
@@ -84,7 +85,11 @@ class Tables:
 
 
 def vote_prior(share_L: FloatArray, keeps_L: NDArray[np.bool_]) -> FloatArray:
-    """Expect a voter to be right in 7 words of 10, spread as its votes are.
+    """Expect a voter to be better than chance, and its votes to be spread as they are.
+
+    Its odds of keeping are 7/3 times its own on words to keep, 3/7 times on words to
+    drop: one that keeps half of all words is right in seven of ten, one that keeps
+    nearly all is expected to keep nearly all that is to be dropped as well.
 
     Args:
         share_L: (L,) share of its votes in each level.
@@ -95,11 +100,13 @@ def vote_prior(share_L: FloatArray, keeps_L: NDArray[np.bool_]) -> FloatArray:
 
     Source: ours.
     """
-    share_L = share_L + 0.5 / share_L.size
+    share_L = share_L + _SMOOTH / share_L.size
     share_L = share_L / share_L.sum()
-    within_L = np.where(keeps_L, share_L[keeps_L].sum(), share_L[~keeps_L].sum())
-    right_L = np.where(keeps_L, _PRIOR_RIGHT, 1 - _PRIOR_RIGHT)
-    prior_TL: FloatArray = np.stack([1 - right_L, right_L]) * share_L / within_L
+    keep = share_L[keeps_L].sum()
+    odds_T1 = keep / (1 - keep) * np.array([[1 / _PRIOR_ODDS], [_PRIOR_ODDS]])
+    keep_T1 = odds_T1 / (1 + odds_T1)
+    side_TL = np.where(keeps_L, keep_T1 / keep, (1 - keep_T1) / (1 - keep))
+    prior_TL: FloatArray = side_TL * share_L
     return prior_TL
 
 

@@ -192,6 +192,18 @@ def test_a_keep_of_a_voter_that_only_ever_dropped_is_not_read_as_a_drop():
     assert found.mean_N[0] > found.mean_N[1]
 
 
+@pytest.mark.parametrize("size", [40, 400, 4_000])
+def test_a_word_that_all_keep_is_kept_beside_voters_that_keep_everything(size):
+    # Two keep everything, the third one word in ten.
+    codes = np.full((size, 3), 254, np.uint8)
+    codes[np.arange(size) % 10 != 0, 2] = 0
+
+    found = Reliability().aggregate(codes, np.ones(3), np.arange(size) // 5 % 2)
+
+    assert found.mean_N[0] > 0.8
+    assert found.mean_N[0] > found.mean_N[1]
+
+
 @pytest.mark.parametrize("num_words", [0, 1, 2])
 def test_few_words_are_no_error(num_words):
     codes = np.full((num_words, 2), 254, np.uint8)

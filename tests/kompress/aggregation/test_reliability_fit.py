@@ -64,9 +64,10 @@ def test_gold_alone_is_counting():
 
     # Overall (12 + 1) / 34; the stratum borrows ten words at that rate.
     assert np.isclose(prevalence[0], (12 + 10 * 13 / 34) / 42)
-    # Prior keeps .7 and .3, spread over shares (.5 each + .25) and worth four words;
+    # It keeps 13 of 32, smoothed: odds times 7/3 before any word, worth four words;
     # one stratum has ten words borrowed from its own whole, which changes nothing.
-    whole = (10 + 4 * 0.7) / 16
+    odds = (13 / 32 + 0.025) / (19 / 32 + 0.025) * 7 / 3
+    whole = (10 + 4 * odds / (1 + odds)) / 16
     assert np.isclose(keep_rates(signals[0].members[0])[1], (10 + 10 * whole) / 22)
 
 

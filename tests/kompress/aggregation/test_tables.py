@@ -93,13 +93,29 @@ def test_before_any_word_the_prior_is_worth_ten():
     assert np.allclose(tables.alpha_STL[4], [[7, 3], [3, 7]])
 
 
+def test_a_voter_that_keeps_half_is_expected_to_be_right_in_seven_words_of_ten():
+    two = vote_prior(np.array([0.5, 0.5]), np.array([False, True]))
+    three = vote_prior(np.array([0.1, 0.4, 0.5]), np.array([False, False, True]))
+
+    assert np.allclose(two[:, 1], [0.3, 0.7])
+    # Spread on a side as the votes are: .1 : .4, smoothed by a sixtieth each.
+    assert np.isclose(three[0, 0] / three[0, 1], (0.1 + 0.05 / 3) / (0.4 + 0.05 / 3))
+
+
+def test_a_voter_that_keeps_nearly_all_is_expected_to_keep_what_is_to_be_dropped():
+    prior = vote_prior(np.array([0.0, 1.0]), np.array([False, True]))
+
+    # Share of keeps 1.025/1.05, odds 41: 41 * 3/7 and 41 * 7/3 to one.
+    assert np.allclose(prior[:, 1], [123 / 130, 287 / 290])
+
+
 @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=8))
-def test_a_voter_is_expected_to_be_right_in_seven_words_of_ten(shares):
+def test_the_odds_of_keeping_differ_by_the_same_factor_for_every_voter(shares):
     share = np.array(shares) / np.sum(shares)
     keeps = np.arange(share.size) >= share.size / 2
 
     prior = vote_prior(share, keeps)
 
-    assert np.isclose(prior[1, keeps].sum(), 0.7)
-    assert np.isclose(prior[0, ~keeps].sum(), 0.7)
+    odds = [row[keeps].sum() / row[~keeps].sum() for row in prior]
+    assert np.isclose(odds[1] / odds[0], (7 / 3) ** 2)
     assert np.allclose(prior.sum(axis=1), 1)
