@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from db.queries import diversity, loops, quality
+from db.queries import diversity, loops, quality, quality_views
 from db.queries.jobs import JobRow
 from kompress.config import RoundConfig
 from kompress.selection.budget import VoterSheet, allocate
@@ -78,7 +78,7 @@ def load_market(session: Session, job: JobRow, config: RoundConfig) -> Market | 
     prices = diversity.voter_prices(session, job.loop, held.number)
     price_M = np.array([prices.get(name, 0.0) for name in names])
     is_paid = bool((price_M[len(asked) :] > 0).any())
-    correlation = diversity.voter_correlation(session, job.loop, held.number)
+    correlation = quality_views.voter_correlation(session, job.loop, held.number)
     found = quality.load_residuals(session, before)
     return Market(
         asked=asked,

@@ -111,7 +111,7 @@ def read_panels(
         One each, in their order; the last one with the voters that could join it now.
     """
     from api.cli.quality_candidates import read_candidates
-    from db.queries import diversity
+    from db.queries import diversity, quality_views
 
     found = []
     for row in rounds:
@@ -126,7 +126,7 @@ def read_panels(
                 diversity=measured,
                 prices=diversity.voter_prices(session, loop, row.number),
                 candidates=candidates,
-                pairs=diversity.voter_correlation(session, loop, row.number),
+                pairs=quality_views.voter_correlation(session, loop, row.number),
                 noun="teachers" if kinds == {"teacher"} else "voters",
             )
         )

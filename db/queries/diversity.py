@@ -1,7 +1,6 @@
-"""Pairs of a round's voters, and the views that say how independent a panel is."""
+"""Pairs of a round's voters, what voters cost, and votes of those who could join."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from sqlalchemy import text
@@ -10,7 +9,6 @@ from sqlalchemy.orm import Session
 from db.copy import copy_rows
 from db.queries.votes import VoteRow
 
-Rows = list[dict[str, Any]]
 # voter, other, stratum, truth; both keep, only the voter, only the other, both drop.
 PairRow = tuple[str, str, str, str, int, int, int, int]
 
@@ -26,19 +24,6 @@ _PAIR = {
     "num_both_drop": "int8",
 }
 _FORGET = text("DELETE FROM voter_pairs WHERE round_id = :round_id")
-_ORDER = {
-    "ensemble_diversity": "loop, round",
-    "voter_correlation": "loop, round, voter, other",
-}
-_BY_LOOP = {
-    view: text(f"""
-        SELECT * FROM {view}
-        WHERE (CAST(:loop AS text) IS NULL OR loop = :loop)
-          AND (CAST(:round AS integer) IS NULL OR round = :round)
-        ORDER BY {order}
-    """)  # noqa: S608  # no input is interpolated
-    for view, order in _ORDER.items()
-}
 # A vote's price: what teaching spent by the words that its answers speak of. Where the
 # answers were stored already a paid voter spends nothing, which is not its price: of
 # its rounds the newest that spent money counts, one of the same loop if there is any.
@@ -92,24 +77,6 @@ def store_voter_pairs(session: Session, round_id: int, rows: Sequence[PairRow]) 
     )
 
 
-def ensemble_diversity(
-    session: Session,
-    loop: str | None = None,
-    round: int | None = None,  # noqa: A002  # the column's name
-) -> Rows:
-    """Read `ensemble_diversity` of one loop or all, of one round or all."""
-    return _read(session, "ensemble_diversity", loop, round)
-
-
-def voter_correlation(
-    session: Session,
-    loop: str | None = None,
-    round: int | None = None,  # noqa: A002
-) -> Rows:
-    """Read `voter_correlation` of one loop or all, of one round or all."""
-    return _read(session, "voter_correlation", loop, round)
-
-
 def voter_prices(session: Session, loop: str, number: int) -> dict[str, float]:
     """Give what one vote on one word costs as of a round, by voter.
 
@@ -148,9 +115,3 @@ def load_idle_votes(
         row = VoteRow(voter_id, voter, replicate, num_samples, codes_N)
         found.setdefault(text_id, []).append(row)
     return found
-
-
-def _read(session: Session, view: str, loop: str | None, number: int | None) -> Rows:
-    found = session.execute(_BY_LOOP[view], {"loop": loop, "round": number})
-    columns = tuple(found.keys())
-    return [dict(zip(columns, row, strict=True)) for row in found]

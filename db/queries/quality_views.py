@@ -13,6 +13,8 @@ _ORDER = {
     "round_summary": "loop, round",
     "voter_quality": "loop, round, voter, truth, stratum",
     "ensemble_paradox": "loop, round, truth, stratum, rule",
+    "ensemble_diversity": "loop, round",
+    "voter_correlation": "loop, round, voter, other",
     "student_scores": "loop, round, student, suite, stratum, rule_set, definition, "
     "override, target_keep_rate NULLS FIRST, step, metric",
     "round_costs": "loop, round, stage, voter",
@@ -63,6 +65,24 @@ def ensemble_paradox(
 ) -> Rows:
     """Read `ensemble_paradox` of one loop or all, of one round or all."""
     return _read(session, "ensemble_paradox", loop, round)
+
+
+def ensemble_diversity(
+    session: Session,
+    loop: str | None = None,
+    round: int | None = None,  # noqa: A002
+) -> Rows:
+    """Read `ensemble_diversity` of one loop or all, of one round or all."""
+    return _read(session, "ensemble_diversity", loop, round)
+
+
+def voter_correlation(
+    session: Session,
+    loop: str | None = None,
+    round: int | None = None,  # noqa: A002
+) -> Rows:
+    """Read `voter_correlation` of one loop or all, of one round or all."""
+    return _read(session, "voter_correlation", loop, round)
 
 
 def student_scores(

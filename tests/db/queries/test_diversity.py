@@ -52,7 +52,7 @@ def test_correlation_in_sql_is_that_of_the_votes(session, world, votes):
 
     store_pairs(session, world.round_id, *votes)
 
-    found = diversity.voter_correlation(session, "small", 1)
+    found = quality_views.voter_correlation(session, "small", 1)
     expected_MM = error_correlation(*sides_of(codes_NM), truth_N, stratum_N)
     by_pair = {(row["voter"], row["other"]): row for row in found}
     assert list(by_pair) == [("a", "b"), ("a", "c"), ("b", "c")]
@@ -74,7 +74,7 @@ def test_without_gold_the_correlation_of_errors_is_null(session, world, votes):
         session, world.round_id, codes_NM, np.full_like(truth_N, 255), stratum_N
     )
 
-    for row in diversity.voter_correlation(session, "small", 1):
+    for row in quality_views.voter_correlation(session, "small", 1):
         assert row["error_correlation"] is None
         assert row["num_gold_words"] == 0
         assert row["agreement"] > 0
@@ -88,7 +88,7 @@ def test_a_voter_without_errors_has_no_correlation(session, world, votes, flawle
 
     store_pairs(session, world.round_id, codes_NM, truth_N, stratum_N)
 
-    (row, *_) = diversity.voter_correlation(session, "small", 1)
+    (row, *_) = quality_views.voter_correlation(session, "small", 1)
     assert (row["voter"], row["other"]) == ("a", "b")
     assert row["error_correlation"] is None
     assert row["num_gold_words"] > 50
@@ -112,11 +112,11 @@ def test_a_rounds_diversity_is_read_from_its_decision(session, world, votes):
         ("a", "b", "c"), codes_NM, truth_N, stratum_N, group_N,
         np.random.default_rng(0), num_bootstraps=50,
     )  # fmt: skip
-    assert diversity.ensemble_diversity(session, "small") == []
+    assert quality_views.ensemble_diversity(session, "small") == []
 
     loops.record_decision(session, world.round_id, "diversity", measured.as_json())
 
-    (row,) = diversity.ensemble_diversity(session, "small", 1)
+    (row,) = quality_views.ensemble_diversity(session, "small", 1)
     assert (row["num_voters"], row["truth"]) == (3, "gold")
     assert row["n_eff"] == measured.n_eff
     assert (row["n_eff_low"], row["n_eff_high"]) == (
