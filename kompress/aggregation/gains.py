@@ -19,6 +19,7 @@ from kompress.aggregation.pairs import sides_of
 from kompress.aggregation.patterns import KEEP, UNKNOWN, count_patterns
 from kompress.aggregation.votes import read_stratum
 from kompress.errors import InvalidVotes
+from kompress.metrics.bootstrap import resample_weights
 from kompress.types import ABSTAIN, CodeArray, FloatArray, encode_votes
 
 NUM_FOLDS = 4
@@ -95,7 +96,7 @@ def measure_gains(
     words = _read_words(names, p_NM, strength, truth_N, stratum_N, group_N)
     if len(names) < 2 or words.num_groups < 2:
         return ()
-    fold_N, drawn_BG = _deal(words, rng, num_bootstraps)
+    fold_N, weight_BG = _deal(words, rng, num_bootstraps)
     everyone = list(range(len(names)))
     whole_N = _cross_fit(learner, words, fold_N, everyone)
     found = []
@@ -103,7 +104,7 @@ def measure_gains(
         if words.voted(m).any():
             others = [voter for voter in everyone if voter != m]
             without_N = _cross_fit(learner, words, fold_N, others)
-            found.append(_gain(name, words, m, whole_N, without_N, drawn_BG))
+            found.append(_gain(name, words, m, whole_N, without_N, weight_BG))
     return tuple(found)
 
 
@@ -148,14 +149,14 @@ def measure_additions(
     words = _read_words(names, p_NM, strength, truth_N, stratum_N, group_N)
     if not num_panel or words.num_groups < 2:
         return ()
-    fold_N, drawn_BG = _deal(words, rng, num_bootstraps)
+    fold_N, weight_BG = _deal(words, rng, num_bootstraps)
     panel = list(range(num_panel))
     without_N = _cross_fit(learner, words, fold_N, panel)
     found = []
     for m, name in enumerate(names[num_panel:], start=num_panel):
         if words.voted(m).any():
             whole_N = _cross_fit(learner, words, fold_N, [*panel, m])
-            found.append(_gain(name, words, m, whole_N, without_N, drawn_BG))
+            found.append(_gain(name, words, m, whole_N, without_N, weight_BG))
     return tuple(found)
 
 
@@ -217,15 +218,15 @@ def _read_words(
 
 def _deal(
     words: _Words, rng: np.random.Generator, num_bootstraps: int
-) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+) -> tuple[NDArray[np.intp], FloatArray]:
     """Deal groups into folds, (N,) of each word, and draw (B, G) resamples of them."""
     deal_G = rng.permutation(words.num_groups) % min(NUM_FOLDS, words.num_groups)
-    drawn_BG = rng.multinomial(
+    weight_BG = resample_weights(
         words.num_groups,
-        np.full(words.num_groups, 1 / words.num_groups),
-        num_bootstraps if words.num_groups >= MIN_GROUPS else 0,
+        num_bootstraps=num_bootstraps if words.num_groups >= MIN_GROUPS else 0,
+        rng=rng,
     )
-    return deal_G[words.group_N], drawn_BG
+    return deal_G[words.group_N], weight_BG
 
 
 def _gain(
@@ -234,12 +235,12 @@ def _gain(
     m: int,
     whole_N: FloatArray,
     without_N: FloatArray,
-    drawn_BG: NDArray[np.int64],
+    weight_BG: FloatArray,
 ) -> Gain:
     """Compare the posteriors with and without a voter."""
     voted_N = words.voted(m)
     bits_N = words.loss(without_N) - words.loss(whole_N)
-    mean, low, high = _mean_of(bits_N, voted_N, words.group_N, drawn_BG)
+    mean, low, high = _mean_of(bits_N, voted_N, words.group_N, weight_BG)
     tpr, tnr = _rates(words, m)
     bits_of_another_N = joint_information(
         whole_N, np.array([tpr]), np.array([tnr]), (1,)
@@ -274,18 +275,18 @@ def _mean_of(
     bits_N: FloatArray,
     voted_N: NDArray[np.bool_],
     group_N: NDArray[np.intp],
-    drawn_BG: NDArray[np.int64],
+    weight_BG: FloatArray,
 ) -> tuple[float, float | None, float | None]:
     """Give the mean over a voter's words, and its interval over groups."""
-    num_groups = drawn_BG.shape[1]
+    num_groups = weight_BG.shape[1]
     words_G = np.bincount(group_N, voted_N, num_groups)
     bits_G = np.bincount(group_N, np.where(voted_N, bits_N, 0.0), num_groups)
     mean = float(bits_G.sum() / words_G.sum())
-    words_B = drawn_BG @ words_G
+    words_B = weight_BG @ words_G
     known_B = words_B > 0
     if not known_B.any():
         return mean, None, None
-    mean_B = (drawn_BG @ bits_G)[known_B] / words_B[known_B]
+    mean_B = (weight_BG @ bits_G)[known_B] / words_B[known_B]
     low, high = np.percentile(mean_B, (2.5, 97.5))
     return mean, float(low), float(high)
 

@@ -20,11 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 from kompress.aggregation.patterns import DROP, KEEP, VotePatterns
 from kompress.aggregation.votes import read_stratum
 from kompress.errors import InvalidVotes
+from kompress.metrics.bootstrap import resample_in_parts
 from kompress.types import ABSTAIN, KEEPS_FROM, STRATA, BoolArray, FloatArray
 
 IntArray = NDArray[np.int64]
 TRUTHS = ("drop", "keep", "unknown")
-_BOOTSTRAP_CELLS = 4_000_000  # of the resampling matrix held at once: 32 MB
 
 
 class PairRow(NamedTuple):
@@ -82,13 +82,11 @@ class ErrorPairs:
             (B, M, M) correlations, NaN where a draw does not identify one.
         """
         size = max(1, self.num_groups)
-        step = max(1, _BOOTSTRAP_CELLS // size)
         parts = []
-        for start in range(0, num_bootstraps, step):
-            num_draws = min(step, num_bootstraps - start)
-            drawn_BG = rng.multinomial(size, np.full(size, 1 / size), num_draws)
-            # Whole numbers below 2^53: floats add them exactly, and by BLAS.
-            weight_BG = drawn_BG.astype(np.float64)
+        for weight_BG in resample_in_parts(
+            size, num_bootstraps=num_bootstraps, rng=rng
+        ):
+            num_draws = len(weight_BG)
             phis = [
                 _pooled_phi((weight_BG @ c.reshape(size, -1)).reshape(num_draws, -1, 4))
                 for c in self.outcomes

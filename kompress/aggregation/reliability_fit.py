@@ -245,10 +245,12 @@ def _family(signal: Signal, states: Tables, stratum_P: NDArray[np.intp]) -> Floa
     for member in signal.members:
         # How far a vote lies on its side tells of the voter, not of the truth.
         within_P = np.append(member.levels.within_L, 0.0)[member.votes.level_P]
+        own_STL = member.tables.log_STL
+        shared = [tables.log_STL for tables in member.shared]
         for t in (0, 1):
-            log_ZTP[0, t] += member.votes.look_up(member.tables.log_STL[:, t])
-            for z, tables in enumerate(member.shared, start=1):
-                log_ZTP[z, t] += member.sides.look_up(tables.log_STL[:, t]) + within_P
+            log_ZTP[0, t] += member.votes.look_up(own_STL[:, t])
+            for z, log_STL in enumerate(shared, start=1):
+                log_ZTP[z, t] += member.sides.look_up(log_STL[:, t]) + within_P
     return log_ZTP
 
 

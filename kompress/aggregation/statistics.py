@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from kompress.aggregation.votes import read_stratum
 from kompress.errors import InvalidVotes
+from kompress.metrics.bootstrap import resample_in_parts
 from kompress.types import ABSTAIN, NUM_CODES, P_OF_CODE, STRATA, BoolArray, FloatArray
 
 IntArray = NDArray[np.int64]
 NUM_CELLS = 256  # a histogram has a cell for every byte, the last one for abstentions
-_BOOTSTRAP_CELLS = 4_000_000  # of the resampling matrix held at once: 32 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,15 +287,8 @@ def paired_interval(
     if not num_groups:
         return None
     a_G4, b_G4 = a_GS4.sum(axis=1), b_GS4.sum(axis=1)
-    step = max(1, _BOOTSTRAP_CELLS // num_groups)
-    gaps = []
-    for start in range(0, num_bootstraps, step):
-        size = min(step, num_bootstraps - start)
-        drawn_BG = rng.multinomial(
-            num_groups, np.full(num_groups, 1 / num_groups), size
-        )
-        gaps.append(rate(drawn_BG @ a_G4) - rate(drawn_BG @ b_G4))
-    gap_B = np.concatenate(gaps)
+    parts = resample_in_parts(num_groups, num_bootstraps=num_bootstraps, rng=rng)
+    gap_B = np.concatenate([rate(w_BG @ a_G4) - rate(w_BG @ b_G4) for w_BG in parts])
     gap_B = gap_B[~np.isnan(gap_B)]
     if not gap_B.size:
         return None

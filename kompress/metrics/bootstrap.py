@@ -5,7 +5,7 @@ Counts are integers, so every resampled sum is exact and no order of summation s
 B = bootstraps, G and H = groups, K = counts of one statistic, T = texts
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from kompress.errors import InvalidConfig
 from kompress.types import FloatArray
 
 LEVEL = 0.95  # design §1 "Exactly"
+_PART_CELLS = 4_000_000  # of the resampling matrix held at once: 32 MB
 
 Statistic = Callable[[FloatArray], FloatArray]
 
@@ -75,17 +76,39 @@ def resample_weights(
 
     Args:
         num_groups: G, at least 1.
-        num_bootstraps: B, at least 1.
+        num_bootstraps: B, at least 0.
         rng: source of the draws.
 
     Returns:
-        (B, G) whole numbers; every row sums to G.
+        (B, G) whole numbers, as floats: below 2^53 they add exactly, and by BLAS;
+        every row sums to G.
 
     Source: Efron & Tibshirani 1993, chapter 6, on groups.
     """
     share_G = np.full(num_groups, 1.0 / num_groups)
     draws_BG = rng.multinomial(num_groups, share_G, size=num_bootstraps)
     return draws_BG.astype(np.float64)
+
+
+def resample_in_parts(
+    num_groups: int, *, num_bootstraps: int, rng: np.random.Generator
+) -> Iterator[FloatArray]:
+    """Draw as `resample_weights`, no more rows at once than memory bears.
+
+    Args:
+        num_groups: G, at least 1.
+        num_bootstraps: B over all parts.
+        rng: source of the draws.
+
+    Yields:
+        (part of B, G) weights, 32 MB at most unless one row is larger.
+
+    Source: ours.
+    """
+    step = max(1, _PART_CELLS // num_groups)
+    for start in range(0, num_bootstraps, step):
+        size = min(step, num_bootstraps - start)
+        yield resample_weights(num_groups, num_bootstraps=size, rng=rng)
 
 
 def percentile_interval(

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from kompress.errors import InvalidConfig
+from kompress.metrics import bootstrap
 from kompress.metrics.bootstrap import (
     bootstrap_interval,
     difference_statistic,
@@ -176,3 +177,18 @@ def test_nobody_differs_from_oneself(counts):
     found = paired_difference(counts_GK, counts_GK, weights_BG, ratio_statistic)
 
     assert found == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_parts_hold_the_draws_of_the_whole(monkeypatch):
+    monkeypatch.setattr(bootstrap, "_PART_CELLS", 21)  # three rows of seven groups
+
+    parts = list(
+        bootstrap.resample_in_parts(7, num_bootstraps=8, rng=np.random.default_rng(0))
+    )
+    whole = bootstrap.resample_weights(
+        7, num_bootstraps=8, rng=np.random.default_rng(0)
+    )
+
+    assert [len(part) for part in parts] == [3, 3, 2]
+    # numpy draws row by row, so that cutting changes no draw.
+    assert np.array_equal(np.concatenate(parts), whole)
