@@ -338,16 +338,20 @@ def _monotone(tables: Tables) -> FloatArray:
 
 
 def _common_vote(code_MK: CodeArray, columns: Sequence[int]) -> CodeArray:
-    """Take the mean vote of those copies that voted on a word."""
+    """Take the middle of the highest and the lowest vote of those copies that voted.
+
+    Voters that never differed may differ from now on. Their mean would give a voter
+    and its copy two says; the middle is the same however many say it.
+    """
     if len(columns) == 1:
         code_K: CodeArray = code_MK[columns[0]]
         return code_K
     own_MK = code_MK[list(columns)]
-    voted_MK = own_MK != ABSTAIN
-    votes_K = voted_MK.sum(axis=0)
-    sum_K = np.where(voted_MK, own_MK, 0).sum(axis=0, dtype=np.int64)
-    mean_K = sum_K // np.maximum(votes_K, 1)
-    return np.where(votes_K > 0, mean_K, ABSTAIN).astype(np.uint8)
+    # ABSTAIN is the highest code: silent copies leave the lowest as it is.
+    lowest_K = own_MK.min(axis=0)
+    highest_K = np.where(own_MK == ABSTAIN, 0, own_MK).max(axis=0)
+    middle_K = (lowest_K.astype(np.uint16) + highest_K) // 2
+    return np.where(lowest_K == ABSTAIN, ABSTAIN, middle_K).astype(np.uint8)
 
 
 def _common_scale(

@@ -118,6 +118,18 @@ def test_a_copy_stands_in_where_the_first_is_silent():
     assert both.weight_SM[0].tolist() == [0.5, 0.5]
 
 
+def test_copies_that_differ_at_last_meet_halfway_however_many_agree():
+    two = pool(coin(0, 100, 80, 100, 80, copies=(1,)), num_voters=2)
+    four = pool(coin(0, 100, 80, 100, 80, copies=(1, 2, 3)), num_voters=4)
+
+    split = aggregate(two, [254, 0])
+    outvoted = aggregate(four, [254, 0, 0, 255])
+
+    # Halfway between the codes 0 and 254 a vote says nothing.
+    assert np.isclose(split.mean_N[0], 1 / 2)
+    assert np.array_equal(outvoted.alpha_N, split.alpha_N)
+
+
 def test_a_family_that_always_votes_as_one_is_one_voter():
     # State "each for itself" has weight 1e-9; leaning, every member follows.
     def follower(column):
