@@ -64,6 +64,9 @@ def test_the_bulk_path_equals_the_slow_one_on_the_corpus(monkeypatch):
         ["42", "42"],
         ["a\x00b 1\x001", "\ud800 0x1\udfff", "\ufeffnot"],
         ["\n\n42\r\n", "é\x85not\xa0é", "x" * 300 + "1"],
+        # The first bytes of zlib and of gzip: a text, not an archive.
+        ["x^20 x7fff2038"],
+        ["\x1f\x8b 42"],
     ],
 )
 def test_texts_at_the_edge_keep_their_words_apart(texts):
