@@ -64,14 +64,13 @@ class Believed:
         ratio_SC = np.stack(
             [np.interp(P_OF_CODE, levels.center_L, row_L) for row_L in ratio_SL]
         )
-        middle_SC = tables.log_STL.mean(axis=1)[:, levels.level_C]
         within_C = levels.within_L[levels.level_C]
         side_C = levels.keeps_L[levels.level_C].astype(np.intp)
         return cls(
             columns,
             levels,
             tables,
-            _silence(np.stack([middle_SC - ratio_SC / 2, middle_SC + ratio_SC / 2])),
+            _silence(within_C + _by_truth(tables, levels, ratio_SC)),
             _silence(ratio_SC),
             _silence(tables.variance_SL[:, levels.level_C]),
             shared,
@@ -335,6 +334,25 @@ def _monotone(tables: Tables) -> FloatArray:
         misfit_2 = [weight_L @ (ratio_L - fit_L) ** 2 for fit_L in (up_L, down_L)]
         ratio_SL[s] = up_L if misfit_2[0] <= misfit_2[1] + _SURELY else down_L
     return ratio_SL
+
+
+def _by_truth(tables: Tables, levels: Levels, ratio_SC: FloatArray) -> FloatArray:
+    """(T, S, C) log-likelihoods of votes beside their share of their side.
+
+    Both truths together take each level as often as the voter does: a sharper vote is
+    likelier of one truth exactly as far as it is less likely of the other. So it cannot
+    make a family's own votes likelier beside its leanings under both, and no sharper
+    vote of all members lowers their evidence.
+    """
+    side_STL = np.exp(tables.log_STL)
+    common_SL = np.where(
+        levels.keeps_L,
+        side_STL[:, :, levels.keeps_L].sum(axis=2).mean(axis=1)[:, None],
+        side_STL[:, :, ~levels.keeps_L].sum(axis=2).mean(axis=1)[:, None],
+    )
+    log_SC = np.log(common_SL)[:, levels.level_C]
+    drop_SC = np.log(2.0) - np.logaddexp(0.0, ratio_SC)
+    return np.stack([log_SC + drop_SC, log_SC + drop_SC + ratio_SC])
 
 
 def _common_vote(code_MK: CodeArray, columns: Sequence[int]) -> CodeArray:
