@@ -1,6 +1,7 @@
 # Every target sets up what it needs; a second call starts at once.
 SHELL := /bin/bash
 PYTHON ?= python3
+RUNS ?= 20
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -11,7 +12,7 @@ VLLM_READY := $(VLLM)/.ready
 # A folder of wheels that pip is told of is uv's too: torch comes from it if it is there.
 FIND_LINKS := $(foreach place,$(PIP_FIND_LINKS),--find-links $(place))
 
-.PHONY: demo test check bench up setup lock chaos coverage test-client test-vllm test-images micro-teacher worlds clean help
+.PHONY: demo test check bench up setup lock chaos fuzz test-client test-vllm test-images micro-teacher worlds clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -43,11 +44,15 @@ check: $(READY) ## linters, types, import contracts, schema against models
 
 test: check ## all checks and tests, with coverage of kompress, db and worker
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q -m "not chaos and not images and not client and not vllm" $(ARGS)
+	@$(BIN)/coverage run -m pytest -q --hypothesis-profile=ci \
+		-m "not chaos and not images and not client and not vllm" $(ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90
 
 chaos: $(READY) ## the long fault run
 	@$(BIN)/python -m pytest -q -m chaos tests/end_to_end $(ARGS)
+
+fuzz: $(READY) ## property tests with other examples each time, RUNS times over
+	@for run in $$(seq $(RUNS)); do $(BIN)/python -m pytest -q -m hypothesis $(ARGS) || exit 1; done
 
 test-client: $(READY) $(CLIENT_READY) ## the real client, headroom-ai, on an exported student
 	@$(BIN)/python -m pytest -q -m client tests/client $(ARGS)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -15,6 +16,9 @@ from db.embedded import start_postgres, stop_postgres
 from db.engine import make_engine, make_sessions
 from db.migrate import upgrade
 
+# How long a test takes is a benchmark's business. `make test` asks for the profile "ci"
+# instead, which draws the same examples every time.
+settings.register_profile("farm", deadline=None, print_blob=True)
 TEMPLATE = "farm_template"
 # A test cluster may forget everything in a crash; the farm's own never does.
 FAST = (
