@@ -3,7 +3,8 @@
 No document is taught twice: one that several parts of the mix could take goes to the
 part that is furthest from its share, without shares to the first. `gold` is calibration
 gold of the pinned corpus' train split, whether or not the round selected the document:
-it is known without asking.
+it is known without asking. It is what was there when the round selected, so that all
+students of a round learn from the same.
 
 N = words of one text
 """
@@ -15,13 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from db.queries import corpora, gold, labels, selections, texts, votes
+from db.queries import corpora, labels, selections, texts, votes
 from db.queries.loops import RoundRow
 from db.queries.votes import VoteRow
 from kompress.config import MixPart, RecipeConfig, RoundConfig
 from kompress.errors import TrainingFailed
 from kompress.selection.mix import MixDocument, thin
 from kompress.types import ABSTAIN, KEEPS_FROM, CodeArray, FloatArray, Label
+from worker.scope import LESSONS, load_known
 
 GOLD = "gold"
 # The variance of Beta(1, 1): what is known of a word that nobody voted on.
@@ -172,7 +174,7 @@ def _gold_lessons(session: Session, held: RoundRow) -> list[Lesson]:
         session, held.corpus_id, held.corpus_seq, split="train"
     )
     text_ids = sorted(document.text_id for document in documents)
-    known = gold.load_gold(session, text_ids, use="calibrate")
+    known = load_known(session, held, text_ids, LESSONS)
     return [
         Lesson(
             document.id,
@@ -181,7 +183,7 @@ def _gold_lessons(session: Session, held: RoundRow) -> list[Lesson]:
             document.group_id,
             GOLD,
             None,
-            *gold_lesson(known[document.text_id][0].codes_N),
+            *gold_lesson(known[document.text_id]),
         )
         for document in sorted(documents, key=lambda document: document.id)
         if document.text_id in known
@@ -219,8 +221,9 @@ def _label_lessons(
 def _explain(number: int, part: MixPart) -> str:
     if part.source == GOLD:
         return (
-            f"part {number} of the mix is gold, and no train document has calibration "
-            "gold; add some with `farm gold add`, or leave the part out"
+            f"part {number} of the mix is gold, and no train document had calibration "
+            "gold when the round selected its documents; add some with `farm gold add` "
+            "and start another loop, or leave the part out"
         )
     where = f" of kinds {', '.join(part.kinds)}" if part.kinds else ""
     where += f" by the voter {part.voter}" if part.voter else ""

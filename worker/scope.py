@@ -1,8 +1,10 @@
 """What of a round may be learned from, fixed when its documents are chosen.
 
 Gold that arrives later, or goes with a text that is forgotten, changes nothing about a
-round: its shards are counted at different times, and must see the same. The next round
-knows of it.
+round: its shards are counted at different times, its students are trained at different
+times, any job may run twice, and all must see the same. The next round knows of it.
+Evaluation gold is not fixed: nothing is learned from it, it is what reports are made
+against.
 """
 
 import hashlib
@@ -13,13 +15,18 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.queries import gold, patterns
+from db.queries import gold, loops, patterns
 from db.queries.loops import RoundRow
 from db.queries.patterns import EvidenceRow, EvidenceTotals, GoldRun
+from kompress.config import RoundConfig, parse_config
 from kompress.types import JSON, CodeArray
 
 # Where a round keeps what `look_at_evidence` found.
 EVIDENCE = "evidence"
+# In it: whose gold is believed of the train texts that the round selected,
+SELECTED = "gold_runs"
+# and of all train texts of its pinned corpus, where students learn from gold.
+LESSONS = "lesson_gold_runs"
 # A rate behind 2**18 words has a standard error of .001 at most, in a stratum with a
 # hundredth of them .01: more words would teach nothing that a label could show.
 MAX_WORDS = 2**18
@@ -59,10 +66,7 @@ class Scope:
 
     def origin_of(self, text_id: int) -> str | None:
         """Name whose gold of one of the round's train texts counts; None for none."""
-        after = bisect_right(self.gold_runs, text_id, key=lambda run: run.first)
-        if not after or text_id > self.gold_runs[after - 1].last:
-            return None
-        return self.gold_runs[after - 1].origin
+        return origin_in(self.gold_runs, text_id)
 
 
 def look_at_evidence(session: Session, round_id: int) -> JSON:
@@ -70,13 +74,17 @@ def look_at_evidence(session: Session, round_id: int) -> JSON:
 
     The stage `select` keeps it in `rounds.decisions` once its documents are stored.
     """
-    return {
+    held = loops.read_round(session, round_id)
+    found = {
         "totals": asdict(patterns.count_evidence(session, round_id)),
-        "gold_runs": [
-            [run.origin, run.first, run.last]
-            for run in patterns.list_gold_runs(session, round_id)
-        ],
+        SELECTED: _as_lists(patterns.list_gold_runs(session, round_id)),
     }
+    mix = parse_config(RoundConfig, held.config).recipe.mix
+    if any(part.source == "gold" for part in mix):
+        found[LESSONS] = _as_lists(
+            patterns.list_corpus_gold_runs(session, held.corpus_id, held.corpus_seq)
+        )
+    return found
 
 
 def find_scope(session: Session, held: RoundRow, *, num_waves: int) -> Scope:
@@ -99,7 +107,7 @@ def find_scope(session: Session, held: RoundRow, *, num_waves: int) -> Scope:
         gold_share=share_of(MAX_GOLD_WORDS, totals.gold_words),
         num_words=num_words,
         num_gold_words=totals.gold_words,
-        gold_runs=tuple(GoldRun(*run) for run in frozen["gold_runs"]),
+        gold_runs=_as_runs(frozen[SELECTED]),
     )
 
 
@@ -132,6 +140,19 @@ def may_count(row: EvidenceRow, scope: Scope) -> tuple[bool, bool]:
     return has_gold and place < scope.gold_share, chosen and place < scope.share
 
 
+def origin_in(runs: Sequence[GoldRun], text_id: int) -> str | None:
+    """Name whose gold of a text runs name; None for none.
+
+    Args:
+        runs: in the order of text ids.
+        text_id: one of the train texts that the runs are about.
+    """
+    after = bisect_right(runs, text_id, key=lambda run: run.first)
+    if not after or text_id > runs[after - 1].last:
+        return None
+    return runs[after - 1].origin
+
+
 def load_truth(
     session: Session, text_ids: Sequence[int], scope: Scope
 ) -> dict[int, CodeArray]:
@@ -140,9 +161,45 @@ def load_truth(
     Returns:
         Codes by text, 254 keep, 0 drop, 255 unknown; texts without any are left out.
     """
+    return _load_named(session, text_ids, scope.gold_runs)
+
+
+def load_known(
+    session: Session, held: RoundRow, text_ids: Sequence[int], which: str
+) -> dict[int, CodeArray]:
+    """Load the calibration gold that was there when a round selected its documents.
+
+    Args:
+        session: the session.
+        held: the round.
+        text_ids: texts of its documents; for `LESSONS` train texts of its corpus.
+        which: `SELECTED` or `LESSONS`.
+
+    Returns:
+        As `load_truth`. Of a round that an older version began, all that is there now.
+    """
+    frozen = held.decisions.get(EVIDENCE, {}).get(which)
+    if frozen is not None:
+        return _load_named(session, text_ids, _as_runs(frozen))
+    known = gold.load_gold(session, text_ids, use="calibrate")
+    return {text_id: found[0].codes_N for text_id, found in known.items()}
+
+
+def _load_named(
+    session: Session, text_ids: Sequence[int], runs: Sequence[GoldRun]
+) -> dict[int, CodeArray]:
+    """Load the calibration gold of the origin that the runs name for each text."""
     return {
         text_id: item.codes_N
         for text_id, known in gold.load_gold(session, text_ids, "calibrate").items()
         for item in known
-        if item.origin == scope.origin_of(text_id)
+        if item.origin == origin_in(runs, text_id)
     }
+
+
+def _as_lists(runs: Sequence[GoldRun]) -> list[list[Any]]:
+    return [[run.origin, run.first, run.last] for run in runs]
+
+
+def _as_runs(lists: Sequence[Sequence[Any]]) -> tuple[GoldRun, ...]:
+    return tuple(GoldRun(*run) for run in lists)

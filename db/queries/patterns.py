@@ -40,12 +40,12 @@ class EvidenceRow:
 
 @dataclass(frozen=True, slots=True)
 class GoldRun:
-    """Train texts of a round, one after the other, with calibration gold of an origin.
+    """Train texts, one after the other, with calibration gold of one origin.
 
     Attributes:
         origin: the first one by name that knows of the text.
         first: the lowest text id.
-        last: the highest; every train text of the round between them is meant.
+        last: the highest; every one of the train texts between them is meant.
     """
 
     origin: str
@@ -82,15 +82,14 @@ _ROWS = text("""
     ORDER BY d.text_id
 """)
 # Made documents come in a row, all of them with gold of one origin: one run of many.
-_GOLD_RUNS = text("""
+_RUNS = """
     WITH train AS (
         SELECT DISTINCT d.text_id, (
             SELECT g.origin FROM gold g
             WHERE g.text_id = d.text_id AND g.use = 'calibrate'
             ORDER BY g.origin LIMIT 1
         ) AS origin
-        FROM selections s JOIN documents d ON d.id = s.document_id
-        WHERE s.round_id = :round_id AND s.role = 'train'
+        FROM {train_documents}
     ), numbered AS (
         SELECT text_id, origin, row_number() OVER (ORDER BY text_id)
                - row_number() OVER (PARTITION BY origin ORDER BY text_id) AS run
@@ -98,7 +97,23 @@ _GOLD_RUNS = text("""
     )
     SELECT origin, min(text_id) AS first, max(text_id) FROM numbered
     WHERE origin IS NOT NULL GROUP BY origin, run ORDER BY first
-""")
+"""
+_GOLD_RUNS = text(
+    _RUNS.format(
+        train_documents="""
+        selections s JOIN documents d ON d.id = s.document_id
+        WHERE s.round_id = :round_id AND s.role = 'train'
+    """
+    )
+)
+_CORPUS_GOLD_RUNS = text(
+    _RUNS.format(
+        train_documents="""
+        documents d
+        WHERE d.corpus_id = :corpus_id AND d.seq <= :corpus_seq AND d.split = 'train'
+    """
+    )
+)
 _LOAD = text("""
     SELECT patterns FROM vote_patterns WHERE round_id = :round_id AND shard = :shard
 """)
@@ -156,3 +171,17 @@ def list_gold_runs(session: Session, round_id: int) -> list[GoldRun]:
     """List which of a round's train texts have calibration gold now, by text id."""
     rows = session.execute(_GOLD_RUNS, {"round_id": round_id})
     return [GoldRun(*row) for row in rows]
+
+
+def list_corpus_gold_runs(
+    session: Session, corpus_id: int, corpus_seq: int
+) -> list[GoldRun]:
+    """List which train texts of a pinned corpus have calibration gold now, by id.
+
+    Args:
+        session: the session.
+        corpus_id: the corpus.
+        corpus_seq: documents with a greater `seq` are left out.
+    """
+    pin = {"corpus_id": corpus_id, "corpus_seq": corpus_seq}
+    return [GoldRun(*row) for row in session.execute(_CORPUS_GOLD_RUNS, pin)]

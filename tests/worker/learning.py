@@ -1,6 +1,11 @@
 """Rounds whose rules learn, and all that they come to."""
 
+import numpy as np
+from sqlalchemy import text
+
+from db.queries import gold
 from kompress.aggregation import AGGREGATORS
+from kompress.types import Gold
 
 LEARNERS = sorted(name for name, rule in AGGREGATORS.items() if hasattr(rule, "fit"))
 
@@ -56,3 +61,26 @@ def results(farm, name="loop"):
 def invert(codes):
     """Turn gold into its opposite, byte by byte."""
     return bytes({254: 0, 0: 254}.get(code, code) for code in codes)
+
+
+def forget_half_of_the_gold(farm):
+    """Leave every second text without calibration gold."""
+    with farm.sessions.begin() as session:
+        session.execute(
+            text("DELETE FROM gold WHERE use = 'calibrate' AND text_id % 2 = 0")
+        )
+
+
+def add_late_gold(farm):
+    """Somebody uploads calibration gold of all train texts, first of all by its name.
+
+    It keeps every third word.
+    """
+    rows = farm.query("""
+        SELECT t.id, t.num_words FROM texts t JOIN documents d ON d.text_id = t.id
+        WHERE d.split = 'train' ORDER BY t.id
+    """)
+    with farm.sessions.begin() as session:
+        for text_id, num_words in rows:
+            codes_N = np.where(np.arange(num_words) % 3 == 0, 254, 0).astype(np.uint8)
+            gold.store_gold(session, text_id, Gold("0 late", "calibrate", codes_N))

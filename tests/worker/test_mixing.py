@@ -10,6 +10,8 @@ from db.queries.votes import VoteRow
 from kompress.config import RecipeConfig, RoundConfig, parse_config
 from kompress.errors import TrainingFailed
 from kompress.types import Label
+from tests.end_to_end.farm import loop_config
+from tests.worker.learning import add_late_gold, forget_half_of_the_gold
 from worker.mixing import (
     as_lesson,
     choose_lessons,
@@ -188,3 +190,47 @@ def test_a_part_takes_one_voters_labels_kinds_and_no_more_than_its_cap(labelled)
 def test_a_part_without_documents_is_an_error(labelled, part, expected):
     with pytest.raises(TrainingFailed, match=expected):
         lessons(labelled, [part])
+
+
+@pytest.mark.slow  # selects the documents of two rounds
+def test_all_students_of_a_round_learn_from_the_gold_that_it_selected_with(farm):
+    farm.add_documents(30)
+    forget_half_of_the_gold(farm)
+    changes = {
+        "recipe": {
+            **loop_config().base.recipe.model_dump(),
+            "mix": [{"source": "gold"}],
+        },
+        "selection": {"num_documents": 4, "random_slice": 0.0},
+    }
+    farm.start("during", **changes)
+    farm.run(until="teach")
+    before = golden(farm, "during")
+
+    add_late_gold(farm)
+
+    farm.start("after", **changes)
+    farm.run(until="teach")
+    ((num_selected, num_train),) = farm.query("""
+        SELECT (SELECT count(*) FROM selections WHERE role = 'train') / 2,
+               count(*) FROM documents WHERE split = 'train'
+    """)
+    # Also of documents that the round did not select.
+    assert num_selected < len(before) < num_train
+    assert golden(farm, "during") == before
+    assert len(golden(farm, "after")) == num_train
+
+
+def golden(farm, loop):
+    """The lessons of gold alone of a loop's first round, by document."""
+    ((round_id,),) = farm.query(
+        """SELECT r.id FROM rounds r JOIN loops l ON l.id = r.loop_id
+           WHERE l.name = :loop""",
+        loop=loop,
+    )
+    with farm.sessions() as session:
+        held = loops.read_round(session, round_id)
+        (found,) = load_lessons(session, held, parse_config(RoundConfig, held.config))
+    return {
+        row.document_id: (row.target_N.tolist(), row.weight_N.tolist()) for row in found
+    }

@@ -3,14 +3,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.queries import gold, selections
+from db.models import Loop
+from db.queries import gold, loops, selections
 from db.queries.patterns import EvidenceRow, EvidenceTotals, GoldRun
 from kompress.types import Gold
 from tests.worker.inprocess import two_waves
 from tests.worker.learning import RULES, invert, results
 from tests.worker.worlds import change, make_world, query
 from worker.scope import (
+    EVIDENCE,
+    LESSONS,
+    SELECTED,
     Scope,
+    load_known,
     load_truth,
     look_at_evidence,
     may_count,
@@ -128,6 +133,81 @@ def test_gold_that_comes_after_the_look_is_not_loaded(sessions):
     }
     # Every text has three words.
     assert found["totals"]["gold_words"] == 3
+
+
+MIX = {"mix": [{"source": "gold"}, {"source": "consensus"}]}
+
+
+def codes(value):
+    return np.full(3, value, dtype=np.uint8)
+
+
+def known_of(session, world, which):
+    """What a round of two of its loop's four texts believes, by place of the text."""
+    held = loops.read_round(session, world.round_id)
+    found = load_known(session, held, world.text_ids, which)
+    return {world.text_ids.index(t): codes_N.tolist() for t, codes_N in found.items()}
+
+
+def select_two(sessions, **config):
+    """A round that selected two of four texts; the first and third have gold."""
+    world = make_world(sessions, documents_per_shard=4, **config)
+    ids = [n for (n,) in query(sessions, "SELECT id FROM documents ORDER BY seq")]
+    with sessions.begin() as session:
+        rows = [(document_id, "train", False, 1.0) for document_id in ids[:2]]
+        selections.store_selections(session, world.round_id, rows)
+        for place in (0, 2):
+            known = Gold("bob", "calibrate", codes(0))
+            gold.store_gold(session, world.text_ids[place], known)
+    return world
+
+
+def upload_late(session, world):
+    """Gold of all texts, by a name that comes first."""
+    for text_id in world.text_ids:
+        gold.store_gold(session, text_id, Gold("ann", "calibrate", codes(254)))
+
+
+def test_students_learn_from_the_gold_that_was_there_selected_or_not(sessions):
+    world = select_two(sessions, recipe=MIX)
+    with sessions.begin() as session:
+        found = look_at_evidence(session, world.round_id)
+        loops.record_decision(session, world.round_id, EVIDENCE, found)
+        upload_late(session, world)
+
+        assert known_of(session, world, SELECTED) == {0: [0, 0, 0]}
+        assert known_of(session, world, LESSONS) == {0: [0, 0, 0], 2: [0, 0, 0]}
+
+
+def test_what_a_round_has_not_written_down_is_read_as_it_is_now(sessions):
+    world = select_two(sessions)
+    with sessions.begin() as session:
+        upload_late(session, world)
+        everything = {place: [254, 254, 254] for place in range(4)}
+
+        # An older version began it.
+        assert known_of(session, world, SELECTED) == everything
+        # No student of it learns from gold: nobody asks.
+        found = look_at_evidence(session, world.round_id)
+        assert LESSONS not in found
+        loops.record_decision(session, world.round_id, EVIDENCE, found)
+        assert known_of(session, world, LESSONS) == everything
+        assert set(known_of(session, world, SELECTED)) == {0, 1}
+
+
+def test_a_corpus_gold_is_that_of_its_pinned_train_split(sessions):
+    world = select_two(sessions, recipe=MIX)
+    change(sessions, "UPDATE documents SET split = 'audit' WHERE seq = 1")
+    with sessions.begin() as session:
+        upload_late(session, world)
+        # Pinned before the fourth text came.
+        session.get(Loop, world.loop_id).corpus_seq = 3
+        session.flush()
+
+        found = look_at_evidence(session, world.round_id)
+
+    train = sorted(world.text_ids[1:3])
+    assert found[LESSONS] == [["ann", train[0], train[-1]]]
 
 
 @pytest.mark.slow  # runs three rounds up to their labels

@@ -1,8 +1,8 @@
 """Fit qualities, verify, and let the winning reference of each document vote.
 
 One contest over the shard: judges' discrimination and position bias are the shard's.
-Calibration gold sets the scale of the
-quality; evaluation gold is looked at for the report alone, never to choose.
+Calibration gold, as it was when the round selected, sets the scale of the quality;
+evaluation gold is looked at for the report alone, never to choose.
 
 J = judges, N = words of one text
 """
@@ -51,6 +51,7 @@ from kompress.words import WORD_VERSION
 from worker.heartbeat import Heartbeat
 from worker.references import Field, judge_ids, load_fields
 from worker.runtime import Runtime
+from worker.scope import SELECTED, load_known
 from worker.stage import Stage
 
 KIND = "pairwise"
@@ -102,8 +103,8 @@ def load(session: Session, job: JobRow) -> Inputs:
             for text_id, field in fields.items()
             for judgment in _place(text_id, field, said.get(text_id, ()), ids)
         ],
-        calibrate=_load_gold(session, text_ids, "calibrate"),
-        evaluate=_load_gold(session, text_ids, "evaluate"),
+        calibrate=load_known(session, held, text_ids, SELECTED),
+        evaluate=_load_evaluation(session, text_ids),
     )
 
 
@@ -195,10 +196,8 @@ def _place(
     return found
 
 
-def _load_gold(
-    session: Session, text_ids: Sequence[int], use: str
-) -> dict[int, CodeArray]:
-    known = gold.load_gold(session, text_ids, use=use)
+def _load_evaluation(session: Session, text_ids: Sequence[int]) -> dict[int, CodeArray]:
+    known = gold.load_gold(session, text_ids, use="evaluate")
     return {text_id: found[0].codes_N for text_id, found in known.items()}
 
 

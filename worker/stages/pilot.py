@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from db.queries import gold, loops, records, selections, texts, votes
+from db.queries import loops, records, selections, texts, votes
 from db.queries.jobs import JobRow
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.fallback import compare_with_best
@@ -29,6 +29,7 @@ from worker.heartbeat import Heartbeat
 from worker.panel import Panel, Panels, make_panel
 from worker.pipeline import PILOT_WAVE
 from worker.runtime import Runtime
+from worker.scope import SELECTED, load_known
 from worker.stage import Stage
 from worker.verdicts import (
     GOLD,
@@ -107,7 +108,7 @@ def load(session: Session, job: JobRow) -> Inputs:
         )
     ]
     text_ids = sorted(document.text_id for document in documents)
-    found = gold.load_gold(session, text_ids, use="calibrate")
+    found = load_known(session, held, text_ids, SELECTED)
     panel = make_panel(
         tuple(voter.name for voter in config.voters),
         votes.load_round_votes(session, job.round_id, text_ids),
@@ -118,7 +119,7 @@ def load(session: Session, job: JobRow) -> Inputs:
         seed=parse_config(LoopConfig, held.loop_config).seed,
         panel=panel,
         group_of={document.text_id: document.group_id for document in documents},
-        gold_codes={t: found[t][0].codes_N for t in panel.text_ids if t in found},
+        gold_codes={t: found[t] for t in panel.text_ids if t in found},
     )
 
 

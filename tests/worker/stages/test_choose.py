@@ -1,17 +1,21 @@
 """Rounds whose references are compared: nominate, compare and choose, in process."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sqlalchemy import text
 
-from db.queries import loops
+from db.queries import jobs, loops
 from kompress.config import PAIRWISE, PairwiseConfig, RoundConfig, parse_config
 from kompress.teachers.pairwise import CHOICES
 from kompress.teachers.request import Answer, Capabilities, Sample
 from tests.end_to_end.farm import TINY, loop_config
+from tests.worker.learning import add_late_gold, forget_half_of_the_gold
+from tests.worker.worlds import change
 from worker.references import winning_qualities
+from worker.stages import choose
 from worker.stages.choose import fingerprint_of
 
 WINNERS = """
@@ -201,6 +205,53 @@ def test_what_the_verifier_refuses_does_not_win(farm):
     assert report["num_without_sound"] == num_documents
     assert report["refusals"]["keep_rate"] == num_documents * 3
     assert farm.query("SELECT DISTINCT is_sound FROM candidates") == [(False,)]
+
+
+@pytest.mark.slow
+def test_gold_that_comes_after_the_selection_chooses_nothing(farm):
+    # One shard: a scale is fitted to 20 candidates with gold at least.
+    farm.add_documents(28)
+    forget_half_of_the_gold(farm)
+    farm.runtime.open_transport = lambda *arguments: LengthJudge()
+    farm.start("during", protocol="both", pairwise=pairwise(), shard_documents=99)
+    farm.run(until="choose")
+    before = [chosen(farm, job_id) for job_id in waiting(farm)]
+
+    add_late_gold(farm)
+
+    assert [chosen(farm, job_id) for job_id in waiting(farm)] == before
+    assert any(out.report["quality"]["num_candidates"] for out in before)
+    change(farm.sessions, "UPDATE jobs SET status = 'done' WHERE status = 'pending'")
+    farm.start("after", protocol="both", pairwise=pairwise(), shard_documents=99)
+    farm.run(until="choose")
+    # The next round believes it.
+    after = [chosen(farm, job_id) for job_id in waiting(farm)]
+    assert [out.verdicts for out in after] != [out.verdicts for out in before]
+
+
+class Pulse:
+    """A heartbeat that nobody listens to."""
+
+    def progress(self, done, total):
+        """Report nothing."""
+
+    def tick(self):
+        """Keep nothing."""
+
+
+def waiting(farm):
+    found = farm.query("""
+        SELECT id FROM jobs WHERE stage = 'choose' AND status = 'pending' ORDER BY id
+    """)
+    return [job_id for (job_id,) in found]
+
+
+def chosen(farm, job_id):
+    """What an attempt at a job would choose and report."""
+    with farm.sessions() as session:
+        inputs = choose.load(session, jobs.get_job(session, job_id))
+    out = choose.compute(farm.runtime, inputs, Pulse())
+    return replace(out, votes=[(t, n, v.codes_N.tobytes()) for t, n, v in out.votes])
 
 
 @pytest.mark.slow

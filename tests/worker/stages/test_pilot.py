@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from db.queries import records
+from db.queries import jobs, records
 from db.queries import voters as voter_rows
 from db.queries.votes import VoteRow
 from kompress.config import RoundConfig, parse_config
 from tests.worker.fake_transport import refuses
+from tests.worker.learning import add_late_gold, forget_half_of_the_gold
 from tests.worker.panels import (
     collapsing_voters,
     healthy_voters,
@@ -356,3 +357,24 @@ def test_a_voter_in_quarantine_is_not_the_best_of_a_pilot(farm):
     found = pilot_of(farm)
     assert found["best_voter"] in set("bcdt")
     assert all(row["best_voter"] != "a" for row in found["strata"])
+
+
+@pytest.mark.slow  # runs a pilot
+def test_gold_that_comes_while_a_pilot_runs_changes_nothing_of_it(farm):
+    start_panel(farm, collapsing_voters())
+    forget_half_of_the_gold(farm)
+    farm.run(until="pilot")
+    before = decided(farm)
+
+    add_late_gold(farm)
+
+    assert decided(farm) == before
+    assert before["truth"] == "gold"
+
+
+def decided(farm):
+    """What an attempt at the pilot's job would decide."""
+    ((job_id,),) = farm.query("SELECT id FROM jobs WHERE stage = 'pilot'")
+    with farm.sessions() as session:
+        inputs = pilot.load(session, jobs.get_job(session, job_id))
+    return find(inputs)
