@@ -74,7 +74,7 @@ class Reading:
     Attributes:
         round: its number.
         diversity: as the stage `fit` measured it.
-        prices: USD a word by voter.
+        prices: USD a word by voter, for all of the replicates that a panel asks for.
         candidates: votes of others that could join, None if nobody's.
         pairs: rows of `voter_correlation`.
         noun: what its voters are.
@@ -124,7 +124,10 @@ def read_panels(
             Reading(
                 round=row.number,
                 diversity=measured,
-                prices=diversity.voter_prices(session, loop, row.number),
+                prices=_panel_prices(
+                    diversity.voter_prices(session, loop, row.number),
+                    row.config["voters"],
+                ),
                 candidates=candidates,
                 pairs=quality_views.voter_correlation(session, loop, row.number),
                 noun="teachers" if kinds == {"teacher"} else "voters",
@@ -169,6 +172,14 @@ def print_ensembles(found: Sequence[Ensemble]) -> None:
     if pairs:
         print_table(pairs, PAIRS, title="Pairs: – where gold does not identify it")
     say_newest(found)
+
+
+def _panel_prices(
+    prices: Mapping[str, float], voters: Iterable[Mapping[str, Any]]
+) -> dict[str, float]:
+    """Turn prices of one vote into what a word costs with each voter of a config."""
+    replicates = {voter["name"]: voter.get("replicates", 1) for voter in voters}
+    return {name: usd * replicates.get(name, 1) for name, usd in prices.items()}
 
 
 def _panel_row(one: Ensemble) -> dict[str, Any]:

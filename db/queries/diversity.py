@@ -24,27 +24,53 @@ _PAIR = {
     "num_both_drop": "int8",
 }
 _FORGET = text("DELETE FROM voter_pairs WHERE round_id = :round_id")
-# A vote's price: what teaching spent by the words that its answers speak of. Where the
-# answers were stored already a paid voter spends nothing, which is not its price: of
-# its rounds the newest that spent money counts, one of the same loop if there is any.
+# A vote's price: what teaching ever spent on a voter's fingerprint, by the words of its
+# votes. Answers are bought once and votes stored once, in whatever round and loop, so
+# that a round that finds them changes neither. Nor does a second name: voters of one
+# fingerprint send the same requests, and read the same answers.
 _PRICES = text("""
-    WITH spent AS (
-        SELECT loop, round, voter, sum(usd_spent) AS usd FROM round_costs
-        WHERE stage = 'teach' AND voter <> '' AND (loop <> :loop OR round <= :round)
-        GROUP BY loop, round, voter
+    WITH asked AS (
+        SELECT j.round_id, j.voter AS name, r.number,
+               l.name = :loop AND r.number <= :round AS mine,
+               CAST(r.decisions #>> ARRAY['voters', j.voter] AS bigint) AS id
+        FROM (SELECT DISTINCT round_id, voter FROM jobs WHERE stage = 'teach') j
+        JOIN rounds r ON r.id = j.round_id JOIN loops l ON l.id = r.loop_id
+    ), spent AS (
+        SELECT n.fingerprint, sum(c.spent) AS usd
+        FROM costs c JOIN jobs j ON j.id = c.job_id
+        JOIN asked a ON a.round_id = j.round_id AND a.name = j.voter
+        JOIN voters n ON n.id = a.id
+        WHERE c.kind = 'usd' AND c.spent > 0 AND j.stage = 'teach'
+        GROUP BY n.fingerprint
+    ), cast_by AS MATERIALIZED (
+        -- One byte a word; without this step the codes themselves would be sorted.
+        SELECT n.fingerprint, v.text_id, v.replicate, octet_length(v.codes) AS num_words
+        FROM spent JOIN voters n USING (fingerprint) JOIN votes v ON v.voter_id = n.id
     ), said AS (
-        -- The same words, counted once for each rule set.
-        SELECT loop, round, source, max(num_words) AS num_words FROM label_quality
-        WHERE kind = 'all' AND category = 'all'
-        GROUP BY loop, round, source
+        SELECT fingerprint, sum(num_words) AS num_words
+        FROM (SELECT DISTINCT * FROM cast_by) once GROUP BY fingerprint
+    ), priced AS (
+        SELECT fingerprint, spent.usd / nullif(said.num_words, 0) AS price
+        FROM spent LEFT JOIN said USING (fingerprint)
+    ), named AS (
+        -- Whom the loop asked under a name by then, else the newest of that name.
+        SELECT DISTINCT ON (n.name) n.name, n.fingerprint, n.parts -> 'model' AS model
+        FROM asked a JOIN voters n ON n.id = a.id
+        ORDER BY n.name, a.mine DESC, CASE WHEN a.mine THEN a.number END DESC, n.id DESC
     )
-    SELECT DISTINCT ON (spent.voter) spent.voter, spent.usd, said.num_words
-    FROM spent
-    JOIN said ON said.source = spent.voter AND said.num_words > 0
-     AND (said.loop, said.round) = (spent.loop, spent.round)
-    JOIN loops ON loops.name = spent.loop
-    JOIN rounds ON (rounds.loop_id, rounds.number) = (loops.id, spent.round)
-    ORDER BY spent.voter, spent.usd > 0 DESC, spent.loop = :loop DESC, rounds.id DESC
+    SELECT named.name, CASE WHEN own.fingerprint IS NULL
+                            THEN coalesce(before.price, 0) ELSE own.price END AS price
+    FROM named
+    LEFT JOIN priced own USING (fingerprint)
+    LEFT JOIN LATERAL (
+        -- Who bought the answers that it reads in another way.
+        SELECT p.price FROM voters n JOIN priced p USING (fingerprint)
+        WHERE n.name = named.name AND n.parts -> 'model' = named.model
+          AND p.price IS NOT NULL
+        ORDER BY n.id DESC LIMIT 1
+    ) before ON true
+    WHERE own.fingerprint IS NULL OR own.price IS NOT NULL
+    ORDER BY named.name
 """)
 # Of a name the newest fingerprint: an older one is another voter that is no more. A
 # winning reference is none that a config could name, and whoever repeats what a
@@ -78,21 +104,24 @@ def store_voter_pairs(session: Session, round_id: int, rows: Sequence[PairRow]) 
 
 
 def voter_prices(session: Session, loop: str, number: int) -> dict[str, float]:
-    """Give what one vote on one word costs as of a round, by voter.
+    """Give what one vote on one word costs where it has to be asked for, by voter.
 
     Args:
         session: the session.
         loop: the loop's name.
-        number: the round's; what the loop spent later does not count.
+        number: the round's: of a name it says which fingerprint is meant, the one that
+            the loop asked last by then.
 
     Returns:
-        US dollars by name, of every loop's voters: what the voter spent in the newest
-        of its rounds that spent anything, by all words that it voted on there, which
-        is too little if some of these answers were stored. 0.0 for a voter that never
-        spent anything. Voters whose words are not counted are left out.
+        US dollars by name, of every loop's voters, for a vote of one replicate: all
+        that was ever spent on asking this fingerprint, what brought no vote too, by the
+        words of all its votes. A fingerprint that never spent anything costs what an
+        older one of its name and its model did, whose answers it reads, and 0.0 if
+        there is none. Left out are voters that nobody ever asked about texts, and those
+        that spent something and have no vote.
     """
     rows = session.execute(_PRICES, {"loop": loop, "round": number})
-    return {row.voter: float(row.usd) / row.num_words for row in rows}
+    return {row.name: float(row.price) for row in rows}
 
 
 def load_idle_votes(

@@ -36,6 +36,21 @@ def draw(num_words):
     return codes_NM, truth_N
 
 
+def register(session, name):
+    return voters.register_voter(
+        session, Fingerprint(name, {"model": name}), "salience", {}
+    )
+
+
+def cast(session, round_id, voter_id, documents, codes_N):
+    """Let a voter vote on documents, the first words of all."""
+    rows = [
+        (document.text_id, 0, Vote(codes_N[n * NUM_WORDS : (n + 1) * NUM_WORDS].copy()))
+        for n, document in enumerate(documents)
+    ]
+    votes.store_votes(session, round_id, voter_id, rows)
+
+
 @pytest.fixture
 def panel(farm, ndjson, sessions):
     """A loop of three paid teachers whose first round was measured on 60 documents."""
@@ -65,11 +80,15 @@ def panel(farm, ndjson, sessions):
         patterns = count_patterns(codes_NM[:, :3], [1, 1, 1], stratum_N, truth_N)
         diversity.store_voter_pairs(session, first.id, pair_rows(NAMES, patterns))
         prices = {"t1": 0.5, "t2": 0.5, "t3": 0.25}
+        ids = {name: register(session, name) for name in NAMES}
+        loops.record_decision(session, first.id, "voters", ids)
         for name, usd in prices.items():
             job = Job(round_id=first.id, stage="teach", voter=name, queue="cpu")
             session.add(job)
             session.flush()
             records.add_cost(session, job.id, 1, "usd", usd, usd)
+            own_N = codes_NM[:, NAMES.index(name)]
+            cast(session, first.id, ids[name], found[:50], own_N)  # 1,000 words
         labels.add_label_counts(session, first.id, {
             CountKey(source, "all", "all", "farm"): Counts(60, 1_000, 500, 9, 9)
             for source in (*NAMES, "consensus")
@@ -145,23 +164,16 @@ def test_an_idle_voter_with_stored_votes_is_weighed(farm, panel, sessions):
         selections.store_selections(
             session, row.id, [(doc.id, "train", False, 1.0) for doc in found]
         )
-        ids = {
-            name: voters.register_voter(session, Fingerprint(name, {}), "salience", {})
-            for name in (*NAMES, "idle")
-        }
         other = loops.create_round(session, row.loop_id, 2, dict(row.config))
         for n, document in enumerate(found):
             own = slice(n * NUM_WORDS, (n + 1) * NUM_WORDS)
             known_N = np.where(truth_N[own] == UNKNOWN, 255, truth_N[own] * 254)
             known = Gold("test", "calibrate", known_N.astype(np.uint8))
             gold.store_gold(session, document.text_id, known)
-            for m, name in enumerate(ids):
-                # The idle voter voted in another round.
-                round_id = other.id if name == "idle" else row.id
-                vote = Vote(codes_NM[own, m].copy())
-                votes.store_votes(
-                    session, round_id, ids[name], [(document.text_id, 0, vote)]
-                )
+        for m, name in enumerate((*NAMES, "idle")):
+            # The idle voter voted in another round.
+            round_id = other.id if name == "idle" else row.id
+            cast(session, round_id, register(session, name), found, codes_NM[:, m])
 
     (first,) = farm.json("quality", loop, "--by", "ensemble", "--round", "1")
 
@@ -175,3 +187,16 @@ def test_an_idle_voter_with_stored_votes_is_weighed(farm, panel, sessions):
     # Whom to add is asked of the newest round that is shown; it has no gold here.
     assert (first["round"], second["round"]) == (1, 2)
     assert {row["suggestions"]["add"] for row in (first, second)} == {"t1"}
+
+
+def test_a_voter_that_gives_several_votes_a_word_costs_as_many(farm, panel, sessions):
+    loop, *_ = panel
+    with sessions.begin() as session:
+        row = session.get(Round, 1)
+        first, *others = row.config["voters"]
+        row.config = {**row.config, "voters": [{**first, "replicates": 3}, *others]}
+
+    (found,) = farm.json("quality", loop, "--by", "ensemble")
+
+    prices = {o["voter"]: o["usd_per_word"] for o in found["suggestions"]["offers"]}
+    assert prices == pytest.approx({"t1": 0.0015, "t2": 0.0005, "t3": 0.00025})

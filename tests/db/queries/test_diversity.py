@@ -169,43 +169,150 @@ def test_idle_votes_are_those_of_newest_voters_outside_the_panel(session, world)
     assert row.codes_N.tolist() == [254, 0, 254, 0]
 
 
-def test_a_votes_price_is_what_its_jobs_spent_by_its_words(session, world, add_job):
-    paid = add_job(session, world, "teach", voter="t1")
-    again = add_job(session, world, "teach", voter="t1", shard=1)
-    free = add_job(session, world, "teach", voter="rule")
-    train = add_job(session, world, "train")
-    for job_id, usd in ((paid, 0.75), (again, 0.25), (free, 0.0), (train, 9.0)):
-        records.add_cost(session, job_id, 1, "usd", usd, usd)
-    counts = {
-        CountKey(source, "all", "all", rules): Counts(2, 500, 100, 10, 5)
-        for source in ("t1", "rule", "consensus")
-        for rules in ("farm", "kompress-r0")  # the same words: not 1,000 of them
-    }
-    labels.add_label_counts(session, world.round_id, counts)
+@dataclasses.dataclass(frozen=True)
+class Till:
+    """Rounds that ask voters about texts of 10 words each, and pay for what is new."""
+
+    session: object
+    text_ids: list[int]
+    add_job: object
+
+    def register(self, name, model="large", **parts):
+        """A voter; `model=None` for one that asks no model."""
+        parts |= {"model": {"model": model}} if model else {}
+        return voters.register_voter(
+            self.session, Fingerprint(name, parts), "teacher", {}
+        )
+
+    def ask(self, world, bought, *, known=None, stage="teach"):
+        """Let a round ask: number of new texts and USD by voter, and of stored ones.
+
+        It writes down what a round does: who was asked, votes, costs, label counts.
+        """
+        session, known = self.session, known or {}
+        decided = {voters.get_voter(session, v).name: v for v in {**bought, **known}}
+        before = loops.read_round(session, world.round_id).decisions.get("voters", {})
+        loops.record_decision(session, world.round_id, "voters", before | decided)
+        for name, voter_id in decided.items():
+            num_new, usd = bought.get(voter_id, (0, 0.0))
+            num_known = known.get(voter_id, 0)
+            job_id = self.add_job(session, world, stage, voter=name)
+            records.add_cost(session, job_id, 1, "seconds", 1.0, 1.0)
+            records.add_cost(session, job_id, 1, "usd", usd, usd)
+            texts = self.text_ids[: num_known + num_new]
+            vote = Vote(np.zeros(10, dtype=np.uint8))
+            rows = [(text_id, 0, vote) for text_id in texts[num_known:]]
+            votes_of.store_votes(session, world.round_id, voter_id, rows)
+            votes_of.link_votes(session, world.round_id, voter_id, texts, 1)
+            num_words = 10 * len(texts)
+            counted = {
+                CountKey(name, "all", "all", "farm"): Counts(1, num_words, 1, 1, 1)
+            }
+            labels.add_label_counts(session, world.round_id, counted)
+
+
+@pytest.fixture
+def till(session, build_world, add_job):
+    return Till(session, build_world(session, 10, name="shop").text_ids, add_job)
+
+
+@pytest.fixture
+def later(session, world):
+    """The loop's rounds 2 and 3."""
+    config = dict(session.get(Round, world.round_id).config)
+    return [
+        dataclasses.replace(
+            world, round_id=loops.create_round(session, world.loop_id, n, config).id
+        )
+        for n in (2, 3)
+    ]
+
+
+def test_a_votes_price_is_what_asking_spent_by_the_words_of_its_votes(
+    session, world, till
+):
+    t1, rule = till.register("t1"), till.register("rule", model=None)
+    judge = till.register("judge", model="judge")
+
+    till.ask(world, {t1: (2, 0.75), rule: (2, 0.0)})
+    # Comparing references is no voting.
+    till.ask(world, {judge: (0, 9.0)}, stage="compare")
 
     prices = diversity.voter_prices(session, "small", 1)
+    assert prices == {"rule": 0.0, "t1": 0.75 / 20}
 
-    assert prices == {"rule": 0.0, "t1": 1.0 / 500}
 
-
-def test_a_paid_voter_is_not_free_where_its_answers_were_stored(
-    session, world, add_job
+def test_a_round_that_finds_answers_stored_changes_no_price(
+    session, world, later, till
 ):
-    """Four rounds: 1 and 2 paid, 3 answered from the store, 4 after the one asked."""
-    config = dict(session.get(Round, world.round_id).config)
-    later = [loops.create_round(session, world.loop_id, n, config) for n in (2, 3, 4)]
-    spent = {world.round_id: 8.0, later[0].id: 2.0, later[1].id: 0.0, later[2].id: 99.0}
-    for round_id, usd in spent.items():
-        place = dataclasses.replace(world, round_id=round_id)
-        job_id = add_job(session, place, "teach", voter="t1")
-        records.add_cost(session, job_id, 1, "usd", usd, usd)
-        counted = {CountKey("t1", "all", "all", "farm"): Counts(2, 500, 100, 10, 5)}
-        labels.add_label_counts(session, round_id, counted)
+    t1 = till.register("t1")
+    till.ask(world, {t1: (4, 8.0)})
+    first = diversity.voter_prices(session, "small", 1)
 
-    assert diversity.voter_prices(session, "small", 3) == {"t1": 2.0 / 500}
-    assert diversity.voter_prices(session, "small", 1) == {"t1": 8.0 / 500}
-    # Another loop knows it by this one's newest bill.
-    assert diversity.voter_prices(session, "other", 1) == {"t1": 99.0 / 500}
+    till.ask(later[0], {}, known={t1: 4})
+    second = diversity.voter_prices(session, "small", 2)
+    # Ten dollars for five texts, however many of them the third round found.
+    till.ask(later[1], {t1: (1, 2.0)}, known={t1: 4})
+    third = diversity.voter_prices(session, "small", 3)
+
+    assert first == second == {"t1": 8.0 / 40}
+    assert third == {"t1": 10.0 / 50}
+
+
+def test_replicates_are_bought_one_by_one(session, world, till):
+    t1 = till.register("t1")
+    till.ask(world, {t1: (1, 2.0)})
+    vote = Vote(np.zeros(10, dtype=np.uint8))
+    again = [(till.text_ids[0], replicate, vote) for replicate in (1, 2, 3)]
+
+    votes_of.store_votes(session, world.round_id, t1, again)
+
+    # One text, four votes of ten words each.
+    assert diversity.voter_prices(session, "small", 1) == {"t1": 2.0 / 40}
+
+
+def test_another_loop_knows_what_this_one_paid(session, world, build_world, till):
+    t1 = till.register("t1")
+    till.ask(world, {t1: (4, 8.0)})
+    other = build_world(session, 1, name="other")
+
+    till.ask(other, {t1: (1, 1.0)}, known={t1: 4})
+
+    assert diversity.voter_prices(session, "other", 1) == {"t1": 9.0 / 50}
+
+
+def test_a_second_name_of_the_same_requests_is_not_free(session, world, till):
+    t1, twin = till.register("t1"), till.register("twin")
+
+    # Both are asked about two texts; whoever comes first pays.
+    till.ask(world, {t1: (2, 3.0), twin: (2, 0.0)})
+
+    prices = diversity.voter_prices(session, "small", 1)
+    assert prices == {"t1": 3.0 / 20, "twin": 3.0 / 20}
+
+
+def test_a_name_is_priced_by_what_the_round_asked_under_it(session, world, later, till):
+    """Round 1: a dear model. 2: its answers, read anew. 3: a model that is free."""
+    dear = till.register("t1")
+    reread = till.register("t1", version="2")
+    free = till.register("t1", model="local")
+    till.ask(world, {dear: (2, 6.0)})
+    till.ask(later[0], {reread: (2, 0.0)})
+    till.ask(later[1], {free: (2, 0.0)})
+
+    found = [diversity.voter_prices(session, "small", n) for n in (1, 2, 3)]
+
+    assert found == [{"t1": 6.0 / 20}, {"t1": 6.0 / 20}, {"t1": 0.0}]
+    # A loop that never asked it means the newest of its name.
+    assert diversity.voter_prices(session, "nobody's", 1) == {"t1": 0.0}
+
+
+def test_who_paid_and_never_voted_has_no_price(session, world, till):
+    mute, idle = till.register("mute"), till.register("idle", model="other")
+
+    till.ask(world, {mute: (0, 5.0), idle: (0, 0.0)})
+
+    assert diversity.voter_prices(session, "small", 1) == {"idle": 0.0}
 
 
 def test_who_could_not_join_a_panel_is_not_idle(session, world):
