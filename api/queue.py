@@ -229,6 +229,11 @@ def _voter_mistake(key: str, voter: VoterConfig, *, is_judge: bool) -> str:
         VOTERS[voter.kind].check(voter.params)
     except InvalidConfig as error:
         return f"{key}.params: {error}"
+    if voter.limit > voter.replicates and VOTERS[voter.kind].varies is None:
+        return (
+            f"{key}.max_replicates: found {voter.max_replicates}; expected none: a "
+            f"voter of kind {voter.kind!r} says the same each time; leave it out"
+        )
     protocol = voter.params.get("protocol")
     if is_judge and protocol != PAIRWISE:
         return (

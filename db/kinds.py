@@ -24,7 +24,7 @@ STAGES = (
 ASKING = ("teach", "compare")
 TASK_PREFIX = "farm."
 # The newest `jobs.args` layout of each stage that this code can read and write.
-ARGS_VERSION = 1
+ARGS_VERSION = 2
 
 CONTROL = "control"
 CPU = "cpu"

@@ -8,13 +8,14 @@ select [-> teach wave 0 -> pilot] -> teach wave 1 [-> escalate -> teach wave 2 â
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from db.kinds import STAGES
 from db.queries import loops, selections, voters
 from db.queries.jobs import JobSpec
-from kompress.config import LoopConfig, RoundConfig, parse_config
+from kompress.config import LoopConfig, RoundConfig, VoterConfig, parse_config
 
 DEADLINE_S = {"train": 6 * 3600}
 # After the last teaching wave, in this order; a step without jobs is passed over.
@@ -23,6 +24,8 @@ CHAIN = tuple(s for s in STAGES if s not in ("select", "pilot", "escalate"))
 PILOT_WAVE = 0
 # In what was decided about a wave: whom each of its shards is for.
 ASKED = "voters"
+# In the arguments of a job that teaches: how many answers a text shall have in all.
+REPLICATES = "replicates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,9 @@ class RoundState:
         shards: shard numbers by teaching wave, as frozen.
         is_last: no round can follow, so residuals would aim nothing.
         absent: voters in quarantine: as if the config did not name them.
-        asked: by wave and shard the voters that a budget bought it for; a shard that
-            is not in it is for the whole wave.
+        asked: by wave and shard the voters that a budget bought it for, and how many
+            answers of each a document shall have, earlier ones among them; a shard
+            that is not in it is for the whole wave.
     """
 
     stage: str
@@ -45,7 +49,7 @@ class RoundState:
     shards: Mapping[int, tuple[int, ...]]
     is_last: bool
     absent: frozenset[str] = frozenset()
-    asked: Mapping[int, Mapping[int, frozenset[str]]] = field(default_factory=dict)
+    asked: Mapping[int, Mapping[int, Mapping[str, int]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,27 @@ class Step:
 def escalation_key(wave: int) -> str:
     """Name what was decided about a wave before it, in `rounds.decisions`."""
     return f"escalation_{wave}"
+
+
+def read_asked(
+    decisions: Mapping[str, Any], wave: int, config: RoundConfig
+) -> dict[int, dict[str, int]]:
+    """Read whom a budget bought each of a wave's shards for, see `RoundState.asked`.
+
+    Args:
+        decisions: the round's. A round that an older version began has only names
+            there, each of them bought for all of its replicates.
+        wave: from 2.
+        config: the round's.
+    """
+    usual = {voter.name: voter.replicates for voter in config.voters}
+    found = decisions.get(escalation_key(wave), {}).get(ASKED, {})
+    return {
+        int(shard): dict(asked)
+        if isinstance(asked, Mapping)
+        else {name: usual[name] for name in asked}
+        for shard, asked in found.items()
+    }
 
 
 def last_wave(config: RoundConfig) -> int:
@@ -125,12 +150,7 @@ def advance(session: Session, round_id: int, *, num_finished: int) -> bool:
         is_last=held.number >= stop.max_rounds,
         absent=frozenset(held.decisions.get(voters.QUARANTINED, ())),
         asked={
-            wave: {
-                int(shard): frozenset(names)
-                for shard, names in held.decisions.get(escalation_key(wave), {})
-                .get(ASKED, {})
-                .items()
-            }
+            wave: read_asked(held.decisions, wave, config)
             for wave in range(2, last_wave(config) + 1)
         },
     )
@@ -158,16 +178,24 @@ def _following(stage: str, wave: int, state: RoundState) -> tuple[str, int] | No
     return (after[stage], 0) if stage in after else None
 
 
+def _num_answers(voter: VoterConfig, wave: int, shard: int, state: RoundState) -> int:
+    """Say how many answers of a voter a shard's documents shall have; 0: not asked."""
+    bought = state.asked.get(wave, {})
+    if shard in bought:
+        return bought[shard].get(voter.name, 0)
+    return voter.replicates if wave in (voter.wave, PILOT_WAVE) else 0
+
+
 def _jobs(stage: str, wave: int, state: RoundState) -> list[JobSpec]:
     """List the jobs of a step; none where the round has no use for it."""
     config = state.config
     if stage == "teach":
         return [
-            JobSpec("teach", wave, voter.name, shard)
+            JobSpec("teach", wave, voter.name, shard, {REPLICATES: num_answers})
             for voter in config.voters
-            if wave in (voter.wave, PILOT_WAVE) and voter.name not in state.absent
+            if voter.name not in state.absent
             for shard in state.shards.get(wave, ())
-            if voter.name in state.asked.get(wave, {}).get(shard, {voter.name})
+            if (num_answers := _num_answers(voter, wave, shard, state))
         ]
     if stage == "compare":
         judges = () if config.protocol == "words" else config.pairwise.judges

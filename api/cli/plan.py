@@ -19,7 +19,8 @@ COLUMNS = ("voter", "wave", "documents", "requests", "input_tokens", "output_tok
            "usd")  # fmt: skip
 NOTES = (
     "tokens are UTF-8 bytes / 3.5; output tokens are the most that may be answered",
-    "this is round 1; later rounds ask only about documents that are new to a voter",
+    "this is round 1; later rounds ask only for answers that are not stored yet",
+    "a later round's budget may buy up to a voter's max_replicates answers a document",
     "the pilot's documents are counted for every voter",
     "stored answers and votes cost nothing; how many there will be is not known yet",
 )

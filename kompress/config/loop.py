@@ -26,13 +26,39 @@ PAIRWISE = "pairwise"
 
 
 class VoterConfig(Frozen):
-    """One voter of a round: a name of its own, a kind of the registry, its wave."""
+    """One voter of a round: a name of its own, a kind of the registry, its wave.
+
+    Attributes:
+        name: its own, among a round's voters and judges.
+        kind: of the registry.
+        wave: when it is asked.
+        replicates: answers that every document gets of it where no budget decides.
+        max_replicates: most answers that a later wave's budget may buy of it on one
+            document; None: as `replicates`.
+        params: the kind's.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
     kind: str
     wave: Positive = 1
     replicates: Positive = 1
+    max_replicates: Positive | None = None
     params: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> "VoterConfig":
+        if self.limit < self.replicates:
+            raise ValueError(
+                f"voter {self.name!r} has max_replicates {self.max_replicates} and "
+                f"replicates {self.replicates}; expected max_replicates of at least "
+                f"{self.replicates}: raise it, leave it out, or lower replicates"
+            )
+        return self
+
+    @property
+    def limit(self) -> int:
+        """Most answers on one document, however they come about."""
+        return self.replicates if self.max_replicates is None else self.max_replicates
 
 
 class SelectionConfig(Frozen):
@@ -76,8 +102,8 @@ class EscalationConfig(Frozen):
 
     The `share` of the selected documents with the widest provisional posterior, plus
     the random slice and the audit documents. Once an earlier round knows these voters:
-    of what asking them all about everything would cost, spent on the documents and
-    voters that are expected to tell most per dollar.
+    of what asking them all about everything would cost, spent on the documents, voters
+    and further answers of voters that vary, which are expected to tell most per dollar.
     """
 
     share: Share = 0.5

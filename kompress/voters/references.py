@@ -192,6 +192,7 @@ REFERENCES = VoterKind(
     References,
     origin_of=origin_of,
     fit_references=fit_references,
+    varies=lambda _parts: True,
 )
 
 

@@ -215,7 +215,7 @@ def simulated_truth(text: str, params: Mapping[str, Any]) -> BoolArray:
     return _truth(text, classify_words(text.split()), checked)
 
 
-SIMULATED = VoterKind(KIND, SimulatedParams, Simulated)
+SIMULATED = VoterKind(KIND, SimulatedParams, Simulated, varies=lambda _parts: True)
 
 
 def _truth(text: str, stratum_N: CodeArray, params: SimulatedParams) -> BoolArray:

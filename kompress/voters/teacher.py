@@ -373,7 +373,14 @@ def make(name: str, params: TeacherParams, snapshot: bytes | None) -> Teacher | 
     return kind(name, params, snapshot)
 
 
-TEACHER = VoterKind(KIND, TeacherParams, make, needs_engine=needs_engine)
+TEACHER = VoterKind(
+    KIND,
+    TeacherParams,
+    make,
+    needs_engine=needs_engine,
+    # A protocol that does not sample has no temperature in its fingerprint.
+    varies=lambda parts: float(parts["protocol"].get("temperature", 0)) > 0,
+)
 
 
 def _read_snapshot(

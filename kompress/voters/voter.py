@@ -90,6 +90,8 @@ class VoterKind(Generic[P, V_co]):
         needs_engine: params -> the model that its worker has to hold; None for a kind
             that needs none. Its snapshot is what `kompress.voters.teacher.declare`
             writes, and its voters are `Asker`s (or judges).
+        varies: a fingerprint's parts -> whether another replicate may say something
+            else: drawn again, or another reference; None for a kind that never does.
     """
 
     name: str
@@ -101,6 +103,7 @@ class VoterKind(Generic[P, V_co]):
         Callable[[Mapping[str, Any], str, Sequence[tuple[str, str]]], bytes] | None
     ) = None
     needs_engine: Callable[[Mapping[str, Any]], ModelSpec] | None = None
+    varies: Callable[[Mapping[str, Any]], bool] | None = None
 
     def load(
         self, name: str, params: Mapping[str, Any], snapshot: bytes | None

@@ -131,6 +131,10 @@ def test_a_paused_or_cancelled_loop_takes_no_round(sessions, corpus):
             {"voters": [{"name": "v", "kind": "salience", "params": {"depth": 1}}]},
             r"voters\.v\.params: .*depth",
         ),
+        (
+            {"voters": [VOTER | {"max_replicates": 2}]},
+            r"voters\.salience\.max_replicates: found 2; .*says the same each time",
+        ),
         ({"aggregation": {"rule": "best"}}, "aggregation: .*'best' is unknown"),
         ({"aggregation": {"compare": ["best"]}}, r"aggregation\.compare: .*'best'"),
         ({"evaluation": {"suites": ["exam"]}}, r"evaluation\.suites: found 'exam'"),

@@ -56,3 +56,15 @@ def test_a_teacher_that_corrects_waits_for_a_student_to_correct():
 
     assert loop.resolve(1).correctors() == ()
     assert loop.resolve(2).correctors() == ("expert",)
+
+
+def test_a_voter_may_give_more_answers_than_usual_but_not_fewer():
+    def voter(**changes):
+        return round_config(voters=[VOTERS[0] | changes]).voters[0]
+
+    assert voter(replicates=2).limit == 2
+    assert voter(max_replicates=3).limit == 3
+    with pytest.raises(
+        InvalidConfig, match="max_replicates 1 and replicates 2; expected max_repl"
+    ):
+        voter(replicates=2, max_replicates=1)

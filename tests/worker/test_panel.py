@@ -54,6 +54,20 @@ def test_replicates_pool_by_their_samples():
     assert panel.strength_WM.tolist() == [[4]]
 
 
+def test_each_text_may_have_another_number_of_answers():
+    votes = {
+        1: [vote("a", [254, 255]), vote("a", [0, 254], replicate=1), vote("b", [0, 0])],
+        2: [vote("a", [254]), vote("b", [254]), vote("b", [254], replicate=2)],
+    }
+
+    panel = make_panel(["a", "b"], votes, {1: strata(0, 0), 2: strata(0)})
+
+    # (254.5 + .5) / 2 / 255 = 1/2; where one of two answers abstains, the other counts.
+    high, low = 254.5 / 255, 0.5 / 255
+    np.testing.assert_allclose(panel.p_WM, [[0.5, low], [high, low], [high, high]])
+    assert panel.strength_WM.tolist() == [[2, 1], [1, 1], [1, 2]]
+
+
 def test_no_votes_are_an_empty_panel():
     panel = make_panel(["a"], {}, {})
 

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,14 @@ from tests.worker.worlds import (
     query,
     someone_waits,
 )
-from worker.pipeline import RoundState, advance, last_wave, next_jobs, shard_wave
+from worker.pipeline import (
+    RoundState,
+    advance,
+    last_wave,
+    next_jobs,
+    read_asked,
+    shard_wave,
+)
 
 TWO_SHARDS = {1: (0, 1), 2: (0,), 3: (0, 1)}
 TAIL = ["evaluate", "conclude"]
@@ -78,15 +86,45 @@ def test_a_shard_that_a_budget_bought_for_some_voters_is_asked_of_them_alone():
         config(1, 2, 2),
         {1: (0,), 2: (0, 1, 2)},
         is_last=False,
-        asked={2: {0: frozenset({"v1"}), 1: frozenset({"v1", "v2"})}},
+        asked={2: {0: {"v1": 3}, 1: {"v0": 2, "v1": 1, "v2": 1}}},
     )
 
     step = next_jobs(state)
 
-    # Shard 2 is not in it: it is for the whole wave.
-    assert sorted((job.voter, job.shard) for job in step.jobs) == [
-        ("v1", 0), ("v1", 1), ("v1", 2), ("v2", 1), ("v2", 2),
+    # v0 of the first wave is asked again. Shard 2 is not in it: it is for all the wave.
+    asked = [(job.voter, job.shard, job.args["replicates"]) for job in step.jobs]
+    assert sorted(asked) == [
+        ("v0", 1, 2), ("v1", 0, 3), ("v1", 1, 1), ("v1", 2, 1), ("v2", 1, 1),
+        ("v2", 2, 1),
     ]  # fmt: skip
+
+
+def test_a_wave_that_only_asks_earlier_voters_again_has_jobs_for_them():
+    asked = {2: {0: {"v0": 2}}}
+    state = RoundState(
+        "escalate", 1, config(1, 2), {1: (0,), 2: (0,)}, is_last=False, asked=asked
+    )
+
+    absent = replace(state, absent=frozenset({"v0"}))
+
+    assert [(job.voter, job.wave) for job in next_jobs(state).jobs] == [("v0", 2)]
+    # In quarantine since: nobody is left to ask.
+    assert next_jobs(absent).stage == "count"
+
+
+def test_what_an_older_version_decided_is_read_as_all_replicates_of_a_voter():
+    old = {"escalation_2": {"voters": {"0": ["v1"], "1": ["v0", "v1"]}}}
+    new = {"escalation_2": {"voters": {"0": {"v0": 3}}}}
+    made = config(1, 2)
+    usual = made.model_copy(
+        update={"voters": tuple(v.model_copy(update={"replicates": 2}) for v in
+                                made.voters)}
+    )  # fmt: skip
+
+    assert read_asked(old, 2, usual) == {0: {"v1": 2}, 1: {"v0": 2, "v1": 2}}
+    assert read_asked(new, 2, usual) == {0: {"v0": 3}}
+    assert read_asked({"escalation_2": {"threshold_sd": 0.1}}, 2, usual) == {}
+    assert read_asked(new, 3, usual) == {}
 
 
 def test_a_second_wave_is_opened_by_escalate():

@@ -3,6 +3,7 @@ import threading
 import pytest
 from sqlalchemy import text
 
+from db.kinds import ARGS_VERSION
 from db.queries import jobs, loops
 from db.queries.workers import drain, register
 from kompress.errors import InvalidConfig
@@ -247,7 +248,7 @@ def delay(session):
 
 
 def renew_args(session):
-    session.execute(text("UPDATE jobs SET args_version = 2"))
+    session.execute(text(f"UPDATE jobs SET args_version = {ARGS_VERSION + 1}"))
 
 
 @pytest.mark.parametrize("hinder", [pause, drain_w1, stop_w1, delay, renew_args])

@@ -2,21 +2,23 @@
 
 The random slice and the audit documents; a share of the others, those of the widest
 provisional posterior. Once an earlier round knows how often these voters are right,
-each voter has documents of its own: those that its budget buys (`worker.buying`).
-Waves never change an inclusion probability.
+each voter has documents of its own: those that a budget buys (`worker.buying`), which
+may also buy further answers of voters of earlier waves. Waves never change an inclusion
+probability.
 
 A rule that learns is fitted to what the first waves said, and what gold says of it: of
 the same words that `worker.evidence` lets count at the round's end, in this one job.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy.orm import Session
 
-from db.queries import loops, selections, texts, votes
+from db.queries import loops, records, selections, texts, votes
 from db.queries.jobs import JobRow
+from db.queries.votes import VoteRow
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import VotePatterns
@@ -41,6 +43,8 @@ from worker.stages.select import cut_shards
 
 # Without a sign of progress: a fit of many voters that are copies takes a minute.
 PATIENCE_S = 600
+# By text id.
+Votes = dict[int, list[VoteRow]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Inputs:
         scope: what a rule may learn from.
         forced: documents that every voter sees, whatever the posterior.
         market: what an earlier round knows of the next wave's voters, if it does.
+        voter_ids: by name.
     """
 
     round_id: int
@@ -64,6 +69,7 @@ class Inputs:
     scope: Scope
     forced: set[int]
     market: Market | None
+    voter_ids: Mapping[str, int]
 
     def names(self) -> list[str]:
         """Name the voters so far."""
@@ -76,12 +82,13 @@ class Outputs:
 
     Attributes:
         shards: document ids.
-        voters: whom each shard is for; empty where every shard is for the whole wave.
+        voters: whom each shard is for, and how many answers its documents shall have
+            of each; empty where every shard is for the whole wave.
         decision: for `rounds.decisions`.
     """
 
     shards: list[list[int]]
-    voters: list[tuple[str, ...]]
+    voters: list[dict[str, int]]
     decision: JSON
 
 
@@ -98,6 +105,7 @@ def load(session: Session, job: JobRow) -> Inputs:
         scope=find_scope(session, held, num_waves=job.wave),
         forced={r.document_id for r in rows if r.random_slice or r.role == "audit"},
         market=load_market(session, job, config),
+        voter_ids=held.decisions["voters"],
     )
 
 
@@ -118,9 +126,11 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
             learned = rule.fit(found)
     width: dict[int, float] = {}
     words: dict[int, FloatArray] = {}
+    given: dict[int, list[int]] = {}
+    failed: set[tuple[int, str]] = set()
     for shard in inputs.shards:
         progress()
-        panel, document_of = _read(runtime, inputs, shard)
+        panel, document_of, cast = _read(runtime, inputs, shard)
         posterior = pool(Panels(panel, panel), rule, learned)
         if inputs.market is None:
             for text_id, sd_N in panel.split(posterior.sd_N).items():
@@ -129,9 +139,13 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         strata = panel.split(panel.stratum_W)
         for text_id, mean_N in panel.split(posterior.mean_N).items():
             words[document_of[text_id]] = histogram_words(mean_N, strata[text_id])
+        given |= _count_given(inputs.market, document_of, cast)
+        failed |= _list_failed(runtime, inputs, inputs.market, document_of)
     if inputs.market is None:
         return _by_width(inputs, width)
-    bought = buy(inputs.market, words, config.escalation.share)
+    free = {document: given[document] for document in words.keys() - inputs.forced}
+    with heartbeat.patience(PATIENCE_S):
+        bought = buy(inputs.market, words, free, config.escalation.share, closed=failed)
     return _by_budget(inputs, inputs.market, bought)
 
 
@@ -140,7 +154,7 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
     selections.freeze_shards(session, job.round_id, job.wave + 1, out.shards)
     decision = out.decision
     if out.voters:
-        voters = {str(n): list(names) for n, names in enumerate(out.voters)}
+        voters = {str(n): asked for n, asked in enumerate(out.voters)}
         decision = {**decision, ASKED: voters}
     loops.record_decision(session, job.round_id, escalation_key(job.wave + 1), decision)
 
@@ -164,18 +178,15 @@ def _by_width(inputs: Inputs, width: dict[int, float]) -> Outputs:
 
 
 def _by_budget(inputs: Inputs, market: Market, bought: Purchase) -> Outputs:
-    """Cut what was bought into shards of one set of voters each."""
-    by_voters = {
-        voters: sorted(set(ids) - inputs.forced)
-        for voters, ids in bought.documents.items()
-    }
-    whole = market.following
-    by_voters[whole] = sorted({*by_voters.get(whole, []), *inputs.forced})
+    """Cut what was bought into shards of one set of voters and answers each."""
+    whole = tuple(market.following.items())
+    by_asked = {**bought.documents}
+    by_asked[whole] = sorted({*by_asked.get(whole, []), *inputs.forced})
     shards, voters = [], []
-    for names, ids in sorted(by_voters.items()):
+    for asked, ids in sorted(by_asked.items()):
         cut = cut_shards(ids, inputs.config.shard_documents) if ids else []
         shards += cut
-        voters += [names] * len(cut)
+        voters += [dict(asked)] * len(cut)
     num_documents = sum(len(shard) for shard in shards)
     return Outputs(shards, voters, {**bought.decision, "num_documents": num_documents})
 
@@ -198,15 +209,43 @@ def _count(
     return merge_stream(each(), len(names))
 
 
-def _read(runtime: Runtime, inputs: Inputs, shard: int) -> tuple[Panel, dict[int, int]]:
-    """Read a shard's votes as they were cast, and the documents by text id."""
+def _read(
+    runtime: Runtime, inputs: Inputs, shard: int
+) -> tuple[Panel, dict[int, int], Votes]:
+    """Read a shard's votes as they were cast, documents by text id, and all votes."""
     with runtime.sessions() as session:
         rows = selections.load_shard_selections(session, inputs.round_id, 1, shard)
         document_of = {row.text_id: row.document_id for row in rows}
         text_ids = sorted(document_of)
-        panel = make_panel(
-            inputs.names(),
-            votes.load_round_votes(session, inputs.round_id, text_ids),
-            texts.load_strata(session, text_ids, "farm"),
-        )
-    return panel, document_of
+        cast = votes.load_round_votes(session, inputs.round_id, text_ids)
+        strata = texts.load_strata(session, text_ids, "farm")
+    return make_panel(inputs.names(), cast, strata), document_of, cast
+
+
+def _count_given(
+    market: Market, document_of: Mapping[int, int], cast: Votes
+) -> dict[int, list[int]]:
+    """Count the answers of each of the market's voters that documents have."""
+    given = {}
+    for text_id, document in document_of.items():
+        voted = [row.voter for row in cast.get(text_id, ())]
+        given[document] = [voted.count(name) for name in market.names]
+    return given
+
+
+def _list_failed(
+    runtime: Runtime, inputs: Inputs, market: Market, document_of: Mapping[int, int]
+) -> set[tuple[int, str]]:
+    """List what no voter would be asked again, as (document, voter)."""
+    with runtime.sessions() as session:
+        return {
+            (document_of[text_id], name)
+            for name in market.names
+            for text_id in records.failed_texts(
+                session,
+                inputs.voter_ids[name],
+                "teach",
+                sorted(document_of),
+                before_round=inputs.round_id + 1,
+            )
+        }

@@ -9,7 +9,7 @@ N = words of one text
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -166,6 +166,17 @@ def nominate_votes(
     return [candidate for candidate in found if candidate is not None]
 
 
+def count_replicates(rows: Sequence[VoteRow], voter: VoterConfig) -> int:
+    """Say how many answers of a voter a text may have: a budget may have bought some.
+
+    Args:
+        rows: all votes on the text.
+        voter: who gives `replicates` of them without a budget.
+    """
+    last = max((row.replicate for row in rows if row.voter == voter.name), default=0)
+    return max(voter.replicates, last + 1)
+
+
 def _agree(inputs: Inputs) -> Rows:
     """Make a reference of what the round's rule makes of the teachers' words."""
     panel = inputs.panel
@@ -195,7 +206,9 @@ def _read_samples(runtime: Runtime, inputs: Inputs, sampler: Sampler) -> Rows:
     keys = {
         (text_id, replicate): asked
         for text_id, content in inputs.texts.items()
-        for replicate in range(sampler.config.replicates)
+        for replicate in range(
+            count_replicates(inputs.votes.get(text_id, ()), sampler.config)
+        )
         if (asked := _keys(voter, text_id, content, replicate))
     }
     with runtime.sessions() as session:

@@ -33,7 +33,7 @@ from worker.asking import UNASKED, hold_engine, make_ask
 from worker.checkpoints import load_student
 from worker.heartbeat import Heartbeat
 from worker.patience import patiently
-from worker.pipeline import PILOT_WAVE
+from worker.pipeline import PILOT_WAVE, REPLICATES
 from worker.runtime import Runtime
 from worker.stage import Stage
 from worker.voters import load_voter
@@ -55,12 +55,22 @@ class Inputs:
     voter: VoterConfig
     snapshot_hash: str
     texts: dict[int, str]
-    # (text, replicate) that are stored already.
+    # Answers that a text shall have; those with a lower number are asked for.
+    num_replicates: int
+    # (text, replicate) that are stored already; another loop may have asked for more.
     known: set[tuple[int, int]]
     # Texts that this voter failed on in an earlier round: not tried again.
     poison: dict[int, str]
     # By (text, replicate), for a voter that votes by them.
     references: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def missing(self, replicate: int) -> list[int]:
+        """List the texts that are still to be asked about."""
+        return [
+            text_id
+            for text_id in self.texts
+            if (text_id, replicate) not in self.known and text_id not in self.poison
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +95,15 @@ def load(session: Session, job: JobRow) -> Inputs:
     documents = selections.shard_documents(session, job.round_id, job.wave, job.shard)
     text_ids = sorted(document.text_id for document in documents)
     voter = next(v for v in config.voters if v.name == job.voter)
+    # A job that an older version planned does not say how many.
+    num_replicates = int(job.args.get(REPLICATES, voter.replicates))
     return Inputs(
         round_id=job.round_id,
         voter_id=voter_id,
         voter=voter,
         snapshot_hash=row.snapshot_hash,
         texts=texts.load_texts(session, text_ids),
+        num_replicates=num_replicates,
         known=votes.known_votes(session, voter_id, text_ids),
         # What it failed on in this round's pilot counts as earlier, too.
         poison=records.failed_texts(
@@ -111,8 +124,9 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         for text_id, error in inputs.poison.items()
     }
     unasked: dict[int, str] = {}
-    total = len(inputs.texts) * inputs.voter.replicates
-    done = len(inputs.known)
+    replicates = range(inputs.num_replicates)
+    total = len(inputs.texts) * inputs.num_replicates
+    done = total - sum(len(inputs.missing(replicate)) for replicate in replicates)
     heartbeat.progress(done, total)
     pending: list[tuple[int, int, Vote]] = []
     stored_at = time.monotonic()
@@ -133,7 +147,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         last_slice=pending,
         # Failed ones too: what replicates they have count wherever the text is used.
         known_texts=sorted({text_id for text_id, _ in inputs.known}),
-        num_replicates=inputs.voter.replicates,
+        num_replicates=inputs.num_replicates,
         failures=failures,
         unasked=unasked,
     )
@@ -177,12 +191,8 @@ def _vote(
     """Ask for the votes that are missing, as (text, replicate, result)."""
     voter = _load_voter(runtime, inputs)
     drafts: dict[str, BoolArray] = {}
-    for replicate in range(inputs.voter.replicates):
-        asked = [
-            text_id
-            for text_id in inputs.texts
-            if (text_id, replicate) not in inputs.known and text_id not in inputs.poison
-        ]
+    for replicate in range(inputs.num_replicates):
+        asked = inputs.missing(replicate)
         if not asked:
             continue
         contents = [inputs.texts[text_id] for text_id in asked]

@@ -2,6 +2,7 @@ import pytest
 from sqlalchemy import text
 
 from db.errors import LeaseLost, NotFound
+from db.kinds import ARGS_VERSION
 from db.models import Job
 from db.queries import jobs, workers
 from db.queries.jobs import JobSpec
@@ -82,7 +83,7 @@ def test_no_job_of_an_ended_round_is_claimed(session, job_id, status):
 
 
 def test_a_refused_hint_rests_a_second(session, job_id):
-    change(session, "args_version = 2, sent_at = now()")
+    change(session, f"args_version = {ARGS_VERSION + 1}, sent_at = now()")
 
     assert jobs.claim(session, job_id, worker="w1", lease_s=60) is None
 

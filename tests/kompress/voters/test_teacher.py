@@ -261,3 +261,18 @@ def test_a_judge_compares_and_does_not_vote():
     assert judge.shown_reference(text, "hunter2x refused") == "REDACTED refused"
     assert judge.fingerprint.parts["protocol"]["reads"] == "free"
     assert judge.spec == replace(teacher.spec)
+
+
+@pytest.mark.parametrize(
+    ("params", "varies"),
+    [
+        (LOCAL, False),  # reads log-probabilities
+        (LOCAL | {"temperature": 1.0}, False),  # of which none is drawn
+        (LOCAL | {"protocol": "quotes"}, False),
+        (LOCAL | {"protocol": "quotes", "samples": 2}, True),
+        (LOCAL | {"protocol": "rewrite", "temperature": 0.3}, True),
+        (HOSTED | {"temperature": 0.3}, True),  # writes letters
+    ],
+)
+def test_only_a_teacher_that_samples_says_something_else_the_next_time(params, varies):
+    assert VOTERS["teacher"].varies(make(params).fingerprint.parts) is varies

@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 
 from db.queries.votes import VoteRow
-from kompress.config import PAIRWISE
+from kompress.config import PAIRWISE, VoterConfig
 from kompress.types import encode_votes
-from worker.stages.nominate import nominate_votes
+from worker.stages.nominate import count_replicates, nominate_votes
 
 TEXT = "one two three"
 DIGESTS = {1: "a" * 64, 2: "b" * 64, 3: "c" * 64}
@@ -33,6 +34,19 @@ def test_replicates_are_pooled_and_their_number_is_the_replicate():
     ]
 
     assert found(*rows) == {"v@aaaaaaaaaaaa": (1, "one three")}
+
+
+@pytest.mark.parametrize(
+    ("cast", "usual", "number"),
+    [((), 2, 2), ((0,), 2, 2), ((0, 1, 2), 2, 3), ((2,), 1, 3)],
+)
+def test_samples_are_read_of_usual_answers_and_of_those_that_a_budget_bought(
+    cast, usual, number
+):
+    voter = VoterConfig(name="v", kind="teacher", replicates=usual)
+    rows = [vote(1, "v", [0.9], replicate=replicate) for replicate in cast]
+
+    assert count_replicates([*rows, vote(2, "w", [0.9], replicate=9)], voter) == number
 
 
 def test_abstained_words_are_not_kept_and_pure_abstention_nominates_nothing():

@@ -1,9 +1,10 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from api.intake import ingest
 from db.queries import voters as voter_rows
-from kompress.corpora.references import Reference, to_documents
+from kompress.config import VoterConfig, parse_config
 from kompress.errors import VoteFailed
 from kompress.must_keep import classify_words
 from kompress.types import Vote
@@ -15,6 +16,13 @@ from tests.worker.fake_transport import (
     dies_at,
     open_fake,
     refuses,
+)
+from tests.worker.silver import (
+    add_references,
+    by_references,
+    labels,
+    say,
+    third_words,
 )
 from tests.worker.worlds import change
 from worker.errors import EngineDied, NotHere
@@ -84,6 +92,43 @@ def test_a_replicate_more_asks_only_for_what_is_missing(farm):
     assert set(stored) < set(farm.query(LINKED, loop="two"))
 
 
+def test_progress_counts_what_is_stored_and_what_is_not_asked_for(runtime):
+    inputs = teach.Inputs(
+        round_id=1,
+        voter_id=1,
+        voter=parse_config(VoterConfig, {"name": "v", "kind": "simulated"}),
+        snapshot_hash="",
+        texts={1: "one two", 2: "three four"},
+        num_replicates=3,
+        known={(1, 0), (2, 0), (2, 1)},
+        poison={2: "no answer"},
+    )
+    told = []
+    beats = SimpleNamespace(progress=lambda *counts: told.append(counts))
+
+    found = teach.compute(runtime, inputs, beats)
+
+    # Text 1 has one of three answers, text 2 two, and will have no other.
+    assert told == [(4, 6), (5, 6), (6, 6)]
+    assert [(t, replicate) for t, replicate, _ in found.last_slice] == [(1, 1), (1, 2)]
+    assert (found.known_texts, found.num_replicates) == ([1, 2], 3)
+    assert set(found.failures) == {2}
+
+
+@pytest.mark.slow  # runs a loop
+def test_a_job_that_wants_fewer_answers_than_are_stored_links_those(farm):
+    farm.add_documents(20)
+    farm.start("one", voters=voters(replicates=3)[:1])
+    farm.run(until="aggregate")
+    farm.start("two", voters=voters()[:1])
+    farm.run(until="aggregate")
+
+    assert farm.query(
+        """SELECT DISTINCT v.replicate FROM round_votes rv
+           JOIN votes v ON v.id = rv.vote_id WHERE rv.round_id = 2"""
+    ) == [(0,)]
+
+
 @pytest.mark.slow  # runs a loop
 def test_votes_are_stored_in_slices_as_they_come(farm, monkeypatch):
     monkeypatch.setattr(teach, "SLICE_TEXTS", 3)
@@ -125,43 +170,6 @@ def test_a_failure_stays_what_it_is():
     failure = VoteFailed("no answer")
 
     assert teach._checked(failure, "two words") is failure
-
-
-SILVER = """
-    SELECT t.content, b.mean FROM labels b JOIN texts t ON t.id = b.text_id
-    JOIN rounds r ON r.id = b.round_id JOIN loops l ON l.id = r.loop_id
-    WHERE l.name = :loop AND b.source = :source
-"""
-
-
-def say(number):
-    return f"disk {number} failed\nretry in {number + 1} s\nsaid unit{number}.log once"
-
-
-def third_words(text):
-    return np.arange(len(word_list(text))) % 3 == 0
-
-
-def add_references(farm, texts):
-    pairs = [Reference(t, join_kept(t, third_words(t)), "bash", t[:9]) for t in texts]
-    ingest(farm.sessions, "corpus", to_documents(pairs, "c3"))
-
-
-def labels(farm, loop, source="silver"):
-    return {
-        content: (np.frombuffer(mean, dtype="<f2") >= 0.5).tolist()
-        for content, mean in farm.query(SILVER, loop=loop, source=source)
-    }
-
-
-def by_references(**changes):
-    voter = {"name": "c3", "kind": "references", "params": {"origin": "c3"}}
-    return {
-        "voters": [voter],
-        "label_source": "corrected",
-        "shard_documents": 7,
-        **changes,
-    }
 
 
 @pytest.mark.slow  # runs a loop
