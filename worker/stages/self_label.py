@@ -41,8 +41,12 @@ OWN = "self_label"
 WITH_TEACHER = "self_label+teacher"
 RAW = "self_label_raw"
 SOURCES = (OWN, WITH_TEACHER)
-# Half the width of a normal's 90 % interval: the teacher is sure where 1/2 is outside.
+# Half the width of a normal's 90 % interval: the teacher knows which side of 1/2 a word
+# lies on where 1/2 is outside.
 SURE_SDS = 1.64
+# Odds of 3 : 1. A word whose P(keep) is well known to be .52 is as open as a coin's;
+# three unanimous votes, pooled as counts, give 4/5.
+LIKELY_MEAN = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +161,10 @@ def wanted_sources(config: RoundConfig) -> tuple[str, ...]:
 def ask_teacher(own: Label, teacher: Label) -> Label:
     """Let the consensus decide the words that it is sure of, with its deviation.
 
-    It is sure where 1/2 lies outside the middle 90 % of its posterior, taken as normal:
-    |mean − 1/2| > 1.64 · sd.
+    It is sure where 1/2 lies outside the middle 90 % of its posterior, taken as normal,
+    and where it is likely right: |mean − 1/2| > 1.64 · sd, and the mean is at most 1/4
+    or at least 3/4. A small deviation says that P(keep) is well known, not that it is
+    far from 1/2.
 
     Args:
         own: the student's label of a text.
@@ -168,7 +174,9 @@ def ask_teacher(own: Label, teacher: Label) -> Label:
     it corrects: ours.
     """
     mean_N = teacher.mean_N.astype(np.float64)
-    sure_N = np.abs(mean_N - 0.5) > SURE_SDS * teacher.sd_N.astype(np.float64)
+    off_N = np.abs(mean_N - 0.5)
+    known_N = off_N > SURE_SDS * teacher.sd_N.astype(np.float64)
+    sure_N = known_N & (off_N >= LIKELY_MEAN - 0.5)
     return Label(
         mean_N=np.where(sure_N, teacher.mean_N, own.mean_N).astype(np.float16),
         sd_N=np.where(sure_N, teacher.sd_N, own.sd_N).astype(np.float16),

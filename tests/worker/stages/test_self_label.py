@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kompress.aggregation import make_aggregator
 from kompress.config import RoundConfig, SelfLabelConfig, parse_config
 from kompress.types import Label
 from kompress.words import word_list
@@ -108,18 +109,65 @@ def label(means, sds):
 
 def test_the_teacher_decides_the_words_that_it_is_sure_of():
     own = label([0.75, 0.75, 0.25, 0.25, 0.75], [0.25] * 5)
-    # Half the 90 % interval is 1.64 sd: .205 for .125, .1025 for .0625, 0 for 0.
+    # Half the 90 % interval is 1.64 sd: .205 for .125, .3075 for .1875, 0 for 0.
     teacher = label(
-        [0.25, 0.3125, 0.625, 0.5, 0.5625],  # off by .25, .1875, .125, 0, .0625
-        [0.125, 0.125, 0.0625, 0.0, 0.0625],
+        [0.25, 0.21875, 0.75, 0.5, 0.125],  # off by .25, .28125, .25, 0, .375
+        [0.125, 0.1875, 0.125, 0.0, 0.1875],
     )
 
     asked = ask_teacher(own, teacher)
 
-    # Sure: .25 > .205, not .1875 > .205, .125 > .1025, not 0 > 0, not .0625 > .1025.
-    assert asked.mean_N.tolist() == [0.25, 0.75, 0.625, 0.25, 0.75]
-    assert asked.sd_N.tolist() == [0.125, 0.25, 0.0625, 0.25, 0.25]
-    assert asked.keep_N.tolist() == [False, True, True, False, True]
+    # Sure: .25 > .205, not .28125 > .3075, .25 > .205, not 0 > 0, .375 > .3075.
+    assert asked.mean_N.tolist() == [0.25, 0.75, 0.75, 0.25, 0.125]
+    assert asked.sd_N.tolist() == [0.125, 0.25, 0.125, 0.25, 0.1875]
+    assert asked.keep_N.tolist() == [False, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("mean", "is_sure"),
+    [
+        (0.52, False),  # a coin that is well known
+        (0.375, False),
+        (0.7495, False),
+        (0.75, True),  # odds of 3 : 1
+        (0.25, True),
+        (0.2505, False),
+    ],
+)
+def test_a_word_that_is_well_known_to_be_open_is_the_students(mean, is_sure):
+    own = label([0.875, 0.125], [0.25] * 2)
+    teacher = label([mean] * 2, [2**-10] * 2)
+
+    asked = ask_teacher(own, teacher)
+
+    expected = teacher if is_sure else own
+    assert asked.mean_N.tolist() == expected.mean_N.tolist()
+    assert asked.sd_N.tolist() == expected.sd_N.tolist()
+
+
+@pytest.mark.parametrize(
+    ("keeps", "drops", "is_sure"),
+    [
+        # (1 + 3) / 5 = .8, sd √(.8 · .2 / 6) = .163, 1.64 of them .268 < .3
+        (3, 0, True),
+        (0, 3, True),
+        # 3/4, sd √(.75 · .25 / 5) = .194, 1.64 of them .318 > .25
+        (2, 0, False),
+        # 11/16 < 3/4, though its sd √(.6875 · .3125 / 17) = .112 is small enough
+        (10, 4, False),
+        # 13/16 and .095: .3125 > .155
+        (12, 2, True),
+    ],
+)
+def test_votes_that_are_counted_decide_at_odds_of_three_to_one(keeps, drops, is_sure):
+    own = label([0.5], [0.5])
+    p_NM = np.array([[1.0] * keeps + [0.0] * drops])
+    rule = make_aggregator("beta", {})
+    found = rule.aggregate(p_NM, np.ones(keeps + drops), [0])
+
+    asked = ask_teacher(own, label(found.mean_N, found.sd_N))
+
+    assert (asked.mean_N[0] != own.mean_N[0]) == is_sure
 
 
 def test_a_teacher_that_saw_the_draft_decides_all_that_it_voted_on():
