@@ -49,6 +49,23 @@ def test_certainty_is_what_is_left_of_a_uniform_variance():
     assert weight.tolist() == [0.25, 0.8125, 0.0, 1.0]
 
 
+def test_a_mask_weighs_what_it_is_oftener_right_than_wrong():
+    # 2 · .75 - 1 = 1/2, of a coin 0, |2 · .125 - 1| = 3/4; of the last 13/16 of 3/4.
+    found = label([0.75, 0.5, 0.125, 0.125], [0.0, 0.0, 0.0, 0.125])
+
+    target, weight = as_lesson(
+        found, "consensus", RecipeConfig(targets="hard", weigh_certainty=True)
+    )
+    _, soft = as_lesson(
+        found, "consensus", RecipeConfig(targets="soft", weigh_certainty=True)
+    )
+
+    assert target.tolist() == [1, 1, 0, 0]
+    assert weight.tolist() == [0.5, 0.0, 0.75, 0.609375]
+    # The mean of a well-known coin is as good a target as any.
+    assert soft.tolist() == [1.0, 1.0, 1.0, 0.8125]
+
+
 @pytest.mark.parametrize("source", ["silver", "corrected", "self_label"])
 def test_a_single_voters_label_is_its_mask(source):
     found = label([0.25, 0.75], [0.25, 0.25])
@@ -59,9 +76,12 @@ def test_a_single_voters_label_is_its_mask(source):
     assert weight is None
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.5)), min_size=1))
-def test_a_lesson_fits_what_training_accepts(words):
-    recipe = RecipeConfig(targets="soft", weigh_certainty=True)
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.5)), min_size=1),
+    st.sampled_from(["soft", "hard"]),
+)
+def test_a_lesson_fits_what_training_accepts(words, targets):
+    recipe = RecipeConfig(targets=targets, weigh_certainty=True)
 
     target, weight = as_lesson(
         label(*zip(*words, strict=True)), "self_label+teacher", recipe
