@@ -57,12 +57,14 @@ class Stack:
         intercept_S: (S,) log-odds of a word of each stratum before any vote.
         weight_M: (M,) what a voter's logit is multiplied by.
         covariance_KK: (S + M, S + M) of intercepts, then weights, by Laplace.
+        num_set_aside: words of gold that taught nothing: all of one class.
     """
 
     num_gold_words: int
     intercept_S: FloatArray
     weight_M: FloatArray
     covariance_KK: FloatArray
+    num_set_aside: int = 0
 
     @property
     def data(self) -> JSON:
@@ -70,6 +72,7 @@ class Stack:
         return {
             "has_gold": self.num_gold_words > 0,
             "num_gold_words": self.num_gold_words,
+            "num_gold_words_set_aside": self.num_set_aside,
             "intercept": self.intercept_S.tolist(),
             "weight": self.weight_M.tolist(),
             "covariance": self.covariance_KK.tolist(),
@@ -150,17 +153,17 @@ class Stacking:
       any better-than-chance voter's do: no such vote ever speaks against itself. A
       voter that goes against the truth may have a weight below 0.
 
-    Without gold there is nothing to regress on: the weights are equal, so the score is
-    about the mean logit; `data` says so with `has_gold` False.
+    Without gold of both classes, to keep and to drop, there is nothing to regress on:
+    the weights are equal, so the score is about the mean logit; `data` says so with
+    `has_gold` False, and how many words of gold were set aside.
 
     The posterior has mean σ(score) and size 2 + 1 / (1/V + σ(1 - σ) Var(score)), with
     the variance of the score by the inverse Hessian (Laplace). 1 / (σ(1 - σ) Var) draws
-    would know the score as well, so votes count as V draws at most, as in `majority`,
-    and as fewer where the weights are not known. Words of one panel share errors of the
-    weights: the size is a word's own.
+    would know as much, so votes count as V draws at most, and as fewer where the
+    weights are not known. Words of one panel share errors of the weights: the size is a
+    word's own.
 
-    Strengths only tell 0 (no vote) from the rest: what a voter's vote is worth is what
-    is fitted.
+    Strengths only tell 0 (no vote) from the rest: what a vote is worth is fitted.
 
     Attributes:
         weight_sd: of a voter's own weight around the common one, > 0.
@@ -212,7 +215,9 @@ class Stacking:
             _shrinkage(num_strata, COMMON_INTERCEPT_SD, self.stratum_sd),
             _shrinkage(num_heard, COMMON_WEIGHT_SD, self.weight_sd),
         )
-        gold = patterns.take(patterns.truth_P != UNKNOWN)
+        known = patterns.take(patterns.truth_P != UNKNOWN)
+        has_both = np.unique(known.truth_P).size > 1
+        gold = known.take(np.full(known.truth_P.shape, has_both))
         problem = _Problem.of(gold, heard_M, start_K, precision_KK)
         coefficient_K = problem.solve() if gold.num_words else start_K
         hessian = cho_factor(problem.hessian(coefficient_K))
@@ -224,7 +229,9 @@ class Stacking:
         full_KK[np.ix_(place_K, place_K)] = (covariance_KK + covariance_KK.T) / 2
         weight_M = np.full(heard_M.size, equal)
         weight_M[heard_M] = coefficient_K[num_strata:]
-        return Stack(gold.num_words, coefficient_K[:num_strata], weight_M, full_KK)
+        num_gold, num_aside = gold.num_words, known.num_words - gold.num_words
+        intercept_S = coefficient_K[:num_strata]
+        return Stack(num_gold, intercept_S, weight_M, full_KK, num_aside)
 
     def load(self, data: JSON) -> Stack:
         """Bring back what was learned, bit for bit.
@@ -243,11 +250,11 @@ class Stacking:
                 np.asarray(data["intercept"], dtype=np.float64),
                 np.asarray(data["weight"], dtype=np.float64),
                 np.asarray(data["covariance"], dtype=np.float64),
+                int(data.get("num_gold_words_set_aside", 0)),  # older fits lack it
             )
         except KeyError as error:
             raise InvalidVotes(
-                f"the stored stacking lacks {error}; expected what `Stack.data` gives; "
-                "fit again"
+                f"the stored fit lacks {error}; expected a `Stack.data`; fit again"
             ) from error
         size = len(STRATA) + found.weight_M.size
         if found.covariance_KK.shape != (size, size):
@@ -366,8 +373,7 @@ def _logit(p: FloatArray) -> FloatArray:
     """Take log-odds, none beyond a byte's."""
     lowest = 1 / (2 * NUM_CODES)
     inside = np.clip(p, lowest, 1 - lowest)
-    x: FloatArray = np.log(inside) - np.log1p(-inside)
-    return x
+    return np.asarray(np.log(inside) - np.log1p(-inside))
 
 
 def _shrinkage(size: int, common_sd: float, own_sd: float) -> FloatArray:
@@ -391,5 +397,4 @@ def _along(
     x_SM = stratum_PS.T @ (total_P[:, None] * x_PM)
     both_SM = stratum_PS.T @ (keep_P[:, None] * x_PM)
     chance_SM = x_SM * keeps_SM / np.maximum(votes_SM, 1)
-    along_M: FloatArray = (both_SM - chance_SM).sum(axis=0)
-    return along_M
+    return np.asarray((both_SM - chance_SM).sum(axis=0))

@@ -117,6 +117,53 @@ def test_little_gold_stays_near_equal_weights():
     assert spreads[0] < spreads[1] < spreads[2]
 
 
+@pytest.mark.parametrize("gold", [[1], [0], []])
+def test_gold_of_one_class_teaches_nothing_and_data_says_so(gold):
+    # Four voters right at .8, all to keep or all to drop of 200 words of gold: without
+    # gold .87 of the words are right, and with it no word is worth more to be kept.
+    rng = np.random.default_rng(9)
+    truth_N = (rng.random(4_000) < 0.35).astype(np.uint8)
+    right_NM = rng.random((4_000, 4)) < 0.8
+    codes_NM = 254 * np.where(right_NM, truth_N[:, None], 1 - truth_N[:, None])
+    codes_NM = codes_NM.astype(np.uint8)
+    stratum_N = rng.integers(0, 9, 4_000)
+    known_N = np.isin(truth_N, gold)
+    known_N &= np.cumsum(known_N) <= 200
+    told_N = np.where(known_N, truth_N, UNKNOWN)
+
+    stack = fitted(codes_NM, stratum_N, told_N)
+    blind = fitted(codes_NM, stratum_N, np.full(4_000, UNKNOWN))
+
+    own = stack.aggregate(codes_NM, np.ones(4), stratum_N)
+    other = blind.aggregate(codes_NM, np.ones(4), stratum_N)
+    assert np.array_equal(own.alpha_N, other.alpha_N)
+    assert np.array_equal(own.beta_N, other.beta_N)
+    assert ((own.mean_N > 0.5) == truth_N).mean() > 0.85
+    assert stack.data["has_gold"] is False
+    assert stack.data["num_gold_words"] == 0
+    assert stack.data["num_gold_words_set_aside"] == 200 * len(gold)
+    assert Stacking().load(stack.data).data == stack.data
+
+
+def test_one_word_of_the_other_class_makes_gold_of_use():
+    rng = np.random.default_rng(10)
+    codes_NM, stratum_N, truth_N = drawn_panel(rng, 400, (1.0, 1.0))
+    known_N = truth_N == 1
+    known_N[np.flatnonzero(truth_N == 0)[0]] = True
+
+    stack = fitted(codes_NM, stratum_N, np.where(known_N, truth_N, UNKNOWN))
+
+    assert stack.data["num_gold_words"] == known_N.sum()
+    assert stack.data["num_gold_words_set_aside"] == 0
+
+
+def test_a_fit_that_an_older_version_stored_is_read():
+    stack = fitted(np.full((2, 2), 9, np.uint8), np.zeros(2, int), np.ones(2, int))
+    stored = {k: v for k, v in stack.data.items() if not k.endswith("_set_aside")}
+
+    assert Stacking().load(stored).weight_M.tolist() == stack.weight_M.tolist()
+
+
 def test_a_voter_against_the_truth_is_turned_around():
     rng = np.random.default_rng(4)
     codes_NM, stratum_N, truth_N = drawn_panel(rng, 3_000, (1.0, 0.0, -1.0))
