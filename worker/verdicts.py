@@ -7,7 +7,7 @@ text as the round's consensus does: those that it scores highest.
 W = words of all texts, S = strata, G = document groups
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from db.queries.quality import RuleStatRow
 from db.rule_labels import label_voter
-from kompress.aggregation.fallback import MIN_OF_EACH, compare_with_best
+from kompress.aggregation.comparison import compare_with_best, first_best
 from kompress.aggregation.statistics import (
     balanced_accuracies,
-    confusion,
+    count_by_group,
     recalls,
 )
 from kompress.metrics.keep_rate import keep_top
@@ -125,6 +125,51 @@ def keep_equally(panel: Panel, own: Decided, chosen: Decided) -> Decided:
     return Decided(own.score_W, keep_W, heard_W)
 
 
+def in_place_of(panel: Panel, rule: Decided, voter: Decided, truth: str) -> Decided:
+    """Say what would be decided if a voter took a rule's place wherever it votes.
+
+    So the two are compared on the same words: a voter that speaks only of the easy
+    ones, which it chose itself, would else look better than any rule over all.
+
+    Args:
+        panel: which words are whose.
+        rule: decides where the voter is silent; where nobody is heard, nothing is.
+        voter: decides where it votes.
+        truth: `gold`: as the voter says; `must_keep`: of the words of a text that it
+            votes on it keeps as many as the rule does, those that it scores highest.
+
+    Source: as `choose_fallbacks` compares; ours.
+    """
+    if truth == GOLD:
+        keep_W = np.where(voter.heard_W, voter.keep_W, rule.keep_W)
+        return Decided(voter.score_W, keep_W, rule.heard_W)
+    keep_W = rule.keep_W.copy()
+    for rows in panel.split(np.arange(keep_W.size)).values():
+        said = rows[voter.heard_W[rows] & rule.heard_W[rows]]
+        if said.size:
+            keep_rate = float(rule.keep_W[said].mean())
+            keep_W[said] = keep_top(voter.score_W[said], keep_rate)
+    return Decided(voter.score_W, keep_W, rule.heard_W)
+
+
+def count_beside(
+    panel: Panel,
+    group_of: Mapping[int, str],
+    rule: Decided,
+    voters: Sequence[Decided],
+    truth: Truth,
+) -> NDArray[np.int64]:
+    """Count (M, G, S, 4) cells of each voter in a rule's place; see `in_place_of`."""
+    return np.stack(
+        [
+            count_groups(
+                panel, group_of, in_place_of(panel, rule, voter, truth.name), truth
+            )
+            for voter in voters
+        ]
+    )
+
+
 def count_groups(
     panel: Panel, group_of: Mapping[int, str], own: Decided, truth: Truth
 ) -> NDArray[np.int64]:
@@ -132,20 +177,22 @@ def count_groups(
     known_W = truth.known_W & own.heard_W
     groups = sorted({group_of[text_id] for text_id in panel.text_ids})
     place = {group: number for number, group in enumerate(groups)}
-    cells = np.zeros((len(groups), len(STRATA), 4), dtype=np.int64)
-    keep, right = panel.split(own.keep_W), panel.split(truth.keep_W)
-    known, stratum = panel.split(known_W), panel.split(panel.stratum_W)
-    for text_id in panel.text_ids:
-        cells[place[group_of[text_id]]] += confusion(
-            keep[text_id], right[text_id], stratum[text_id], known[text_id]
-        )
-    return cells
+    place_T = np.array([place[group_of[t]] for t in panel.text_ids], dtype=np.int64)
+    place_W = np.repeat(place_T, np.diff(panel.end_T, prepend=0))
+    cells = count_by_group(
+        own.keep_W[known_W],
+        truth.keep_W[known_W],
+        (place_W * len(STRATA) + panel.stratum_W)[known_W],
+        len(groups) * len(STRATA),
+    )
+    return cells.reshape(len(groups), len(STRATA), 4)
 
 
 def rule_rows(
     truth: str,
     rules: Mapping[str, NDArray[np.int64]],
     voters: Mapping[str, NDArray[np.int64]],
+    beside: Mapping[str, NDArray[np.int64]],
     seed: int,
 ) -> list[RuleStatRow]:
     """Put each rule, and each voter alone, beside the best voter of each stratum.
@@ -153,41 +200,42 @@ def rule_rows(
     Args:
         truth: `gold`: balanced accuracy decides; `must_keep`: recall.
         rules: (G, S, 4) counts by label.
-        voters: those of each voter, by name, in the order of the config.
+        voters: those of each voter on its own words, by name, in the order of the
+            config.
+        beside: (M, G, S, 4) counts of the voters in each rule's place (`count_beside`),
+            by the rule's label.
         seed: of the loop; each stratum's draws are the same for all rules.
 
     Returns:
-        Rows by stratum, and for all; none where there is no word. A voter's row has no
-        interval: it is no ensemble that could collapse. Nor has a stratum with fewer
-        than three words to keep, or to drop. An interval compares each document group
-        with the voter that was best on others (`Comparison`), as a fallback does.
+        Rows by stratum, and for all; none where there is no word. A rule's best voter
+        is the one that would do best in its place, of those heard in the stratum; of a
+        voter's row it is the one that did best on its own words. A voter's row has no
+        interval: it is no ensemble that could collapse. Nor has a rule's of which
+        little is known (`compare_with_best`, which also says how often an interval
+        lies below 0 by luck).
     """
     rate = balanced_accuracies if truth == GOLD else recalls
     rows = []
     strata = [(ALL, slice(None))]
     strata += [(name, slice(s, s + 1)) for s, name in enumerate(STRATA)]
     alone = {label_voter(voter): cells for voter, cells in voters.items()}
+    names = list(voters)
     for number, (stratum, cut) in enumerate(strata):
-        values = {
-            voter: float(rate(cells[:, cut].sum(axis=(0, 1))))
-            for voter, cells in voters.items()
-        }
-        known = {voter: v for voter, v in values.items() if not np.isnan(v)}
-        # The earlier voter wins a tie: the order of the config.
-        best = max(known, key=lambda voter: known[voter]) if known else ""
-        voter_MG4 = np.array([cells[:, cut].sum(axis=1) for cells in voters.values()])
+        own_M4 = _stack(voters.values(), cut)
+        heard = [m for m, counts_4 in enumerate(own_M4) if counts_4.sum()]
         for label, own_GS4 in {**alone, **rules}.items():
-            counts_4 = own_GS4[:, cut].sum(axis=(0, 1))
-            if not counts_4.sum():
+            own_G4 = own_GS4[:, cut].sum(axis=1)
+            kk, kd, dk, dd = (int(count) for count in own_G4.sum(axis=0))
+            if not kk + kd + dk + dd:
                 continue
-            kk, kd, dk, dd = (int(count) for count in counts_4)
-            # One word to drop moves balanced accuracy by a half: that is no interval.
-            few = truth == GOLD and min(kk + kd, dk + dd) < MIN_OF_EACH
-            compared = None
-            if best and label in rules and not few:
+            compared, value_M = None, rate(own_M4)
+            if label in rules:
+                voter_MG4 = beside[label][:, :, cut].sum(axis=2)[heard]
+                value_M = np.full(len(names), np.nan)
+                value_M[heard] = rate(voter_MG4.sum(axis=1))
                 rng = np.random.default_rng([seed, number])
-                own_G4 = own_GS4[:, cut].sum(axis=1)
                 compared = compare_with_best(own_G4, voter_MG4, rng, rate=rate)
+            best = first_best(value_M)
             rows.append(
                 RuleStatRow(
                     rule=label,
@@ -197,10 +245,16 @@ def rule_rows(
                     num_keep_dropped=kd,
                     num_drop_kept=dk,
                     num_drop_dropped=dd,
-                    best_voter=best,
-                    best_value=known.get(best),
+                    best_voter="" if best is None else names[best],
+                    best_value=None if best is None else float(value_M[best]),
                     difference_low=compared.low if compared else None,
                     difference_high=compared.high if compared else None,
                 )
             )
     return rows
+
+
+def _stack(cells: Iterable[NDArray[np.int64]], cut: slice) -> NDArray[np.int64]:
+    """Sum each (G, S, 4) over groups and some strata."""
+    found = [counts_GS4[:, cut].sum(axis=(0, 1)) for counts_GS4 in cells]
+    return np.array(found, dtype=np.int64).reshape(len(found), 4)

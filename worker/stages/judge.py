@@ -49,6 +49,7 @@ from worker.verdicts import (
     GOLD,
     Decided,
     Truth,
+    count_beside,
     count_groups,
     find_truth,
     keep_equally,
@@ -141,6 +142,12 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
             for label, found in rules.items()
         },
         cells,
+        {
+            label: count_beside(
+                panel, inputs.group_of, found, list(voters.values()), truth
+            )
+            for label, found in rules.items()
+        },
         inputs.seed,
     )
     voter_rows = _voter_rows(panel, truth, cells) if truth.name == GOLD else []

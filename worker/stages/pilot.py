@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from db.queries import loops, records, selections, texts, votes
 from db.queries.jobs import JobRow
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.fallback import compare_with_best
+from kompress.aggregation.comparison import compare_with_best
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.statistics import IntArray, balanced_accuracies, recalls
@@ -34,6 +34,7 @@ from worker.stage import Stage
 from worker.verdicts import (
     GOLD,
     Truth,
+    count_beside,
     count_groups,
     find_truth,
     keep_equally,
@@ -73,10 +74,11 @@ class Finding:
         words: words compared.
         value: the rule's balanced accuracy or recall; None where nothing can be said.
         best_voter: the voter with the best one.
-        best_value: that voter's.
-        low: 2.5th percentile of the rule's minus the best voter's, see `Comparison`.
-        high: 97.5th percentile.
+        best_value: that voter's, with the rule's decision where it is silent.
+        low: lower end of the rule's less the best voter's, see `Comparison`.
+        high: its upper end.
         collapses: the whole interval lies below 0.
+        silent: words compared of which that voter says nothing.
     """
 
     stratum: str
@@ -87,6 +89,22 @@ class Finding:
     low: float | None = None
     high: float | None = None
     collapses: bool = False
+    silent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the rule and its voters decided, by document group.
+
+    Attributes:
+        rule_GS4: the rule's counts.
+        voter_MGS4: each voter's in the rule's place, see `worker.verdicts.in_place_of`.
+        heard_MS: words that each voter says something about, of those compared.
+    """
+
+    rule_GS4: IntArray
+    voter_MGS4: IntArray
+    heard_MS: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +146,9 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     heartbeat.progress(0, 2)
     panel = inputs.panel
     truth = find_truth(panel, inputs.gold_codes)
-    rule_GS4, voter_MGS4 = _count(inputs, truth)
+    counts = _count(inputs, truth)
     heartbeat.progress(1, 2)
-    findings = list(_compare(inputs, rule_GS4, voter_MGS4, truth.name))
+    findings = list(_compare(inputs, counts, truth.name))
     return Outputs(_as_decision(inputs, truth.name, findings))
 
 
@@ -152,16 +170,19 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
 STAGE = Stage(load=load, compute=compute, store=store)
 
 
-def _count(inputs: Inputs, truth: Truth) -> tuple[IntArray, IntArray]:
-    """Count the rule's (G, S, 4) and the voters' (M, G, S, 4) decisions."""
+def _count(inputs: Inputs, truth: Truth) -> Counts:
+    """Count the rule's decisions, and each voter's in its place."""
     panel, group_of = inputs.panel, inputs.group_of
-    mean_W = _pool(inputs, truth)
-    chosen = of_rule(panel, mean_W)
-    decided = [chosen, *(of_voter(panel, m) for m in range(len(panel.voters)))]
+    chosen = of_rule(panel, _pool(inputs, truth))
     if truth.name != GOLD:
-        decided = [keep_equally(panel, own, chosen) for own in decided]
-    cells = np.stack([count_groups(panel, group_of, own, truth) for own in decided])
-    return cells[0], cells[1:]
+        chosen = keep_equally(panel, chosen, chosen)
+    voters = [of_voter(panel, m) for m in range(len(panel.voters))]
+    own = [count_groups(panel, group_of, voter, truth) for voter in voters]
+    return Counts(
+        rule_GS4=count_groups(panel, group_of, chosen, truth),
+        voter_MGS4=count_beside(panel, group_of, chosen, voters, truth),
+        heard_MS=np.stack([cells.sum(axis=(0, 2)) for cells in own]),
+    )
 
 
 def _pool(inputs: Inputs, truth: Truth) -> FloatArray:
@@ -187,31 +208,34 @@ def _pool(inputs: Inputs, truth: Truth) -> FloatArray:
     return learned.aggregate(panel.p_WM, panel.strength_WM, panel.stratum_W).mean_N
 
 
-def _compare(
-    inputs: Inputs, rule_GS4: IntArray, voter_MGS4: IntArray, truth: str
-) -> Iterator[Finding]:
+def _compare(inputs: Inputs, counts: Counts, truth: str) -> Iterator[Finding]:
     """Put the rule beside its best voter: on all words, then by stratum."""
     rate = balanced_accuracies if truth == GOLD else recalls
     strata = [(ALL, slice(None))]
     strata += [(name, slice(s, s + 1)) for s, name in enumerate(STRATA)]
     for number, (stratum, cut) in enumerate(strata):
-        rule_G4 = rule_GS4[:, cut].sum(axis=1)
+        rule_G4 = counts.rule_GS4[:, cut].sum(axis=1)
         words = int(rule_G4.sum())
+        heard_M = counts.heard_MS[:, cut].sum(axis=1)
+        # Who says nothing would stand for the rule itself.
+        asked = np.flatnonzero(heard_M)
         compared = None
         if words >= MIN_WORDS:
             rng = np.random.default_rng([inputs.seed, number])
-            voter_MG4 = voter_MGS4[:, :, cut].sum(axis=2)
+            voter_MG4 = counts.voter_MGS4[asked][:, :, cut].sum(axis=2)
             compared = compare_with_best(rule_G4, voter_MG4, rng, rate=rate)
         if compared is not None:
+            best = int(asked[compared.best])
             yield Finding(
                 stratum=stratum,
                 words=words,
                 value=compared.value,
-                best_voter=inputs.panel.voters[compared.best],
+                best_voter=inputs.panel.voters[best],
                 best_value=compared.best_value,
                 low=compared.low,
                 high=compared.high,
                 collapses=compared.is_below,
+                silent=words - int(heard_M[best]),
             )
         elif stratum == ALL:
             yield Finding(stratum, words)
@@ -243,7 +267,7 @@ def _say(inputs: Inputs, truth: str, findings: list[Finding]) -> str:
         return f"{on} {rule} does not do worse than its best voter, {whole.best_voter}"
     cases = "; ".join(
         f"{'overall' if found.stratum == ALL else found.stratum}: {rule} "
-        f"{found.value:.2f}, {found.best_voter} alone {found.best_value:.2f} "
+        f"{found.value:.2f}, {_alone(found, rule)} {found.best_value:.2f} "
         f"(difference {found.low:+.2f} to {found.high:+.2f})"
         for found in worse
     )
@@ -254,3 +278,11 @@ def _say(inputs: Inputs, truth: str, findings: list[Finding]) -> str:
         "add`), or leave out voters that are wrong there, and start another loop: "
         "the answers are stored"
     )
+
+
+def _alone(found: Finding, rule: str) -> str:
+    """Name the best voter, and who decides where it is silent."""
+    if not found.silent:
+        return f"{found.best_voter} alone"
+    share = found.silent / found.words
+    return f"{found.best_voter} (with {rule} on the {share:.0%} it is silent on)"

@@ -7,11 +7,9 @@ from kompress.aggregation import make_aggregator
 from kompress.aggregation.fallback import (
     apply_fallbacks,
     choose_fallbacks,
-    compare_with_best,
     fallback_columns,
 )
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
-from kompress.aggregation.statistics import recalls
 from kompress.errors import InvalidVotes
 from kompress.types import STRATA, Posterior
 
@@ -169,6 +167,28 @@ def test_two_words_to_keep_decide_nothing_however_many_groups():
     assert found == {}
 
 
+def test_words_to_drop_of_one_document_decide_nothing():
+    # Eight documents of eight words; three words of the first are to drop. The rule
+    # keeps everything: .5; a is always right.
+    truth_N = np.full(64, KEEP)
+    truth_N[:3] = DROP
+    keep_N = np.ones(64, dtype=bool)
+    p_NM = np.where(truth_N == KEEP, 1.0, 0.0)[:, None]
+    one, four = np.arange(64) // 8, np.arange(64) % 8
+
+    def find(truth_N, p_NM, group_N):
+        return choose_fallbacks(
+            ("a",), keep_N, p_NM, truth_N, np.zeros(64, np.uint8), group_N, rng()
+        )
+
+    assert find(truth_N, p_NM, one) == {}
+    # Nor do they in three documents; but a fourth decides.
+    assert find(truth_N, p_NM, four) == {}
+    truth_N[3] = DROP
+    found = find(truth_N, np.where(truth_N == KEEP, 1.0, 0.0)[:, None], four)
+    assert (found["plain"].low, found["plain"].high) == (-0.5, -0.5)
+
+
 def test_the_order_of_words_changes_nothing():
     p_NM, truth_N, stratum_N, group_N = healthy()
     keep_N = ~decide(p_NM, stratum_N)  # surely worse
@@ -188,37 +208,6 @@ def test_the_order_of_words_changes_nothing():
 
     assert one == other
     assert set(one) == {"plain", "hex"}
-
-
-def test_the_rate_that_is_compared_can_be_recall():
-    # Four groups of ten words to keep: the rule keeps 5, the voters 9 and 2.
-    rule_G4 = np.array([[5, 5, 0, 0]] * 4)
-    voter_MG4 = np.array([[[2, 8, 0, 0]] * 4, [[9, 1, 0, 0]] * 4])
-
-    found = compare_with_best(rule_G4, voter_MG4, rng(), rate=recalls)
-
-    assert found is not None
-    assert (found.best, found.value, found.best_value) == (1, 0.5, 0.9)
-    assert (found.low, found.high) == pytest.approx((-0.4, -0.4))
-    # Without a word to drop there is no balanced accuracy.
-    assert compare_with_best(rule_G4, voter_MG4, rng()) is None
-
-
-def test_the_best_voter_is_compared_where_it_was_not_chosen():
-    # Four groups of one word to keep and one to drop; the rule is wrong on all words to
-    # keep (.5). Voter g is right on group g alone, and inverts all others (0).
-    right, wrong = [1, 0, 0, 1], [0, 1, 1, 0]
-    rule_G4 = np.array([[0, 1, 0, 1]] * 4)
-    voter_MG4 = np.array(
-        [[right if g == m else wrong for g in range(4)] for m in range(4)]
-    )
-
-    found = compare_with_best(rule_G4, voter_MG4, rng())
-
-    # Each fold is one group; the voter that is right there looks worst on the others.
-    assert found is not None
-    assert (found.best_value, found.value) == (0.25, 0.5)
-    assert (found.low, found.high) == (0.5, 0.5)
 
 
 def test_a_fallback_takes_over_its_words_and_says_so():
@@ -293,8 +282,6 @@ def test_wrong_shapes_say_what_was_expected():
     p_NM = np.ones((2, 1))
     with pytest.raises(InvalidVotes, match=r"expected \(N, M\) and \(N,\)"):
         choose_fallbacks(("a",), [True], p_NM, [KEEP, DROP], [0, 0], [0, 0], rng())
-    with pytest.raises(InvalidVotes, match=r"expected \(G, 4\) and \(M, G, 4\)"):
-        compare_with_best(np.ones((2, 4)), np.ones((1, 3, 4)), rng())
     with pytest.raises(InvalidVotes, match="words by voters"):
         apply_fallbacks(
             Posterior(np.ones(1), np.ones(1), np.ones((1, 1))), [0.5], [1], [0], {0: 0}

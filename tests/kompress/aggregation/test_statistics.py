@@ -1,5 +1,7 @@
 """Counts merge, rates are right by hand, intervals cover."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from kompress.aggregation.statistics import (
     code_histogram,
     confusion,
     count_by_group,
+    expanded_percents,
     expected_calibration_error,
     others_voted,
     paired_interval,
@@ -143,6 +146,22 @@ def test_the_interval_of_a_known_difference_holds_it():
     assert low < 0.1 < high
     assert 0.03 < high - low < 0.06
     assert interval == paired_interval(a, b, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("num_groups", "reach"),
+    [
+        (4, 3.674),  # √(4/3) · 3.182
+        (8, 2.528),  # √(8/7) · 2.365
+        (20, 2.147),  # √(20/19) · 2.093
+        (100_000, 1.960),
+    ],
+)
+def test_few_groups_widen_an_interval_by_what_t_says(num_groups, reach):
+    low, high = expanded_percents(num_groups)
+
+    assert low == pytest.approx(100 * NormalDist().cdf(-reach), rel=0.005)
+    assert low + high == pytest.approx(100)
 
 
 def test_equal_confusions_differ_by_exactly_nothing():

@@ -193,6 +193,70 @@ def test_a_rule_that_learns_is_not_warned_of_where_majority_collapses(rule):
     assert not found["collapses"]
 
 
+def test_a_voter_that_speaks_of_what_is_easy_alone_is_no_reason_to_warn():
+    # Each text has ten easy words and thirty hard ones. a, b and c are right on the
+    # easy ones; of the hard ones each is wrong on every third, so two of them are right
+    # everywhere. d votes on the easy ones alone, and is right.
+    truth_GN = np.tile([1, 0], (10, 20))
+    right_NM = np.ones((40, 4), dtype=bool)
+    for voter in range(3):
+        right_NM[10 + voter :: 3, voter] = False
+    right_NM[10:30:6, 1] = False  # now b and a are wrong on four words at once
+    vote_GNM = 254 * np.where(right_NM, truth_GN[:, :, None], 1 - truth_GN[:, :, None])
+    vote_GNM[:, 10:, 3] = 255
+
+    found = find(inputs_of(np.zeros((10, 40)), vote_GNM, truth_GN=truth_GN))
+
+    # In the rule's place d is as good as the rule; by its own words it would be better
+    # by a tenth of words, in each text.
+    assert (found["best_voter"], found["value"]) == ("d", found["best_value"])
+    assert (found["low"], found["high"], found["collapses"]) == (0, 0, False)
+    assert found["value"] == pytest.approx((1 + 16 / 20) / 2)
+    assert found["silent"] == 300
+
+
+def test_a_warning_says_who_decides_where_the_best_voter_is_silent():
+    # d sees every hex word, and says nothing of the plain ones; the others drop all.
+    truth_GN = np.tile([1, 0], (8, 10))
+    vote_GNM = np.zeros((8, 20, 4), dtype=int)
+    vote_GNM[:, :, 3] = 254 * truth_GN
+    vote_GNM[:, 15:, 3] = 255
+    stratum_GN = np.tile([1] * 15 + [0] * 5, (8, 1))
+
+    found = find(inputs_of(stratum_GN, vote_GNM, truth_GN=truth_GN))
+
+    # Of ten words to keep d keeps eight: (.8 + 1) / 2. Three of its words of hex are 15
+    # of 20: the rule decides a quarter.
+    assert (
+        "overall: majority 0.50, d (with majority on the 25% it is silent on) 0.90 "
+        "(difference -0.40 to -0.40)"
+    ) in found["sentence"]
+    assert "hex: majority 0.50, d alone 1.00" in found["sentence"]
+
+
+@pytest.mark.parametrize("columns", [(0, 1, 2), (2, 0, 1)])
+@pytest.mark.parametrize(("num_drop", "is_said"), [(1, False), (3, False), (4, True)])
+def test_the_order_of_voters_makes_no_warning(columns, num_drop, is_said):
+    # Ten texts of twenty words to keep, some with one to drop in place of one. Two
+    # voters keep everything; the third drops what is to drop and every tenth word.
+    truth_GN = np.ones((10, 20), dtype=int)
+    truth_GN[:num_drop, 7] = 0
+    vote_GNM = np.full((10, 20, 3), 254)
+    vote_GNM[:num_drop, 7, 2] = 0
+    vote_GNM[:, ::10, 2] = 0
+
+    found = find(
+        inputs_of(np.zeros((10, 20)), vote_GNM[:, :, columns], truth_GN=truth_GN)
+    )
+
+    # With four texts: .5 beside ((196 - 20) / 196 + 1) / 2, whatever its column.
+    assert found["collapses"] is is_said
+    if is_said:
+        assert found["best_value"] == pytest.approx((176 / 196 + 1) / 2)
+    else:
+        assert (found["value"], found["low"]) == (None, None)
+
+
 def test_of_three_groups_nothing_is_said():
     inputs = each_sighted_on_one_stratum()
     few = replace(inputs, group_of={t: f"g{t % 3}" for t in range(8)})
