@@ -94,17 +94,22 @@ def find_scope(session: Session, held: RoundRow, *, num_waves: int) -> Scope:
         session: the session.
         held: the round.
         num_waves: waves of voters that are asked about: after the first one, documents
-            were chosen by their posterior, so only the random slice says how voters do.
+            were chosen by their posterior, so only what every voter sees says how they
+            do: the random slice, and gold within the config's `escalation.gold_words`.
     """
     # A round that an older version began has nothing written down.
     frozen = held.decisions.get(EVIDENCE) or look_at_evidence(session, held.id)
     totals = EvidenceTotals(**frozen["totals"])
+    limit = MAX_GOLD_WORDS
+    if num_waves > 1:
+        own = parse_config(RoundConfig, held.config).escalation.gold_words
+        limit = min(limit, own)
     takes_all = num_waves == 1 and took_all(totals, held.decisions.get("selection", {}))
     num_words = totals.all_words if takes_all else totals.slice_words
     return Scope(
         takes_all=takes_all,
         share=share_of(MAX_WORDS, num_words),
-        gold_share=share_of(MAX_GOLD_WORDS, totals.gold_words),
+        gold_share=share_of(limit, totals.gold_words),
         num_words=num_words,
         num_gold_words=totals.gold_words,
         gold_runs=_as_runs(frozen[SELECTED]),
@@ -133,11 +138,16 @@ def may_count(row: EvidenceRow, scope: Scope) -> tuple[bool, bool]:
 
     Which documents a share leaves out depends on their text alone.
     """
-    digest = hashlib.sha256(b"fit" + row.sha256).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
     chosen = scope.takes_all or row.random_slice
-    has_gold = scope.origin_of(row.text_id) is not None
-    return has_gold and place < scope.gold_share, chosen and place < scope.share
+    return (
+        counts_gold(row.text_id, row.sha256, scope),
+        chosen and _place(row.sha256) < scope.share,
+    )
+
+
+def counts_gold(text_id: int, sha256: bytes, scope: Scope) -> bool:
+    """Say whether one of the round's train texts counts for its gold."""
+    return scope.origin_of(text_id) is not None and _place(sha256) < scope.gold_share
 
 
 def origin_in(runs: Sequence[GoldRun], text_id: int) -> str | None:
@@ -183,6 +193,12 @@ def load_known(
         return _load_named(session, text_ids, _as_runs(frozen))
     known = gold.load_gold(session, text_ids, use="calibrate")
     return {text_id: found[0].codes_N for text_id, found in known.items()}
+
+
+def _place(sha256: bytes) -> float:
+    """Lay a text between 0 and 1, by its content."""
+    digest = hashlib.sha256(b"fit" + sha256).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _load_named(

@@ -1,5 +1,6 @@
 """`farm loop start --plan`: what a loop's first round will ask, and what that costs."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,8 @@ from api.cli.output import print_json, print_table, say
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from db.queries.corpora import DocumentRow
+    from db.queries.patterns import GoldRun
     from kompress.config import LoopConfig, RoundConfig, VoterConfig
     from kompress.teachers.endpoints import Endpoint
     from kompress.teachers.estimate import Usage
@@ -43,7 +46,7 @@ def plan_loop(session: "Session", corpus: str, config: "LoopConfig") -> dict[str
     """
     from api.queue import check_loop_config
     from api.settings import load_settings
-    from db.queries import corpora, texts
+    from db.queries import corpora, patterns, texts
     from kompress.teachers.endpoints import read_endpoints
     from kompress.teachers.estimate import expected_documents
 
@@ -57,7 +60,15 @@ def plan_loop(session: "Session", corpus: str, config: "LoopConfig") -> dict[str
     ids = [d.text_id for d in (*of_split["train"], *of_split["audit"])]
     sampled = list(texts.load_texts(session, _spread(ids)).values())
     num_train, num_audit = len(of_split["train"]), len(of_split["audit"])
-    wave_1, later = expected_documents(first, num_train=num_train, num_audit=num_audit)
+    runs = patterns.list_corpus_gold_runs(session, held.id, held.last_seq)
+    golden = _within(runs, of_split["train"])
+    wave_1, later = expected_documents(
+        first,
+        num_train=num_train,
+        num_audit=num_audit,
+        num_gold=len(golden),
+        gold_words=sum(d.num_words for d in golden),
+    )
     endpoints = read_endpoints(load_settings().endpoints)
     rows = [
         _row(voter, endpoints, _usage(voter, endpoints, sampled), documents, wave_1)
@@ -86,6 +97,21 @@ def print_plan(plan: Mapping[str, Any], *, as_json: bool) -> None:
     )
     for note in plan["notes"]:
         say(f"- {note}")
+
+
+def _within(
+    runs: "Sequence[GoldRun]", documents: "Sequence[DocumentRow]"
+) -> "list[DocumentRow]":
+    """Take the documents whose texts lie in the runs."""
+    by_text = sorted(documents, key=lambda document: document.text_id)
+    ids = [document.text_id for document in by_text]
+    return [
+        document
+        for run in runs
+        for document in by_text[
+            bisect_left(ids, run.first) : bisect_right(ids, run.last)
+        ]
+    ]
 
 
 def _spread(ids: Sequence[int]) -> list[int]:

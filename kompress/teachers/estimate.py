@@ -66,18 +66,26 @@ def average_usage(requests: Sequence[Sequence[Request]]) -> Usage:
 
 
 def expected_documents(
-    config: RoundConfig, *, num_train: int, num_audit: int
+    config: RoundConfig,
+    *,
+    num_train: int,
+    num_audit: int,
+    num_gold: int,
+    gold_words: int,
 ) -> tuple[float, float]:
     """Say how many documents a round's first wave, and each later one, will see.
 
-    Every voter sees the random slice and the audit documents; a later wave, besides,
-    the widest `escalation.share` of all, and the pilot's documents, at most so many
-    that it would not have seen anyway.
+    Every voter sees the random slice, the audit documents, and of those with
+    calibration gold about `escalation.gold_words`; a later wave, besides, the most open
+    `escalation.share` of all, and the pilot's documents, at most so many that it would
+    not have seen anyway.
 
     Args:
         config: the round's.
         num_train: documents of the train split.
         num_audit: documents of the audit split.
+        num_gold: documents of the train split with calibration gold.
+        gold_words: their words.
 
     Returns:
         (documents of wave 1, documents of each later wave).
@@ -87,8 +95,12 @@ def expected_documents(
     wanted = min(config.selection.num_documents or num_train, num_train)
     kept = config.selection.random_slice
     share = wanted / num_train if num_train else 0.0
-    first = num_train * (1 - (1 - share) * (1 - kept)) + num_audit
-    forced = num_train * kept + num_audit
+    taken = 1 - (1 - share) * (1 - kept)
+    first = num_train * taken + num_audit
+    limit = config.escalation.gold_words
+    known = num_gold * taken * min(1.0, limit / max(gold_words * taken, 1))
+    outside_slice = 1 - kept / taken if taken else 0.0
+    forced = num_train * kept + known * outside_slice + num_audit
     wide = config.escalation.share
     pilot = config.aggregation.pilot_documents
     if len(config.voters) == 1 or config.protocol == "pairwise":

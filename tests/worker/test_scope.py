@@ -15,6 +15,7 @@ from worker.scope import (
     LESSONS,
     SELECTED,
     Scope,
+    find_scope,
     load_known,
     load_truth,
     look_at_evidence,
@@ -133,6 +134,36 @@ def test_gold_that_comes_after_the_look_is_not_loaded(sessions):
     }
     # Every text has three words.
     assert found["totals"]["gold_words"] == 3
+
+
+@pytest.mark.parametrize(
+    ("num_waves", "gold_words", "expected"),
+    [
+        # Six words have gold.
+        (1, 3, 1.0),  # a first wave sees all of them
+        (2, 3, 0.5),
+        (2, 6, 1.0),
+        (2, 2**20, 1.0),
+    ],
+)
+def test_after_the_first_wave_gold_counts_where_every_voter_sees_it(
+    sessions, num_waves, gold_words, expected
+):
+    world = make_world(
+        sessions, documents_per_shard=3, escalation={"gold_words": gold_words}
+    )
+    ids = [n for (n,) in query(sessions, "SELECT id FROM documents ORDER BY seq")]
+    with sessions.begin() as session:
+        rows = [(document_id, "train", False, 1.0) for document_id in ids]
+        selections.store_selections(session, world.round_id, rows)
+        for text_id in world.text_ids[:2]:
+            gold.store_gold(session, text_id, Gold("ann", "calibrate", codes(0)))
+        held = loops.read_round(session, world.round_id)
+
+        scope = find_scope(session, held, num_waves=num_waves)
+
+    assert scope.num_gold_words == 6
+    assert scope.gold_share == expected
 
 
 MIX = {"mix": [{"source": "gold"}, {"source": "consensus"}]}

@@ -1,16 +1,19 @@
 """Between two waves: who needs the expensive voters?
 
-The random slice and the audit documents; a share of the others, those of the widest
-provisional posterior. Once an earlier round knows how often these voters are right,
-each voter has documents of its own: those that a budget buys (`worker.buying`), which
-may also buy further answers of voters of earlier waves. Waves never change an inclusion
-probability.
+The random slice, the audit documents and those whose gold counts at the round's end; a
+share of all, those whose words the provisional posterior leaves the most open. Once an
+earlier round knows how often these voters are right, each voter has documents of its
+own: those that a budget buys (`worker.buying`), which may also buy further answers of
+voters of earlier waves. Waves never change an inclusion probability.
+
+How open a word is, is the entropy of its mean: whether its P(keep) is .5 or .52 may be
+well known, as of voters that toss coins, and its deviation small.
 
 A rule that learns is fitted to what the first waves said, and what gold says of it: of
 the same words that `worker.evidence` lets count at the round's end, in this one job.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +23,7 @@ from db.queries import loops, records, selections, texts, votes
 from db.queries.jobs import JobRow
 from db.queries.votes import VoteRow
 from kompress.aggregation import make_aggregator
+from kompress.aggregation.information import entropy_bits
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import VotePatterns
 from kompress.config import RoundConfig, parse_config
@@ -37,7 +41,7 @@ from worker.panel import Panel, Panels, make_panel
 from worker.pipeline import ASKED, escalation_key
 from worker.pooling import pool
 from worker.runtime import Runtime
-from worker.scope import Scope, find_scope
+from worker.scope import Scope, counts_gold, find_scope
 from worker.stage import Stage
 from worker.stages.select import cut_shards
 
@@ -58,6 +62,7 @@ class Inputs:
         shards: of the first wave, which hold all documents.
         scope: what a rule may learn from.
         forced: documents that every voter sees, whatever the posterior.
+        golden: those of them whose gold counts at the round's end.
         market: what an earlier round knows of the next wave's voters, if it does.
         voter_ids: by name.
     """
@@ -68,6 +73,7 @@ class Inputs:
     shards: list[int]
     scope: Scope
     forced: set[int]
+    golden: set[int]
     market: Market | None
     voter_ids: Mapping[str, int]
 
@@ -97,13 +103,16 @@ def load(session: Session, job: JobRow) -> Inputs:
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
     rows = selections.load_selections(session, job.round_id)
+    drawn = {r.document_id for r in rows if r.random_slice or r.role == "audit"}
+    golden = _list_golden(session, held, rows, num_waves=job.wave + 1)
     return Inputs(
         round_id=held.id,
         config=config,
         wave=job.wave,
         shards=selections.shards(session, held.id, 1),
         scope=find_scope(session, held, num_waves=job.wave),
-        forced={r.document_id for r in rows if r.random_slice or r.role == "audit"},
+        forced=drawn | golden,
+        golden=golden,
         market=load_market(session, job, config),
         voter_ids=held.decisions["voters"],
     )
@@ -124,7 +133,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         found = _count(runtime, inputs, progress)
         with heartbeat.patience(PATIENCE_S):
             learned = rule.fit(found)
-    width: dict[int, float] = {}
+    open_bits: dict[int, float] = {}
     words: dict[int, FloatArray] = {}
     given: dict[int, list[int]] = {}
     failed: set[tuple[int, str]] = set()
@@ -133,8 +142,10 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         panel, document_of, cast = _read(runtime, inputs, shard)
         posterior = pool(Panels(panel, panel), rule, learned)
         if inputs.market is None:
-            for text_id, sd_N in panel.split(posterior.sd_N).items():
-                width[document_of[text_id]] = float(sd_N.mean()) if sd_N.size else 0.0
+            for text_id, bits_N in panel.split(entropy_bits(posterior.mean_N)).items():
+                open_bits[document_of[text_id]] = float(
+                    bits_N.sum() / max(bits_N.size, 1)
+                )
             continue
         strata = panel.split(panel.stratum_W)
         for text_id, mean_N in panel.split(posterior.mean_N).items():
@@ -142,7 +153,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         given |= _count_given(inputs.market, document_of, cast)
         failed |= _list_failed(runtime, inputs, inputs.market, document_of)
     if inputs.market is None:
-        return _by_width(inputs, width)
+        return _by_entropy(inputs, open_bits)
     free = {document: given[document] for document in words.keys() - inputs.forced}
     with heartbeat.patience(PATIENCE_S):
         bought = buy(inputs.market, words, free, config.escalation.share, closed=failed)
@@ -162,17 +173,24 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
 STAGE = Stage(load=load, compute=compute, store=store)
 
 
-def _by_width(inputs: Inputs, width: dict[int, float]) -> Outputs:
-    """Take the documents whose posterior is widest, and the forced ones."""
-    contested = sorted(width, key=lambda document: (-width[document], document))
-    num_wide = int(np.ceil(inputs.config.escalation.share * len(contested)))
-    ids = sorted({*contested[:num_wide], *inputs.forced})
+def _by_entropy(inputs: Inputs, open_bits: dict[int, float]) -> Outputs:
+    """Take the documents whose words are the most open, and the forced ones.
+
+    Args:
+        inputs: of the stage.
+        open_bits: mean entropy of a word's posterior mean, by document.
+    """
+    contested = sorted(open_bits, key=lambda document: (-open_bits[document], document))
+    num_open = int(np.ceil(inputs.config.escalation.share * len(contested)))
+    ids = sorted({*contested[:num_open], *inputs.forced})
     return Outputs(
         shards=cut_shards(ids, inputs.config.shard_documents) if ids else [],
         voters=[],
         decision={
-            "threshold_sd": width[contested[num_wide - 1]] if num_wide else None,
+            # Older versions: `threshold_sd`, the mean deviation.
+            "threshold_bits": open_bits[contested[num_open - 1]] if num_open else None,
             "num_documents": len(ids),
+            "num_gold": len(inputs.golden),
         },
     )
 
@@ -187,8 +205,29 @@ def _by_budget(inputs: Inputs, market: Market, bought: Purchase) -> Outputs:
         cut = cut_shards(ids, inputs.config.shard_documents) if ids else []
         shards += cut
         voters += [dict(asked)] * len(cut)
-    num_documents = sum(len(shard) for shard in shards)
-    return Outputs(shards, voters, {**bought.decision, "num_documents": num_documents})
+    counts = {
+        "num_documents": sum(len(shard) for shard in shards),
+        "num_gold": len(inputs.golden),
+    }
+    return Outputs(shards, voters, {**bought.decision, **counts})
+
+
+def _list_golden(
+    session: Session,
+    held: loops.RoundRow,
+    rows: Sequence[selections.SelectionRow],
+    *,
+    num_waves: int,
+) -> set[int]:
+    """List the train documents whose gold counts for voters of so many waves."""
+    scope = find_scope(session, held, num_waves=num_waves)
+    train = {row.text_id: row.document_id for row in rows if row.role == "train"}
+    known = [text_id for text_id in train if scope.origin_of(text_id) is not None]
+    return {
+        train[text_id]
+        for text_id, sha256 in texts.load_hashes(session, known).items()
+        if counts_gold(text_id, sha256, scope)
+    }
 
 
 def _count(

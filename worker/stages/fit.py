@@ -61,7 +61,7 @@ from worker.panel import (
 from worker.pipeline import last_wave
 from worker.pooling import FALLBACK, learners
 from worker.runtime import Runtime
-from worker.scope import Scope, find_scope, load_truth
+from worker.scope import Scope, find_scope, load_truth, may_count
 from worker.stage import Stage
 from worker.voters import teachers
 
@@ -265,7 +265,8 @@ def _add_counts(
 ) -> None:
     """Add a shard's votes against its calibration gold; drop who needs no strength."""
     rows = patterns.list_evidence(session, inputs.round_id, shard)
-    truth = load_truth(session, [row.text_id for row in rows], inputs.scope)
+    known = [row.text_id for row in rows if may_count(row, inputs.scope)[0]]
+    truth = load_truth(session, known, inputs.scope)
     text_ids = sorted(truth)
     found = votes.load_round_votes(session, inputs.round_id, text_ids)
     # A vote of several samples says how many they are.

@@ -1,5 +1,8 @@
+import numpy as np
 import pytest
 
+from db.queries import gold
+from kompress.types import Gold
 from tests.worker.worlds import query
 
 CONFIG = """
@@ -68,6 +71,29 @@ def test_a_plan_says_what_teachers_cost_and_stores_nothing(farm, loop_file, sess
     assert plan["total"]["usd"] == large["usd"]
     assert plan["escalation_saves"]["usd"] == large["full_usd"] - large["usd"] > 0
     assert query(sessions, "SELECT count(*) FROM loops") == [(0,)]
+
+
+def test_a_plan_counts_the_documents_with_gold_that_later_waves_see(
+    farm, loop_file, sessions
+):
+    before = farm.json("loop", "start", "ops", "--config", loop_file, "--plan")
+    ids = [text_id for (text_id,) in query(sessions, """
+        SELECT text_id FROM documents WHERE split = 'train' ORDER BY text_id
+    """)]  # fmt: skip
+    with sessions.begin() as session:
+        # Two runs of texts, by different people.
+        for who, text_id in [("ann", i) for i in ids[:4]] + [("bob", ids[6])]:
+            known = Gold(who, "calibrate", np.zeros(7, dtype=np.uint8))
+            gold.store_gold(session, text_id, known)
+
+    after = farm.json("loop", "start", "ops", "--config", loop_file, "--plan")
+
+    # Five documents of gold; a quarter of them are among the most open ones.
+    grown = [
+        plan["voters"][1]["documents"] for plan in (before, after)
+    ]  # rounded to whole documents
+    assert 3 <= grown[1] - grown[0] <= 5
+    assert after["voters"][0] == before["voters"][0]
 
 
 def test_a_plan_in_words_names_voters_savings_and_what_stands_against_it(

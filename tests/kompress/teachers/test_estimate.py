@@ -15,14 +15,16 @@ from kompress.teachers.estimate import (
 from kompress.teachers.request import Request
 
 
-def config(num_documents=None, random_slice=0.0, share=0.5, pilot=0, voters="ab"):
+def config(
+    num_documents=None, random_slice=0.0, share=0.5, pilot=0, voters="ab", limit=600
+):
     selection = {"num_documents": num_documents, "random_slice": random_slice}
     return parse_config(
         RoundConfig,
         {
             "voters": [{"name": name, "kind": "syntax"} for name in voters],
             "selection": selection,
-            "escalation": {"share": share},
+            "escalation": {"share": share, "gold_words": limit},
             "aggregation": {"pilot_documents": pilot},
         },
     )
@@ -59,17 +61,46 @@ def test_nothing_cannot_be_estimated_from():
     ],
 )
 def test_documents_of_waves(changes, first, later):
-    found = expected_documents(config(**changes), num_train=100, num_audit=10)
+    found = expected_documents(
+        config(**changes), num_train=100, num_audit=10, num_gold=0, gold_words=0
+    )
 
     assert found == pytest.approx((first, later))
 
 
-@given(st.integers(0, 500), st.integers(0, 50), st.floats(0, 1), st.floats(0, 1))
-def test_a_later_wave_never_sees_more(num_train, num_audit, kept, share):
+@pytest.mark.parametrize(
+    ("changes", "first", "later"),
+    [
+        # 20 documents with gold, 500 words; the audit's 10.
+        ({"share": 0.0}, 110.0, 30.0),
+        ({"share": 0.5}, 110.0, 0.5 * 110 + 0.5 * 30),
+        # A fifth of their words.
+        ({"share": 0.0, "limit": 100}, 110.0, 14.0),
+        # 40 of 100 are taken, 8 with gold and 200 words; half of these.
+        ({"share": 0.0, "num_documents": 40, "limit": 100}, 50.0, 14.0),
+        # 46 are taken, 10 of them by the slice; of 9.2 with gold it holds 2.
+        ({"share": 0.0, "num_documents": 40, "random_slice": 0.1}, 56.0, 27.2),
+    ],
+)
+def test_a_later_wave_sees_documents_with_gold(changes, first, later):
+    found = expected_documents(
+        config(**changes), num_train=100, num_audit=10, num_gold=20, gold_words=500
+    )
+
+    assert found == pytest.approx((first, later))
+
+
+@given(
+    st.integers(0, 500), st.integers(0, 50), st.floats(0, 1), st.floats(0, 1),
+    st.integers(0, 500),
+)  # fmt: skip
+def test_a_later_wave_never_sees_more(num_train, num_audit, kept, share, num_gold):
     first, later = expected_documents(
         config(num_documents=20, random_slice=kept, share=share),
         num_train=num_train,
         num_audit=num_audit,
+        num_gold=min(num_gold, num_train),
+        gold_words=20 * num_gold,
     )
 
     assert 0 <= later <= first + 1e-9 <= num_train + num_audit + 1e-6

@@ -4,81 +4,186 @@ import math
 import numpy as np
 import pytest
 
-from kompress.aggregation import AGGREGATORS, make_aggregator
-from kompress.aggregation.information import entropy_bits
-from kompress.aggregation.patterns import count_patterns, merge_patterns
-from kompress.types import STRATA, decode_votes
+from kompress.aggregation import AGGREGATORS
+from kompress.aggregation.patterns import UNKNOWN, VotePatterns, merge_patterns
+from kompress.types import ABSTAIN, STRATA
 from tests.worker.inprocess import two_waves
+from tests.worker.waves import (
+    assert_pooled,
+    cast,
+    cheap_votes,
+    decide,
+    fit_first_wave,
+    forced_documents,
+    keep_some_gold,
+    say,
+    seen,
+    worth_of,
+)
 from tests.worker.worlds import change
 
 LEARNERS = sorted(name for name, rule in AGGREGATORS.items() if hasattr(rule, "fit"))
 
 
 @pytest.mark.slow  # runs a loop
-def test_only_contested_documents_the_slice_and_the_audit_see_the_second_wave(farm):
+def test_only_open_documents_gold_the_slice_and_the_audit_see_the_second_wave(farm):
     farm.add_documents(24)
-    share = 0.25
+    keep_some_gold(farm)
     farm.start(
         voters=two_waves(),
-        escalation={"share": share},
+        escalation={"share": 0.25},
         selection={"random_slice": 0.2},
         aggregation={"rule": "beta"},
         shard_documents=10,
     )
+    farm.run(until="escalate")
+    rows = farm.query("""
+        SELECT s.document_id, d.text_id, t.num_words FROM selections s
+        JOIN documents d ON d.id = s.document_id JOIN texts t ON t.id = d.text_id
+        ORDER BY 1
+    """)
+    # Of three documents each,
+    for place, (_, text_id, num_words) in enumerate(rows):
+        alpha, beta = [
+            # the voters contradict each other: mean (1 + 1) / 4 = 1/2, sd
+            # √(1/4 / 5) = .224, 1 bit;
+            (254, 0),
+            # one keeps, the other is silent: 2/3, √(2/9 / 4) = .236, .918 bits;
+            (254, 255),
+            # both keep: 3/4, √(3/16 / 5) = .194, .811 bits.
+            (254, 254),
+        ][place % 3]
+        say(farm, "alpha", text_id, [alpha] * num_words)
+        say(farm, "beta", text_id, [beta] * num_words)
+
     farm.run(until="train")
 
-    rows = farm.query(
-        """SELECT d.text_id, s.document_id, s.random_slice OR s.role = 'audit'
-           FROM selections s JOIN documents d ON d.id = s.document_id"""
-    )
-    forced = {document for _, document, is_forced in rows if is_forced}
-    seen = {d for (d,) in farm.query(
-        "SELECT document_id FROM shard_documents WHERE wave = 2")}  # fmt: skip
-    width = {document: mean_sd(farm, text_id) for text_id, document, _ in rows}
-    contested = sorted(width, key=lambda d: (-width[d], d))
-    num_wide = math.ceil(share * len(rows))
+    assert farm.parked() == []
+    forced = forced_documents(farm, 1)
+    # The widest would be the next ones. A quarter of all is less than a third.
+    contested = [document for document, _, _ in rows[::3]][: math.ceil(len(rows) / 4)]
     assert forced
-    assert seen == forced | set(contested[:num_wide])
-    assert len(seen) < len(rows)
+    assert seen(farm, 1) == forced | set(contested)
+    assert set(contested) - forced
+    assert len(seen(farm, 1)) < len(rows)
     asked = farm.query(
         """SELECT count(*) FROM round_votes rv JOIN votes w ON w.id = rv.vote_id
            JOIN voters v ON v.id = w.voter_id WHERE v.name = 'gamma'"""
     )
-    assert asked == [(len(seen),)]
+    assert asked == [(len(seen(farm, 1)),)]
     ((decided,),) = farm.query("SELECT decisions -> 'escalation_2' FROM rounds")
-    assert decided["num_documents"] == len(seen)
-
-
-def mean_sd(farm, text_id):
-    """The mean deviation of a text's provisional posterior, from two voters' bytes."""
-    rows = farm.query(
-        """SELECT w.codes, s.codes FROM votes w JOIN voters v ON v.id = w.voter_id
-           JOIN text_strata s ON s.text_id = w.text_id AND s.rule_set = 'farm'
-           WHERE w.text_id = :text_id AND v.name IN ('alpha', 'beta')
-           ORDER BY v.name""",
-        text_id=text_id,
-    )
-    p_NM = np.stack([(np.frombuffer(codes, np.uint8) + 0.5) / 255 for codes, _ in rows])
-    stratum_N = np.frombuffer(rows[0][1], np.uint8)
-    rule = make_aggregator("beta", {})
-    return float(rule.aggregate(p_NM.T, np.ones(p_NM.T.shape), stratum_N).sd_N.mean())
-
-
-def seen(farm, round_id):
-    """The documents of a round's second wave."""
-    return {
-        document
-        for (document,) in farm.query(
-            "SELECT document_id FROM shard_documents WHERE wave = 2 AND round_id = :r",
-            r=round_id,
-        )
+    ((num_gold,),) = farm.query("""
+        SELECT count(*) FROM selections s JOIN documents d ON d.id = s.document_id
+        JOIN gold g ON g.text_id = d.text_id AND g.use = 'calibrate'
+    """)
+    assert decided == {
+        "threshold_bits": pytest.approx(1.0),
+        "num_documents": len(seen(farm, 1)),
+        "num_gold": num_gold,
     }
+    assert num_gold > 0
+
+
+@pytest.mark.slow  # runs half a round
+def test_what_voters_of_known_rates_leave_open_is_escalated_not_what_they_decide(farm):
+    farm.add_documents(24)
+    farm.start(
+        voters=two_waves(),
+        # Too little for any document: all gold tells how the first voters do.
+        escalation={"share": 0.25, "gold_words": 1},
+        selection={"random_slice": 0.0},
+        aggregation={"rule": "reliability", "compare": []},
+    )
+    farm.run(until="escalate")
+    rows = farm.query("""
+        SELECT s.document_id, d.text_id, t.num_words, s.role
+        FROM selections s JOIN documents d ON d.id = s.document_id
+        JOIN texts t ON t.id = d.text_id ORDER BY 1
+    """)
+    rng = np.random.default_rng(0)
+    # About half of the documents the voters know nothing, and gold says so. Of a word
+    # there the rates leave about 1 bit; they are better known than those of the other
+    # half, where votes that are right 9 times in 10 leave about half a bit.
+    tossed = {document for place, (document, *_) in enumerate(rows) if place % 2}
+    for document, text_id, num_words, _ in rows:
+        truth_N = np.where(rng.random(num_words) < 0.4, 254, 0)
+        right = 0.5 if document in tossed else 0.9
+        for voter in ("alpha", "beta"):
+            is_right_N = rng.random(num_words) < right
+            say(farm, voter, text_id, np.where(is_right_N, truth_N, 254 - truth_N))
+        change(
+            farm.sessions,
+            "UPDATE text_strata SET codes = :codes WHERE text_id = :text_id",
+            codes=bytes([2 if document in tossed else 0] * num_words),
+            text_id=text_id,
+        )
+        change(
+            farm.sessions,
+            "UPDATE gold SET codes = :codes WHERE text_id = :text_id",
+            codes=truth_N.astype(np.uint8).tobytes(),
+            text_id=text_id,
+        )
+
+    farm.run(until="train")
+
+    assert farm.parked() == []
+    audit = {document for document, _, _, role in rows if role == "audit"}
+    assert seen(farm, 1) - audit <= tossed
+    assert len(seen(farm, 1) & tossed) >= math.ceil(len(rows) / 4)
+
+
+COUNTED = "SELECT patterns FROM vote_patterns ORDER BY shard"
+
+
+@pytest.mark.slow  # runs half a round
+@pytest.mark.parametrize("gold_words", [10_000, 600])
+def test_voters_of_a_later_wave_meet_the_gold_that_those_of_the_first_meet(
+    farm, gold_words
+):
+    farm.add_documents(24)
+    farm.start(
+        voters=two_waves(),
+        escalation={"share": 0.25, "gold_words": gold_words},
+        selection={"random_slice": 0.0},
+        aggregation={"rule": "reliability", "compare": []},
+        shard_documents=10,
+    )
+    farm.run(until="train")
+
+    assert farm.parked() == []
+    counted = merge_patterns(
+        [VotePatterns.from_bytes(bytes(data)) for (data,) in farm.query(COUNTED)]
+    )
+    known_P = counted.truth_P != UNKNOWN
+    assert known_P.any()
+    assert (counted.code_PM[known_P] != ABSTAIN).all()
+    # All of these made documents have gold, on nearly every word.
+    words_of = {
+        document: sum(code != ABSTAIN for code in codes)
+        for document, codes in farm.query("""
+            SELECT s.document_id, g.codes FROM selections s
+            JOIN documents d ON d.id = s.document_id
+            JOIN gold g ON g.text_id = d.text_id WHERE s.role = 'train'
+        """)
+    }
+    ((decided,),) = farm.query("SELECT decisions -> 'escalation_2' FROM rounds")
+    num_words = int(counted.count_P[known_P].sum())
+    if gold_words > sum(words_of.values()):
+        assert num_words == sum(words_of.values())
+        assert decided["num_gold"] == len(words_of)
+        assert seen(farm, 1) >= words_of.keys()
+    else:
+        # A document has about 80 words: 600 are 7 or 8 of them, drawn by content.
+        assert 3 <= decided["num_gold"] <= 13
+        assert 40 <= num_words / decided["num_gold"] <= 120
+        assert len(seen(farm, 1) & words_of.keys()) < len(words_of)
 
 
 @pytest.mark.slow  # runs half a round
 @pytest.mark.parametrize("rule", LEARNERS)
 def test_a_rule_that_learns_is_fitted_to_the_first_wave(farm, rule):
     farm.add_documents(24)
+    keep_some_gold(farm)
     for name, size in (("one", 500), ("many", 5)):
         farm.start(
             name,
@@ -94,82 +199,27 @@ def test_a_rule_that_learns_is_fitted_to_the_first_wave(farm, rule):
     # However the documents were cut, the same ones are contested.
     assert seen(farm, 1) == seen(farm, 2)
     rows = farm.query("""
-        SELECT d.text_id, s.document_id, s.role = 'audit'
+        SELECT d.text_id, s.document_id
         FROM selections s JOIN documents d ON d.id = s.document_id
         WHERE s.round_id = 1
     """)
     learned = fit_first_wave(farm, rule)
-    width = {}
-    for text_id, document, _ in rows:
+    bits = {}
+    for text_id, document in rows:
         p_NM, stratum_N = cheap_votes(farm, text_id)
-        posterior = learned.aggregate(p_NM, np.ones(2), stratum_N)
-        width[document] = float(posterior.sd_N.mean())
-    contested = sorted(width, key=lambda d: (-width[d], d))
-    audit = {document for _, document, is_audit in rows if is_audit}
-    assert seen(farm, 1) == audit | set(contested[: math.ceil(0.25 * len(rows))])
-
-
-def fit_first_wave(farm, rule):
-    """Fit a rule to the first wave's bytes on all train documents, with their gold."""
-    parts = []
-    for text_id, truth in farm.query("""
-        SELECT d.text_id, g.codes FROM documents d
-        LEFT JOIN gold g ON g.text_id = d.text_id AND g.use = 'calibrate'
-        WHERE d.split = 'train'
-    """):
-        p_NM, stratum_N = cheap_votes(farm, text_id)
-        known = [255 if t == 255 else int(t >= 127) for t in truth] if truth else None
-        parts.append(count_patterns(p_NM, np.ones(2), stratum_N, known))
-    return make_aggregator(rule, {}).fit(merge_patterns(parts))
-
-
-def cheap_votes(farm, text_id):
-    """The votes of alpha and beta on a text, and its strata."""
-    rows = farm.query(
-        """SELECT w.codes, s.codes FROM votes w JOIN voters v ON v.id = w.voter_id
-           JOIN text_strata s ON s.text_id = w.text_id AND s.rule_set = 'farm'
-           WHERE w.text_id = :text_id AND v.name IN ('alpha', 'beta')
-           ORDER BY v.name""",
-        text_id=text_id,
-    )
-    codes = [np.frombuffer(codes, np.uint8) for codes, _ in rows]
-    return decode_votes(np.stack(codes, axis=1)), np.frombuffer(rows[0][1], np.uint8)
-
-
-def decide(farm, **rates):
-    """As if the first round had found these rates of voters."""
-    for voter, rate in rates.items():
-        change(
-            farm.sessions,
-            """UPDATE rounds SET decisions = jsonb_set(decisions,
-                   ARRAY['reliability', :voter], CAST(:rates AS jsonb))
-               WHERE number = 1""",
-            voter=voter,
-            rates=json.dumps(dict.fromkeys(STRATA, rate)),
+        mean_N = learned.aggregate(p_NM, np.ones(2), stratum_N).mean_N
+        bits[document] = -float(
+            np.mean(mean_N * np.log2(mean_N) + (1 - mean_N) * np.log2(1 - mean_N))
         )
-
-
-def cast(farm, voter, number=2):
-    """The replicates that a round used of a voter's votes, by document."""
-    rows = farm.query(
-        """SELECT s.document_id, w.replicate FROM round_votes rv
-           JOIN rounds r ON r.id = rv.round_id JOIN votes w ON w.id = rv.vote_id
-           JOIN voters v ON v.id = w.voter_id
-           JOIN documents d ON d.text_id = w.text_id
-           JOIN selections s ON s.round_id = r.id AND s.document_id = d.id
-           WHERE r.number = :number AND v.name = :voter ORDER BY 1, 2""",
-        number=number,
-        voter=voter,
-    )
-    found = {}
-    for document, replicate in rows:
-        found.setdefault(document, []).append(replicate)
-    return found
+    contested = sorted(bits, key=lambda d: (-bits[d], d))[: math.ceil(len(rows) / 4)]
+    assert seen(farm, 1) == forced_documents(farm, 1) | set(contested)
+    assert set(contested) - forced_documents(farm, 1)
 
 
 @pytest.mark.slow  # runs one round, and half of another
 def test_a_later_waves_budget_buys_second_answers_of_voters_that_vary(farm):
     farm.add_documents(24)
+    keep_some_gold(farm)
     voters = two_waves()
     voters[0]["max_replicates"] = 2
     farm.start(
@@ -190,15 +240,15 @@ def test_a_later_waves_budget_buys_second_answers_of_voters_that_vary(farm):
     ((decided,),) = farm.query(
         "SELECT decisions -> 'escalation_2' FROM rounds WHERE number = 2"
     )
-    forced = {document for (document,) in farm.query("""
-        SELECT document_id FROM selections
-        WHERE round_id = 2 AND (random_slice OR role = 'audit')
-    """)}  # fmt: skip
+    forced = forced_documents(farm, 2)
     bought = seen(farm, 2) - forced
     alpha = cast(farm, "alpha")
     assert bought
     assert decided["num_calls"] == {"alpha": len(bought), "beta": 0, "gamma": 0}
     assert decided["num_replicates"] == len(bought)
+    # Audit documents have no gold to learn from.
+    assert 0 < decided["num_gold"] < len(forced)
+    assert decided["num_documents"] == len(bought) + len(forced)
     assert {d for d, replicates in alpha.items() if replicates == [0, 1]} == bought
     assert {d for d, replicates in alpha.items() if replicates == [0]} == (
         alpha.keys() - bought
@@ -212,49 +262,10 @@ def test_a_later_waves_budget_buys_second_answers_of_voters_that_vary(farm):
     assert_pooled(farm, bought)
 
 
-def assert_pooled(farm, bought):
-    """The label of a document with two answers of alpha pools them as one voter's."""
-    rows = farm.query(
-        """SELECT d.id, v.name, w.codes, s.codes, b.mean FROM documents d
-           JOIN votes w ON w.text_id = d.text_id JOIN voters v ON v.id = w.voter_id
-           JOIN round_votes rv ON rv.vote_id = w.id AND rv.round_id = 2
-           JOIN text_strata s ON s.text_id = d.text_id AND s.rule_set = 'farm'
-           JOIN labels b ON b.text_id = d.text_id AND b.round_id = 2
-               AND b.source = 'consensus'
-           WHERE d.id = ANY(:ids) ORDER BY d.id, v.name, w.replicate""",
-        ids=sorted(bought),
-    )
-    ((data, fallback),) = farm.query(
-        """SELECT f.data, r.decisions -> 'fallback' FROM rule_fits f
-           JOIN rounds r ON r.id = f.round_id
-           WHERE f.round_id = 2 AND f.rule = 'reliability'"""
-    )
-    own = [code for code, name in enumerate(STRATA) if name not in (fallback or {})]
-    learned = make_aggregator("reliability", {}).load(data)
-    for document in bought:
-        (first, second), (beta,) = (
-            [decode_votes(np.frombuffer(row[2], np.uint8)) for row in rows
-             if row[0] == document and row[1] == name]
-            for name in ("alpha", "beta")
-        )  # fmt: skip
-        stratum_N, mean_N = next(
-            (np.frombuffer(row[3], np.uint8), np.frombuffer(row[4], "<f2"))
-            for row in rows
-            if row[0] == document
-        )
-        # One answer is worth 1, two of one voter 2 / 1.5; gamma is silent.
-        p_NM = np.stack([(first + second) / 2, beta, np.full(beta.size, np.nan)], 1)
-        expected = learned.aggregate(p_NM, np.array([2.0, 1.0, 0.0]), stratum_N).mean_N
-        # Not where one voter decides, see `kompress.aggregation.fallback`.
-        pooled_N = np.isin(stratum_N, own)
-        assert pooled_N.any()
-        np.testing.assert_allclose(mean_N[pooled_N], expected[pooled_N], atol=2**-11)
-        assert (first != second).any()
-
-
 @pytest.mark.slow  # runs one round, and half of another
 def test_where_a_voter_failed_no_further_answer_is_bought(farm):
     farm.add_documents(24)
+    keep_some_gold(farm)
     voters = two_waves()
     voters[0]["max_replicates"] = 3
     voters[0]["params"]["failure_rate"] = 0.4
@@ -297,6 +308,7 @@ def test_where_a_voter_failed_no_further_answer_is_bought(farm):
 @pytest.mark.slow  # runs one round, and half of another
 def test_once_a_round_knows_the_voters_each_is_asked_where_it_tells_most(farm):
     farm.add_documents(24)
+    keep_some_gold(farm)
     delta = {**two_waves()[-1], "name": "delta"}
     farm.start(
         rounds=2,
@@ -326,18 +338,16 @@ def test_once_a_round_knows_the_voters_each_is_asked_where_it_tells_most(farm):
         SELECT a.decisions -> 'escalation_2', b.decisions -> 'escalation_2'
         FROM rounds a, rounds b WHERE a.number = 1 AND b.number = 2
     """)
-    assert "threshold_sd" in first
+    assert "threshold_bits" in first
     assert second["unit"] == "words"
-    audit = {document for (document,) in farm.query("""
-        SELECT document_id FROM selections WHERE round_id = 2 AND role = 'audit'
-    """)}  # fmt: skip
-    bought = seen(farm, 2) - audit
+    forced = forced_documents(farm, 2)
+    bought = seen(farm, 2) - forced
     value, size = worth_of(farm)
     # A quarter of the words by two voters: half of them by one.
     assert second["spent"] <= second["budget"] == sum(size.values()) / 2
     assert second["spent"] == sum(size[d] for d in bought)
     left = second["budget"] - sum(size[d] for d in bought)
-    others = [value[d] for d in value if d not in bought | audit and size[d] <= left]
+    others = [value[d] for d in value if d not in bought | forced and size[d] <= left]
     # Bins of the mean are 1/64 wide.
     assert max(others, default=0) <= min(value[d] for d in bought) * 1.02
     asked = dict(
@@ -346,24 +356,6 @@ def test_once_a_round_knows_the_voters_each_is_asked_where_it_tells_most(farm):
         JOIN voters v ON v.id = w.voter_id WHERE rv.round_id = 2 GROUP BY v.name
     """)
     )
-    assert asked["gamma"] == len(bought | audit)
-    assert asked["delta"] == len(audit)
+    assert asked["gamma"] == len(bought | forced)
+    assert asked["delta"] == len(forced)
     assert asked["alpha"] > asked["gamma"]
-
-
-def worth_of(farm):
-    """Bits a word of gamma's answers, and words, by document of round 2."""
-    rows = farm.query("""
-        SELECT d.text_id, s.document_id
-        FROM selections s JOIN documents d ON d.id = s.document_id
-        WHERE s.round_id = 2
-    """)
-    learned = fit_first_wave(farm, "reliability")
-    value, size = {}, {}
-    for text_id, document in rows:
-        p_NM, stratum_N = cheap_votes(farm, text_id)
-        mean_N = learned.aggregate(p_NM, np.ones(2), stratum_N).mean_N
-        # What a sure answer tells is the word's entropy.
-        value[document] = float((entropy_bits(mean_N) * (stratum_N == 0)).mean())
-        size[document] = len(stratum_N)
-    return value, size

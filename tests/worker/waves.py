@@ -1,0 +1,169 @@
+"""Rounds of two waves: what the voters of the first said, and who saw the second."""
+
+import json
+
+import numpy as np
+
+from kompress.aggregation import make_aggregator
+from kompress.aggregation.information import entropy_bits
+from kompress.aggregation.patterns import count_patterns, merge_patterns
+from kompress.types import STRATA, decode_votes
+from tests.worker.worlds import change
+
+# Documents that every voter sees, whatever the posterior says of them.
+FORCED = """
+    SELECT s.document_id FROM selections s JOIN documents d ON d.id = s.document_id
+    WHERE s.round_id = :round_id AND (s.random_slice OR s.role = 'audit' OR EXISTS (
+        SELECT FROM gold g WHERE g.text_id = d.text_id AND g.use = 'calibrate'
+    ))
+"""
+
+
+def forced_documents(farm, round_id):
+    return {d for (d,) in farm.query(FORCED, round_id=round_id)}
+
+
+def keep_some_gold(farm):
+    """Leave every sixth text its calibration gold."""
+    change(
+        farm.sessions, "DELETE FROM gold WHERE use = 'calibrate' AND text_id % 6 > 0"
+    )
+
+
+def say(farm, voter, text_id, codes_N):
+    """Put other votes into a voter's mouth."""
+    change(
+        farm.sessions,
+        """UPDATE votes SET codes = :codes WHERE text_id = :text_id
+           AND voter_id = (SELECT id FROM voters WHERE name = :voter)""",
+        codes=np.asarray(codes_N, dtype=np.uint8).tobytes(),
+        text_id=text_id,
+        voter=voter,
+    )
+
+
+def seen(farm, round_id):
+    """The documents of a round's second wave."""
+    return {
+        document
+        for (document,) in farm.query(
+            "SELECT document_id FROM shard_documents WHERE wave = 2 AND round_id = :r",
+            r=round_id,
+        )
+    }
+
+
+def fit_first_wave(farm, rule):
+    """Fit a rule to the first wave's bytes on all train documents, with their gold."""
+    parts = []
+    for text_id, truth in farm.query("""
+        SELECT d.text_id, g.codes FROM documents d
+        LEFT JOIN gold g ON g.text_id = d.text_id AND g.use = 'calibrate'
+        WHERE d.split = 'train'
+    """):
+        p_NM, stratum_N = cheap_votes(farm, text_id)
+        known = [255 if t == 255 else int(t >= 127) for t in truth] if truth else None
+        parts.append(count_patterns(p_NM, np.ones(2), stratum_N, known))
+    return make_aggregator(rule, {}).fit(merge_patterns(parts))
+
+
+def cheap_votes(farm, text_id):
+    """The votes of alpha and beta on a text, and its strata."""
+    rows = farm.query(
+        """SELECT w.codes, s.codes FROM votes w JOIN voters v ON v.id = w.voter_id
+           JOIN text_strata s ON s.text_id = w.text_id AND s.rule_set = 'farm'
+           WHERE w.text_id = :text_id AND v.name IN ('alpha', 'beta')
+           ORDER BY v.name""",
+        text_id=text_id,
+    )
+    codes = [np.frombuffer(codes, np.uint8) for codes, _ in rows]
+    return decode_votes(np.stack(codes, axis=1)), np.frombuffer(rows[0][1], np.uint8)
+
+
+def decide(farm, **rates):
+    """As if the first round had found these rates of voters."""
+    for voter, rate in rates.items():
+        change(
+            farm.sessions,
+            """UPDATE rounds SET decisions = jsonb_set(decisions,
+                   ARRAY['reliability', :voter], CAST(:rates AS jsonb))
+               WHERE number = 1""",
+            voter=voter,
+            rates=json.dumps(dict.fromkeys(STRATA, rate)),
+        )
+
+
+def cast(farm, voter, number=2):
+    """The replicates that a round used of a voter's votes, by document."""
+    rows = farm.query(
+        """SELECT s.document_id, w.replicate FROM round_votes rv
+           JOIN rounds r ON r.id = rv.round_id JOIN votes w ON w.id = rv.vote_id
+           JOIN voters v ON v.id = w.voter_id
+           JOIN documents d ON d.text_id = w.text_id
+           JOIN selections s ON s.round_id = r.id AND s.document_id = d.id
+           WHERE r.number = :number AND v.name = :voter ORDER BY 1, 2""",
+        number=number,
+        voter=voter,
+    )
+    found = {}
+    for document, replicate in rows:
+        found.setdefault(document, []).append(replicate)
+    return found
+
+
+def assert_pooled(farm, bought):
+    """The label of a document with two answers of alpha pools them as one voter's."""
+    rows = farm.query(
+        """SELECT d.id, v.name, w.codes, s.codes, b.mean FROM documents d
+           JOIN votes w ON w.text_id = d.text_id JOIN voters v ON v.id = w.voter_id
+           JOIN round_votes rv ON rv.vote_id = w.id AND rv.round_id = 2
+           JOIN text_strata s ON s.text_id = d.text_id AND s.rule_set = 'farm'
+           JOIN labels b ON b.text_id = d.text_id AND b.round_id = 2
+               AND b.source = 'consensus'
+           WHERE d.id = ANY(:ids) ORDER BY d.id, v.name, w.replicate""",
+        ids=sorted(bought),
+    )
+    ((data, fallback),) = farm.query(
+        """SELECT f.data, r.decisions -> 'fallback' FROM rule_fits f
+           JOIN rounds r ON r.id = f.round_id
+           WHERE f.round_id = 2 AND f.rule = 'reliability'"""
+    )
+    own = [code for code, name in enumerate(STRATA) if name not in (fallback or {})]
+    learned = make_aggregator("reliability", {}).load(data)
+    for document in bought:
+        (first, second), (beta,) = (
+            [decode_votes(np.frombuffer(row[2], np.uint8)) for row in rows
+             if row[0] == document and row[1] == name]
+            for name in ("alpha", "beta")
+        )  # fmt: skip
+        stratum_N, mean_N = next(
+            (np.frombuffer(row[3], np.uint8), np.frombuffer(row[4], "<f2"))
+            for row in rows
+            if row[0] == document
+        )
+        # One answer is worth 1, two of one voter 2 / 1.5; gamma is silent.
+        p_NM = np.stack([(first + second) / 2, beta, np.full(beta.size, np.nan)], 1)
+        expected = learned.aggregate(p_NM, np.array([2.0, 1.0, 0.0]), stratum_N).mean_N
+        # Not where one voter decides, see `kompress.aggregation.fallback`.
+        pooled_N = np.isin(stratum_N, own)
+        assert pooled_N.any()
+        np.testing.assert_allclose(mean_N[pooled_N], expected[pooled_N], atol=2**-11)
+        assert (first != second).any()
+
+
+def worth_of(farm):
+    """Bits a word of gamma's answers, and words, by document of round 2."""
+    rows = farm.query("""
+        SELECT d.text_id, s.document_id
+        FROM selections s JOIN documents d ON d.id = s.document_id
+        WHERE s.round_id = 2
+    """)
+    learned = fit_first_wave(farm, "reliability")
+    value, size = {}, {}
+    for text_id, document in rows:
+        p_NM, stratum_N = cheap_votes(farm, text_id)
+        mean_N = learned.aggregate(p_NM, np.ones(2), stratum_N).mean_N
+        # What a sure answer tells is the word's entropy.
+        value[document] = float((entropy_bits(mean_N) * (stratum_N == 0)).mean())
+        size[document] = len(stratum_N)
+    return value, size
