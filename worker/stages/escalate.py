@@ -10,7 +10,7 @@ How open a word is, is the entropy of its mean: whether its P(keep) is .5 or .52
 well known, as of voters that toss coins, and its deviation small.
 
 A rule that learns is fitted to what the first waves said, and what gold says of it: of
-the same words that `worker.evidence` lets count at the round's end, in this one job.
+the words that `worker.evidence` would let count if no wave followed, in this one job.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
