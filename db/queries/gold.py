@@ -25,6 +25,14 @@ _LOAD = text("""
     WHERE text_id = ANY(:text_ids) AND (CAST(:use AS text) IS NULL OR use = :use)
     ORDER BY text_id, origin
 """)
+_HAS_AUDIT_GOLD = text("""
+    SELECT EXISTS (
+        SELECT FROM selections s
+        JOIN documents d ON d.id = s.document_id
+        JOIN gold g ON g.text_id = d.text_id AND g.use = 'evaluate'
+        WHERE s.round_id = :round_id AND s.role = 'audit'
+    )
+""")
 
 
 def store_gold(session: Session, text_id: int, gold: Gold) -> None:
@@ -86,6 +94,11 @@ def load_gold(
         gold = Gold(row.origin, row.use, codes_N, row.question, facts)
         found.setdefault(row.text_id, []).append(gold)
     return found
+
+
+def has_audit_gold(session: Session, round_id: int) -> bool:
+    """Say whether evaluation gold knows any text of a round's audit documents."""
+    return bool(session.scalar(_HAS_AUDIT_GOLD, {"round_id": round_id}))
 
 
 def _facts(gold: Gold) -> list[dict[str, Any]]:

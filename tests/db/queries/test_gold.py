@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from db.errors import Conflict
-from db.queries import gold
+from db.queries import gold, selections
 from kompress.types import Fact, Gold
 
 CODES_N = np.array([254, 0, 255, 0], dtype=np.uint8)
@@ -33,3 +33,20 @@ def test_the_same_gold_twice_is_fine_and_another_is_refused(session, world):
 
     with pytest.raises(Conflict, match="origin of its own"):
         gold.store_gold(session, text_id, Gold("ann", "calibrate", CODES_N[::-1]))
+
+
+def test_only_evaluation_gold_of_audit_documents_is_audit_gold(session, world):
+    a, b, _ = world.text_ids
+    roles = zip(world.document_ids, ("audit", "train", "audit"), strict=True)
+    selections.store_selections(
+        session, world.round_id, [(id_, role, False, 1.0) for id_, role in roles]
+    )
+    gold.store_gold(session, a, Gold("ann", "calibrate", CODES_N))
+    gold.store_gold(session, b, Gold("ann", "evaluate", CODES_N))
+
+    assert not gold.has_audit_gold(session, world.round_id)
+
+    gold.store_gold(session, a, Gold("bea", "evaluate", CODES_N))
+
+    assert gold.has_audit_gold(session, world.round_id)
+    assert not gold.has_audit_gold(session, world.round_id + 1)

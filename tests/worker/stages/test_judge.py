@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -9,22 +10,11 @@ from kompress.aggregation import make_aggregator
 from kompress.aggregation.patterns import DROP, KEEP, count_patterns
 from kompress.config import RoundConfig, parse_config
 from kompress.types import STRATA
+from tests.worker.audits import Case, case_of, panel_of
 from tests.worker.worlds import change
-from worker.panel import make_panels
-from worker.stages import judge
 
 
-class Pulse:
-    """A heartbeat that only counts."""
-
-    def __init__(self):
-        self.num_beats = 0
-
-    def progress(self, done, total):
-        self.num_beats += 1
-
-
-def paired(protocol):
+def paired(protocol, *, has_gold=True):
     """Two voters and a winning reference on two texts of one group each.
 
     Text 1 is keep, keep, drop, drop: the reference is right, a keeps all, b drops all.
@@ -52,19 +42,12 @@ def paired(protocol):
         2: [vote("a", 254, 254), vote("b", 254, 254)],
     }
     strata = {1: np.zeros(4, dtype=np.uint8), 2: np.zeros(2, dtype=np.uint8)}
-    return judge.Inputs(
-        config=config,
-        seed=0,
-        panels=make_panels(config.panel(), votes, strata, {}),
-        group_of={1: "g1", 2: "g2"},
-        gold_codes={
-            1: np.array([254, 254, 0, 0], dtype=np.uint8),
-            2: np.array([254, 0], dtype=np.uint8),
-        },
-        fits={},
-        fallbacks={},
-        histograms={},
-    )
+    gold = {
+        1: np.array([254, 254, 0, 0], dtype=np.uint8),
+        2: np.array([254, 0], dtype=np.uint8),
+    }
+    group_of = {1: "g1", 2: "g2"}
+    return case_of(config, votes, strata, group_of, gold if has_gold else {})
 
 
 def confusions(out):
@@ -79,7 +62,7 @@ def confusions(out):
 
 
 def test_the_winning_reference_is_judged_beside_what_the_words_alone_would_give():
-    out = judge.compute(None, paired("pairwise"), Pulse())
+    out = paired("pairwise").judged()
 
     # The reference is right on its four words; text 2 has none and no label. Of the
     # words alone, text 1 is a tie and kept, text 2 is kept: 3 right, 3 wrong.
@@ -91,7 +74,7 @@ def test_the_winning_reference_is_judged_beside_what_the_words_alone_would_give(
 
 
 def test_the_winning_reference_is_one_voter_among_all_under_both():
-    out = judge.compute(None, paired("both"), Pulse())
+    out = paired("both").judged()
 
     # Text 1: it breaks every tie; text 2 is kept.
     assert confusions(out) == {"beta": (3, 0, 1, 2), "majority": (3, 0, 1, 2)}
@@ -99,47 +82,13 @@ def test_the_winning_reference_is_one_voter_among_all_under_both():
 
 
 def test_words_alone_know_no_winning_reference():
-    out = judge.compute(None, paired("words"), Pulse())
+    out = paired("words").judged()
 
     assert confusions(out) == {"beta": (3, 0, 3, 0), "majority": (3, 0, 3, 0)}
     assert {row.voter for row in out.voters} == {"a", "b"}
 
 
 SIGHTED = ("plain", "hex", "number")
-
-
-def panel_of(stratum_GN, vote_GNM, *, truth_GN=None, fallbacks=None, rule="majority"):
-    """Texts of one group each; voters a, b, c … vote bytes; gold where it is given."""
-    num_voters = vote_GNM.shape[2]
-    names = "abcdefgh"[:num_voters]
-    config = parse_config(
-        RoundConfig,
-        {
-            "voters": [{"name": name, "kind": "simulated"} for name in names],
-            "aggregation": {"rule": rule, "compare": [rule]},
-        },
-    )
-    votes = {
-        text_id: [
-            VoteRow(1, names[m], 0, 1, vote_GNM[text_id, :, m].astype(np.uint8))
-            for m in range(num_voters)
-        ]
-        for text_id in range(len(stratum_GN))
-    }
-    strata = {t: stratum_GN[t].astype(np.uint8) for t in range(len(stratum_GN))}
-    gold = (
-        {} if truth_GN is None else dict(enumerate((254 * truth_GN).astype(np.uint8)))
-    )
-    return judge.Inputs(
-        config=config,
-        seed=0,
-        panels=make_panels(config.panel(), votes, strata, {}),
-        group_of={t: f"g{t}" for t in range(len(stratum_GN))},
-        gold_codes=gold,
-        fits={},
-        fallbacks=fallbacks or {},
-        histograms={},
-    )
 
 
 def each_sighted_on_one_stratum(fallbacks=None, *, rule="majority"):
@@ -160,7 +109,7 @@ def found_of(out, rule, stratum):
 
 
 def test_a_majority_of_voters_that_each_see_one_stratum_collapses_in_each():
-    out = judge.compute(None, each_sighted_on_one_stratum(), Pulse())
+    out = each_sighted_on_one_stratum().judged()
 
     for stratum, voter in zip(SIGHTED, "abc", strict=True):
         row = found_of(out, "majority", stratum)
@@ -173,7 +122,7 @@ def test_a_majority_of_voters_that_each_see_one_stratum_collapses_in_each():
 def test_the_round_s_own_labels_stand_beside_its_rule_where_voters_decide_alone():
     columns = {STRATA.index(name): m for m, name in enumerate(SIGHTED)}
 
-    out = judge.compute(None, each_sighted_on_one_stratum(columns), Pulse())
+    out = each_sighted_on_one_stratum(columns).judged()
 
     for stratum in SIGHTED:
         own = found_of(out, "majority+fallback", stratum)
@@ -185,7 +134,7 @@ def test_the_round_s_own_labels_stand_beside_its_rule_where_voters_decide_alone(
 
 
 def test_every_voter_is_a_row_of_its_own_that_cannot_collapse():
-    out = judge.compute(None, each_sighted_on_one_stratum(), Pulse())
+    out = each_sighted_on_one_stratum().judged()
 
     for stratum in SIGHTED:
         for voter, sighted in zip("abc", SIGHTED, strict=True):
@@ -203,10 +152,8 @@ def test_a_healthy_panel_does_not_collapse():
     right_GNM = rng.random((20, 60, 5)) < 0.85
     vote_GNM = 254 * np.where(right_GNM, truth_GN[:, :, None], 1 - truth_GN[:, :, None])
 
-    with_gold = judge.compute(
-        None, panel_of(stratum_GN, vote_GNM, truth_GN=truth_GN), Pulse()
-    )
-    without = judge.compute(None, panel_of(stratum_GN, vote_GNM), Pulse())
+    with_gold = panel_of(stratum_GN, vote_GNM, truth_GN=truth_GN).judged()
+    without = panel_of(stratum_GN, vote_GNM).judged()
 
     for out, truth in ((with_gold, "gold"), (without, "must_keep")):
         rows = [row for row in out.rules if row.rule == "majority"]
@@ -229,17 +176,16 @@ def without_gold():
         ]
     )
     found = panel_of(stratum_GN, vote_GNM)
-    any_drop = found.config.aggregation.model_copy(
+    any_drop = found.inputs.config.aggregation.model_copy(
         update={"rule": "k_of_n", "params": {"k": 1}, "compare": ()}
     )
-    return replace(
-        found, config=found.config.model_copy(update={"aggregation": any_drop})
-    )
+    config = found.inputs.config.model_copy(update={"aggregation": any_drop})
+    return Case(replace(found.inputs, config=config), found.part)
 
 
 def test_without_gold_each_keeps_as_many_words_of_a_text_as_the_consensus():
     # Of each text the first word is kept: k = 1/4.
-    out = judge.compute(None, without_gold(), Pulse())
+    out = without_gold().judged()
 
     def counts(rule, stratum="all"):
         row = found_of(out, rule, stratum)
@@ -280,9 +226,7 @@ def test_without_gold_a_rule_can_collapse_too():
         ]
     )
     stratum_GN = np.tile([1, 1, 1, 0, 0, 0, 0], (12, 1))
-    inputs = panel_of(stratum_GN, np.tile(text_NM, (12, 1, 1)))
-
-    out = judge.compute(None, inputs, Pulse())
+    out = panel_of(stratum_GN, np.tile(text_NM, (12, 1, 1))).judged()
 
     row = found_of(out, "majority", "all")
     # k = 4/7. d keeps all three and, of equal scores, the first plain word.
@@ -292,7 +236,7 @@ def test_without_gold_a_rule_can_collapse_too():
 
 
 def test_without_gold_a_text_without_a_winning_reference_has_no_keep_rate():
-    out = judge.compute(None, replace(paired("pairwise"), gold_codes={}), Pulse())
+    out = paired("pairwise", has_gold=False).judged()
 
     # Text 1 alone: the reference keeps two of four, and so do all.
     for rule in ("beta", "majority", "voter(a)", "voter(b)", "voter(pairwise)"):
@@ -306,7 +250,6 @@ def test_a_rule_that_learns_is_judged_by_what_it_learned():
     truth_GN = np.tile([1, 0], (8, 6))
     inverted = np.array([False, True, True])
     vote_GNM = 254 * (truth_GN[:, :, None] != inverted)
-    inputs = panel_of(np.zeros((8, 12)), vote_GNM, truth_GN=truth_GN, rule="stacking")
     known = count_patterns(
         np.tile([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]], (50, 1)),
         np.ones(3),
@@ -315,16 +258,89 @@ def test_a_rule_that_learns_is_judged_by_what_it_learned():
     )
     fitted = make_aggregator("stacking", {}).fit(known)
 
-    out = judge.compute(None, replace(inputs, fits={"stacking": fitted}), Pulse())
+    out = panel_of(
+        np.zeros((8, 12)),
+        vote_GNM,
+        truth_GN=truth_GN,
+        rule="stacking",
+        fits={"stacking": fitted},
+    ).judged()
 
     assert confusions(out) == {"stacking": (48, 0, 0, 48)}
 
 
 def test_a_rule_that_learns_never_learns_from_what_it_is_judged_by():
-    inputs = each_sighted_on_one_stratum(rule="stacking")
+    case = each_sighted_on_one_stratum(rule="stacking")
 
     with pytest.raises(NotFound, match="expected one of the stage fit"):
-        judge.compute(None, inputs, Pulse())
+        case.judged()
+
+
+def soft_panel(num_texts, num_words, *, has_gold=True, num_groups=None):
+    """Eight soft voters on random texts, in groups of several where told."""
+    rng = np.random.default_rng(5)
+    shape = num_texts, num_words
+    truth_GN = rng.integers(0, 2, shape)
+    noise_GNM = rng.integers(-99, 99, (*shape, 8))
+    found = panel_of(
+        rng.integers(0, 9, shape),
+        np.clip(127 + 60 * (2 * truth_GN[:, :, None] - 1) + noise_GNM, 0, 254),
+        truth_GN=truth_GN if has_gold else None,
+        rule="inverse_variance",
+    )
+    if num_groups:
+        for text_id in found.part.group_of:
+            found.part.group_of[text_id] = f"g{text_id % num_groups}"
+    return found
+
+
+@pytest.mark.parametrize("has_gold", [True, False])
+def test_no_cut_into_shards_changes_a_bit(has_gold):
+    case = soft_panel(12, 30, has_gold=has_gold, num_groups=6)
+    if has_gold:
+        # A shard without any gold is judged by gold all the same: by no word.
+        case.part.gold_codes.pop(0)
+        case.part.gold_codes.pop(6)
+    whole = case.judged()
+
+    assert len(whole.rules) == 90
+    assert whole.weights["a", "all"] > 0
+    for num_shards in (2, 6, 12, 13):
+        assert case.judged(num_shards=num_shards) == whole
+    # Groups thrown together, and a sample of words to weigh the voters by.
+    few = case.judged(max_groups=4, max_words=100)
+    assert case.judged(num_shards=6, max_groups=4, max_words=100) == few
+    assert counts_of(few) == counts_of(whole)
+    assert few.weights != whole.weights
+
+
+def counts_of(out):
+    return [
+        (row.rule, row.stratum, row.num_keep_kept, row.num_drop_kept)
+        for row in out.rules
+    ]
+
+
+def peak_bytes(case, num_shards):
+    """The most that judging held beside what it read."""
+    tracemalloc.start()
+    case.judged(num_shards=num_shards, max_words=1_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.slow  # judges 40,000 words
+def test_what_is_held_does_not_grow_with_the_documents():
+    few, many = (soft_panel(num, 200, num_groups=20) for num in (50, 200))
+
+    # What is imported or cached first is not theirs.
+    peak_bytes(few, 5)
+
+    # Of shards of ten texts.
+    assert peak_bytes(many, 20) < 1.1 * peak_bytes(few, 5)
+    # In one piece it would hold more.
+    assert peak_bytes(many, 1) > 2 * peak_bytes(few, 1)
 
 
 @pytest.mark.slow  # runs a loop
