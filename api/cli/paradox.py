@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.output import AsJson, print_json, print_table, say, warn
+from api.cli.pictures import check_picture
 
 if TYPE_CHECKING:
     from api.cli.paradox_round import Line, Verdict
@@ -69,7 +70,7 @@ def show_paradox(
     _check_parts("LOOP", not (simulate or students), {"--round": number})
     _check_parts("--simulate", bool(simulate), {"--correlation": correlation})
     _check_parts("--students", bool(students), of_students)
-    _check_plot(plot)
+    check_picture(plot, "--plot")
     if simulate:
         _show_theory(*simulate, correlation, plot, as_json=as_json)
     elif students:
@@ -184,10 +185,3 @@ def _check_parts(owner: str, is_on: bool, given: dict[str, Any]) -> None:
             f"found {', '.join(strays)} without {owner}; expected them together; add "
             f"{owner} or leave {'it' if len(strays) == 1 else 'them'} out"
         )
-
-
-def _check_plot(plot: Path | None) -> None:
-    from api.errors import InvalidInput
-
-    if plot is not None and plot.suffix.lower() not in (".png", ".svg"):
-        raise InvalidInput(f"--plot is {plot}; expected a name ending in .png or .svg")

@@ -8,6 +8,7 @@ import typer
 
 from api.cli.output import AsJson, print_json, print_table, say
 from api.cli.pareto_points import Point, read_points
+from api.cli.pictures import check_picture
 
 METRICS = {"exact_pct": "agent", "f1": "planted"}  # each with its usual suite
 COLUMNS = ("student", "round", "recipe", "threshold", "keep_rate", "keep_rate_ci",
@@ -38,8 +39,7 @@ def show_pareto(
         raise InvalidInput(
             f"--metric is {metric!r}; expected one of {', '.join(METRICS)}"
         )
-    if out is not None and out.suffix.lower() not in (".png", ".svg"):
-        raise InvalidInput(f"--out is {out}; expected a name ending in .png or .svg")
+    check_picture(out, "--out")
     suite = suite or METRICS[metric]
     with open_session() as session:
         row = loops.get_loop(session, loop)

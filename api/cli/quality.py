@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.output import AsJson, print_json, print_table, say, show, warn
+from api.cli.pictures import check_picture
 
 
 class By(StrEnum):
@@ -216,11 +217,9 @@ def _plot(
     """Draw reliability diagrams of the newest round that has any."""
     from api.cli.connection import open_session
     from api.cli.quality_plot import choose_rows, draw_diagrams
-    from api.errors import InvalidInput
     from db.queries import quality_views
 
-    if out.suffix.lower() not in (".png", ".svg"):
-        raise InvalidInput(f"--plot is {out}; expected a name ending in .png or .svg")
+    check_picture(out, "--plot")
     with open_session() as session:
         name = _name_loop(session, loop)
         found = quality_views.voter_quality(session, name, number)

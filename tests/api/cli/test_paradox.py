@@ -249,6 +249,7 @@ def test_the_picture_says_what_it_shows(farm, judged, tmp_path):
          "found --corpus, --rule-set without --students"),
         (["--simulate", 3, 1, "--max-documents", 3], "--max-documents without"),
         (["mine", "--plot", "a.pdf"], "ending in .png or .svg"),
+        (["mine", "--plot", "none/a.png"], "the folder none does not exist"),
     ],
 )  # fmt: skip
 def test_what_excludes_each_other_is_a_mistake(home, arguments, expected):

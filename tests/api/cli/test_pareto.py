@@ -79,6 +79,7 @@ def test_the_picture_says_what_it_shows(farm, scored, tmp_path):
     [
         (["mine", "--metric", "rouge"], "expected one of exact_pct, f1"),
         (["mine", "--out", "a.pdf"], "ending in .png or .svg"),
+        (["mine", "--out", "none/a.png"], "the folder none does not exist"),
         (["other"], "no loop is called"),
     ],
 )

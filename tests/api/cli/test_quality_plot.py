@@ -78,6 +78,8 @@ def test_what_cannot_be_drawn_is_said(farm, judged, tmp_path):
     out = tmp_path / "x.svg"
 
     assert ".png or .svg" in farm.mistake("quality", "--plot", "x.gif")
+    gone = farm.mistake("quality", "--plot", tmp_path / "none" / "x.png")
+    assert "none does not exist" in gone
     assert "no voter is named" in farm.mistake(
         "quality", "--source", "nobody", "--plot", out
     )
