@@ -1,8 +1,9 @@
-"""How `bench_budget` spends calls: uniformly, by residual and gain, by ActiveLab.
+"""How `bench_budget` spends calls: uniformly, by need and gain, by ActiveLab.
 
 D = documents, W = words of all documents, M = teachers, K = folds, C = cells
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,6 +19,7 @@ from benchmarks.budget_world import (
     train_student,
 )
 from kompress.selection.budget import Allocation, VoterSheet, allocate
+from kompress.selection.influence import influence
 from kompress.selection.information_gain import (
     expected_gain,
     histogram_words,
@@ -47,8 +49,8 @@ class Strategy:
     """What a strategy does about documents and about teachers.
 
     Attributes:
-        documents: `uniform`, `residual` (π by residuals), `residual and gain` (π by
-            residual x expected gain per dollar) or `activelab` (lowest score first).
+        documents: `uniform`, `residual` (π by residuals), `residual and influence` (π
+            by their product, as the farm's) or `activelab` (lowest score first).
         teachers: `random`, `panel` (all of them on each document), `best` (by gold) or
             `gain` (expected information gain per dollar, replicates and second
             opinions included).
@@ -223,22 +225,29 @@ class Farm:
             columns.append(np.bincount(document_W, gain_W)[:NUM_POOL])
         return np.asarray(np.stack(columns, axis=1) / self.price_M)
 
-    def residuals(self) -> FloatArray:
-        """Measure residuals with fold students, predict them for every document."""
+    def needs(self) -> tuple[FloatArray, FloatArray]:
+        """Measure residuals and influences with fold students, predict them for all."""
         folds = [self.student(without=fold) for fold in range(NUM_FOLDS)]
         audit = np.arange(NUM_AUDIT) + NUM_POOL + NUM_TEST + NUM_GOLD
         cell_w = self.draw.cell_W[self.draw.words_of(audit)]
         spread = StudentSpread.fit(np.stack([fold_C[cell_w] for fold_C in folds]))
-        measured = []
+        measured, taught = [], []
         for d in self.labelled:
             words = slice(self.draw.start_D[d], self.draw.start_D[d + 1])
             mean_w = self.means(words)
             # A Beta posterior with a prior of two votes.
             sd_w = np.sqrt(mean_w * (1 - mean_w) / (self.voted_DM[d].sum() + 3))
-            score_w = folds[d % NUM_FOLDS][self.draw.cell_W[words]]
-            variance_w = None if spread is None else spread.variance(score_w)
-            measured.append(measured_residual(mean_w, sd_w, score_w, variance_w))
-        model = ResidualModel.fit(self.features_DF[self.labelled], np.array(measured))
+            unseen_w = folds[d % NUM_FOLDS][self.draw.cell_W[words]]
+            seen_w = folds[(d + 1) % NUM_FOLDS][self.draw.cell_W[words]]
+            variance_w = None if spread is None else spread.variance(unseen_w)
+            measured.append(measured_residual(mean_w, sd_w, unseen_w, variance_w))
+            taught.append(influence(seen_w, unseen_w))
+        return self._predict(measured), self._predict(taught)
+
+    def _predict(self, values: Sequence[float]) -> FloatArray:
+        """Predict what was measured on labelled documents for all, against its mean."""
+        value_N = np.array(values) / (np.mean(values) or 1.0)
+        model = ResidualModel.fit(self.features_DF[self.labelled], value_N)
         return model.predict(self.features_DF)
 
 
@@ -275,7 +284,10 @@ def _draw_new(farm: Farm, num_new: int, size_D: FloatArray) -> list[int]:
 
 def _spend_one_by_one(farm: Farm, documents: str, teachers: str, budget: float) -> None:
     """Ask a fixed number of teachers about new documents."""
-    size_D = farm.residuals() if documents == "residual" else np.ones(NUM_POOL)
+    size_D = np.ones(NUM_POOL)
+    if documents != "uniform":
+        need_D, taught_D = farm.needs()
+        size_D = need_D if documents == "residual" else need_D * taught_D
     sheet = farm.sheet
     best = int((sheet.sensitivity_MS + sheet.specificity_MS).mean(axis=1).argmax())
     price = {
@@ -302,10 +314,8 @@ def _spend_by_gain(farm: Farm, documents: str, budget: float) -> None:
     belief_W = farm.belief()
     bargain_DM = farm.bargains(belief_W)
     if documents != "uniform":
-        need_D = farm.residuals()
-        size_D = need_D / need_D.mean()
-    if documents == "residual and gain":
-        size_D = need_D * bargain_DM.max(axis=1)
+        need_D, taught_D = farm.needs()
+        size_D = need_D * taught_D
     done = farm.labelled
     size = len(farm.pi_RD)
     sample = _draw_new(farm, int(budget / farm.price_M.min()), size_D)

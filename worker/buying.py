@@ -121,9 +121,9 @@ def load_market(session: Session, job: JobRow, config: RoundConfig) -> Market | 
         price_M=price_M if is_paid else np.ones(len(names)),
         unit="usd" if is_paid else "words",
         need_of={
-            document: value
-            for document, (measured, predicted) in found.items()
-            if (value := predicted if measured is None else measured) is not None
+            document: row.residual
+            for document, row in found.items()
+            if row.residual is not None
         },
     )
 

@@ -125,3 +125,6 @@ class Residual(Base):
     )
     measured: Mapped[float | None]
     predicted: Mapped[float | None]
+    # How much its label changes what a student says: as measured, and predicted.
+    influence: Mapped[float | None]
+    predicted_influence: Mapped[float | None]

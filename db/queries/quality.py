@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 from psycopg import sql
 from sqlalchemy import text
@@ -41,6 +42,33 @@ class VoterStatRow:
     num_compared: int
     keep_codes: list[int]
     drop_codes: list[int]
+
+
+class ResidualRow(NamedTuple):
+    """What students get wrong about a document, and what its label teaches them.
+
+    Attributes:
+        measured: the residual, where the document has a label.
+        predicted: what a model of all measured ones says; None before it was fitted.
+        influence: see `kompress.selection.influence`; None for fewer than two folds.
+        predicted_influence: likewise by a model.
+    """
+
+    measured: float | None
+    predicted: float | None
+    influence: float | None = None
+    predicted_influence: float | None = None
+
+    @property
+    def residual(self) -> float | None:
+        """As measured, else as predicted."""
+        return self.predicted if self.measured is None else self.measured
+
+    @property
+    def known_influence(self) -> float | None:
+        """As measured, else as predicted."""
+        known = self.influence
+        return self.predicted_influence if known is None else known
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +138,8 @@ _RESIDUAL = {
     "document_id": "int8",
     "measured": "float8",
     "predicted": "float8",
+    "influence": "float8",
+    "predicted_influence": "float8",
 }
 _MUST_KEEP = {
     "document_id": "int8",
@@ -139,8 +169,8 @@ _HISTOGRAMS = text("""
     ORDER BY voter, stratum, truth
 """)
 _RESIDUALS = text("""
-    SELECT document_id, measured, predicted FROM residuals
-    WHERE round_id = :round_id ORDER BY document_id
+    SELECT document_id, measured, predicted, influence, predicted_influence
+    FROM residuals WHERE round_id = :round_id ORDER BY document_id
 """)
 
 
@@ -244,24 +274,20 @@ def set_selection_counts(
 
 
 def store_residuals(
-    session: Session,
-    round_id: int,
-    residuals: Mapping[int, tuple[float | None, float | None]],
+    session: Session, round_id: int, residuals: Mapping[int, ResidualRow]
 ) -> None:
-    """Store (measured, predicted) residuals by document id; None where unknown."""
+    """Store residuals by document id."""
     copy_rows(
         session,
         "residuals",
         _RESIDUAL,
-        [(round_id, document_id, *pair) for document_id, pair in residuals.items()],
+        [(round_id, document_id, *row) for document_id, row in residuals.items()],
         key=("round_id", "document_id"),
         on_conflict="replace",
     )
 
 
-def load_residuals(
-    session: Session, round_id: int
-) -> dict[int, tuple[float | None, float | None]]:
-    """Load (measured, predicted) residuals by document id, in its order."""
+def load_residuals(session: Session, round_id: int) -> dict[int, ResidualRow]:
+    """Load residuals by document id, in its order."""
     rows = session.execute(_RESIDUALS, {"round_id": round_id})
-    return {row.document_id: (row.measured, row.predicted) for row in rows}
+    return {row[0]: ResidualRow(*row[1:]) for row in rows}

@@ -277,10 +277,11 @@ def test_residuals_are_measured_where_a_label_is_and_predicted_elsewhere(story):
     assert all(predicted is not None for _, _, predicted in rows)
     assert [(sum(measured is not None for _, measured, _ in rows),)] == labelled
     decided = story.query(
-        "SELECT (decisions -> 'selection' ->> 'residuals_known')::int FROM rounds "
-        "ORDER BY number"
+        """SELECT (decisions -> 'selection' ->> 'residuals_known')::int,
+                  (decisions -> 'selection' ->> 'influences_known')::int FROM rounds
+           ORDER BY number"""
     )
-    assert decided == [(0,), (len(rows),)]
+    assert decided == [(0, 0), (len(rows), len(rows))]
 
 
 def test_self_labels_keep_every_word_of_the_override(story):

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.queries import corpora, gold, loops, quality, records, scores, students, texts
 from db.queries.jobs import JobRow
+from db.queries.quality import ResidualRow
 from db.queries.quality_views import round_summary
 from kompress.config import LoopConfig, parse_config
 from kompress.metrics.ratios import Confusion
@@ -51,7 +52,7 @@ class Inputs:
     document_ids: list[int]
     group_ids: list[str]
     features_NF: FloatArray
-    measured: dict[int, float]
+    measured: dict[int, ResidualRow]
     # Main students in the order of their rounds, with their rows per text.
     students: dict[int, list[Score]]
     groups: dict[str, str]
@@ -61,10 +62,10 @@ class Inputs:
 class Outputs:
     """What follows."""
 
-    measured: dict[int, float]
-    predicted: dict[int, float]
+    residuals: dict[int, ResidualRow]
     # What the next round's documents are chosen by, and how far it can be trusted.
     residual_model: dict[str, Any]
+    influence_model: dict[str, Any]
     reason: str | None
     next_round: dict[str, Any] | None
     promoted_student_id: int | None
@@ -77,9 +78,9 @@ def load(session: Session, job: JobRow) -> Inputs:
     config = parse_config(LoopConfig, held.loop_config)
     found = quality.load_residuals(session, job.round_id)
     measured = {
-        document_id: value
-        for document_id, (value, _) in found.items()
-        if value is not None
+        document_id: row
+        for document_id, row in found.items()
+        if row.measured is not None
     }
     documents = (
         corpora.documents(session, held.corpus_id, held.corpus_seq, split="train")
@@ -117,35 +118,31 @@ def load(session: Session, job: JobRow) -> Inputs:
 def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     """Predict, decide, promote."""
     heartbeat.progress(0, 2)
-    predicted, quality = _predict(inputs)
+    residuals, residual_model, influence_model = _predict_all(inputs)
     heartbeat.progress(1, 2)
     reason = decide(inputs.history, inputs.config.stop)
     if reason is None:
         following = inputs.config.resolve(inputs.number + 1)
         return Outputs(
-            measured=inputs.measured,
-            predicted=predicted,
-            residual_model=quality,
+            residuals=residuals,
+            residual_model=residual_model,
+            influence_model=influence_model,
             reason=None,
             next_round=following.model_dump(mode="json"),
             promoted_student_id=None,
             report={},
         )
     promoted, report = _promote(inputs)
-    return Outputs(inputs.measured, predicted, quality, reason, None, promoted, report)
+    return Outputs(
+        residuals, residual_model, influence_model, reason, None, promoted, report
+    )
 
 
 def store(session: Session, job: JobRow, out: Outputs) -> None:
     """End the round; open the next one or end the loop."""
-    quality.store_residuals(
-        session,
-        job.round_id,
-        {
-            document_id: (out.measured.get(document_id), predicted)
-            for document_id, predicted in out.predicted.items()
-        },
-    )
+    quality.store_residuals(session, job.round_id, out.residuals)
     loops.record_decision(session, job.round_id, "residual_model", out.residual_model)
+    loops.record_decision(session, job.round_id, "influence_model", out.influence_model)
     loops.finish_round(session, job.round_id, out.reason or "")
     if out.next_round is not None:
         loops.create_round(session, job.loop_id, job.round + 1, out.next_round)
@@ -230,29 +227,62 @@ def _groups(session: Session, corpus_id: int, corpus_seq: int) -> dict[str, str]
     }
 
 
-def _predict(inputs: Inputs) -> tuple[dict[int, float], dict[str, Any]]:
+def _predict_all(
+    inputs: Inputs,
+) -> tuple[dict[int, ResidualRow], dict[str, Any], dict[str, Any]]:
+    """Predict residuals and influences of every train document; say how well."""
+    measured, taught = inputs.measured, {}
+    for document, row in measured.items():
+        if row.influence is not None:
+            taught[document] = row.influence
+    residual_of, residual_model = _predict(
+        inputs, {document: row.residual or 0.0 for document, row in measured.items()}
+    )
+    # Against their mean: a squared change of scores is a few thousandths.
+    mean = float(np.mean(list(taught.values()))) if taught else 0.0
+    scale = mean or 1.0
+    influence_of, influence_model = _predict(
+        inputs, {document: value / scale for document, value in taught.items()}
+    )
+    rows = {
+        document: ResidualRow(
+            measured=measured[document].measured if document in measured else None,
+            predicted=predicted,
+            influence=taught.get(document),
+            predicted_influence=scale * influence_of[document]
+            if document in influence_of
+            else None,
+        )
+        for document, predicted in residual_of.items()
+    }
+    return rows, residual_model, influence_model
+
+
+def _predict(
+    inputs: Inputs, measured: dict[int, float]
+) -> tuple[dict[int, float], dict[str, Any]]:
     """Predict every train document from those that were measured.
 
     Where features predict worse out of sample than the mean does, the mean is taken:
-    documents without a measurement are then chosen uniformly.
+    documents without a measurement are then all alike.
     """
     place = {document: n for n, document in enumerate(inputs.document_ids)}
-    ids = sorted(document for document in inputs.measured if document in place)
+    ids = sorted(document for document in measured if document in place)
     if not ids:
         return {}, _describe(PredictionQuality(0, None, None), by="nothing")
     rows = [place[document] for document in ids]
     features_NF = inputs.features_NF[rows]
-    residual_N = np.array([inputs.measured[document] for document in ids])
+    value_N = np.array([measured[document] for document in ids])
     quality = validate_prediction(
         features_NF,
-        residual_N,
+        value_N,
         np.array([fold_of(inputs.group_ids[row], VALIDATION_FOLDS) for row in rows]),
     )
     by = "features" if quality.r2 is not None and quality.r2 > 0 else "mean"
     model = (
-        ResidualModel.fit(features_NF, residual_N)
+        ResidualModel.fit(features_NF, value_N)
         if by == "features"
-        else ResidualModel.of_mean(residual_N, features_NF.shape[1])
+        else ResidualModel.of_mean(value_N, features_NF.shape[1])
     )
     values = model.predict(inputs.features_NF)
     predicted = dict(zip(inputs.document_ids, values.tolist(), strict=True))
@@ -260,7 +290,7 @@ def _predict(inputs: Inputs) -> tuple[dict[int, float], dict[str, Any]]:
 
 
 def _describe(quality: PredictionQuality, *, by: str) -> dict[str, Any]:
-    """Lay out what is recorded of the residuals' prediction."""
+    """Lay out what is recorded of a prediction."""
     return {
         "num_measured": quality.num_documents,
         "predicted_by": by,

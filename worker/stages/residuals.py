@@ -1,4 +1,4 @@
-"""Measure what out-of-fold students get wrong about a shard's documents.
+"""Measure what students get wrong about a shard's documents, and what labels teach.
 
 How far one student's score can be trusted is measured on audit texts: no fold student
 saw any of them, so there all of them are out of fold. Every shard looks at the same
@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 
 from db.queries import labels, loops, quality, selections, students, texts
 from db.queries.jobs import JobRow
+from db.queries.quality import ResidualRow
 from kompress.config import RoundConfig, parse_config
+from kompress.selection.influence import influence
 from kompress.selection.residuals import measured_residual
 from kompress.selection.student_spread import StudentSpread
 from kompress.students import Student
@@ -74,46 +76,60 @@ def load(session: Session, job: JobRow) -> Inputs:
     )
 
 
-def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> dict[int, float]:
-    """Score each document with the student that never saw it."""
+def compute(
+    runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat
+) -> dict[int, ResidualRow]:
+    """Score each document with the student that never saw it, and with one that did."""
+    folds = sorted(inputs.students)
     num_own = sum(len(rows) for rows in inputs.documents.values())
-    total = num_own + len(inputs.students) * len(inputs.unseen)
+    num_scored = num_own * (2 if len(folds) > 1 else 1)
+    total = num_scored + len(folds) * len(inputs.unseen)
     done = 0
-    scores: dict[int, FloatArray] = {}
-    unseen: list[FloatArray] = []
-    for fold, artifact_hash in sorted(inputs.students.items()):
-        student = load_student(runtime, artifact_hash)
-        rows = inputs.documents.get(fold, [])
-        own: list[FloatArray] = []
-        other: list[FloatArray] = []
-        # Apart, so that batches of unseen texts are the same in every shard.
-        for found, contents in (
-            (own, [text for _, text, _ in rows]),
-            (other, inputs.unseen),
+    unseen_by: dict[int, FloatArray] = {}
+    seen_by: dict[int, FloatArray] = {}
+    audit: list[FloatArray] = []
+    for place, fold in enumerate(folds):
+        student = load_student(runtime, inputs.students[fold])
+        own = inputs.documents.get(fold, [])
+        # One student that saw a fold tells what its labels teach: the next one.
+        other = inputs.documents.get(folds[place - 1], []) if len(folds) > 1 else []
+        found: list[list[FloatArray]] = []
+        # Apart, so that batches of audit texts are the same in every shard.
+        for contents in (
+            [text for _, text, _ in own],
+            [text for _, text, _ in other],
+            inputs.unseen,
         ):
+            found.append([])
             for part in _score(student, contents):
-                found.extend(part)
+                found[-1].extend(part)
                 done += len(part)
                 heartbeat.progress(done, total)
-        scores |= {row[0]: own[n] for n, row in enumerate(rows)}
-        unseen.append(np.concatenate([np.zeros(0), *other]))
-    spread = StudentSpread.fit(np.stack(unseen)) if unseen else None
+        unseen_by |= {row[0]: found[0][n] for n, row in enumerate(own)}
+        seen_by |= {row[0]: found[1][n] for n, row in enumerate(other)}
+        audit.append(np.concatenate([np.zeros(0), *found[2]]))
+    spread = StudentSpread.fit(np.stack(audit)) if audit else None
     return {
-        document_id: measured_residual(
-            label.mean_N.astype(np.float64),
-            label.sd_N.astype(np.float64),
-            scores[document_id],
-            None if spread is None else spread.variance(scores[document_id]),
+        document_id: ResidualRow(
+            measured=measured_residual(
+                label.mean_N.astype(np.float64),
+                label.sd_N.astype(np.float64),
+                unseen_by[document_id],
+                None if spread is None else spread.variance(unseen_by[document_id]),
+            ),
+            predicted=None,
+            influence=influence(seen_by[document_id], unseen_by[document_id])
+            if document_id in seen_by
+            else None,
         )
         for _, rows in sorted(inputs.documents.items())
         for document_id, _, label in rows
     }
 
 
-def store(session: Session, job: JobRow, out: dict[int, float]) -> None:
+def store(session: Session, job: JobRow, out: dict[int, ResidualRow]) -> None:
     """Write what was measured; `conclude` predicts the rest."""
-    rows = {document_id: (value, None) for document_id, value in out.items()}
-    quality.store_residuals(session, job.round_id, rows)
+    quality.store_residuals(session, job.round_id, out)
 
 
 STAGE = Stage(load=load, compute=compute, store=store)

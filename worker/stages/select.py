@@ -66,6 +66,7 @@ class Inputs:
     train: list[DocumentRow]
     audit: list[DocumentRow]
     residuals: dict[int, float]
+    influences: dict[int, float]
     fit_texts: list[str]
     references: dict[str, OriginReferences]
     # May texts leave the farm for a hosted model?
@@ -119,9 +120,14 @@ def load(session: Session, job: JobRow) -> Inputs:
         train=train,
         audit=audit,
         residuals={
-            document_id: value
-            for document_id, (measured, predicted) in residuals.items()
-            if (value := predicted if measured is None else measured) is not None
+            document_id: row.residual
+            for document_id, row in residuals.items()
+            if row.residual is not None
+        },
+        influences={
+            document_id: row.known_influence
+            for document_id, row in residuals.items()
+            if row.known_influence is not None
         },
         # By content, so that the order of uploads does not change a fit.
         fit_texts=sorted(content.values()),
@@ -283,18 +289,17 @@ def _check_quarantine(config: RoundConfig, absent: set[str], number: int) -> Non
 def _draw(
     inputs: Inputs,
 ) -> tuple[list[tuple[int, str, bool, float]], dict[str, Any]]:
-    """Draw train documents: adaptively by residual, and a slice at random."""
+    """Draw train documents: adaptively, and a slice at random.
+
+    A document's size is its residual times its influence: how wrong students are about
+    it, and how much its label would change what they say.
+    """
     config = inputs.config.selection
     num_train = len(inputs.train)
     num_wanted = min(config.num_documents or num_train, num_train)
-    # Documents without a residual yet count as average ones.
-    known = list(inputs.residuals.values())
-    average = float(np.mean(known)) if known else 1.0
-    residual_N: FloatArray = np.array(
-        [inputs.residuals.get(document.id, average) for document in inputs.train]
-    )
     own_N = inclusion_probabilities(
-        residual_N,
+        _of_documents(inputs.residuals, inputs.train)
+        * _of_documents(inputs.influences, inputs.train),
         num_wanted,
         uniform_share=config.uniform_share,
         gamma=config.gamma,
@@ -313,9 +318,18 @@ def _draw(
         "num_expected": float(pi_N.sum()),
         "num_selected": len(rows),
         "num_random_slice": int(slice_N.sum()),
-        "residuals_known": len(known),
+        "residuals_known": len(inputs.residuals),
+        "influences_known": len(inputs.influences),
     }
     return rows, decisions
+
+
+def _of_documents(
+    known: dict[int, float], documents: Sequence[DocumentRow]
+) -> FloatArray:
+    """Lay values out by document; where none is known yet it counts as average."""
+    average = float(np.mean(list(known.values()))) if known else 1.0
+    return np.array([known.get(document.id, average) for document in documents])
 
 
 def _tag(name: str) -> int:

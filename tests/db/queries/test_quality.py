@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from db.models import RuleStat, VoterStat
 from db.queries import quality
-from db.queries.quality import RuleStatRow, VoterStatRow
+from db.queries.quality import ResidualRow, RuleStatRow, VoterStatRow
 
 ROW = VoterStatRow("rules", "all", "gold", 1, 2, 3, 4, 5, 6, [0] * 256, [1] * 256)
 
@@ -59,8 +59,14 @@ def test_a_rules_counts_are_replaced_by_a_repetition(session, world):
 
 def test_residuals_come_back_by_document(session, world):
     a, b, _ = world.document_ids
-    quality.store_residuals(session, world.round_id, {b: (0.5, 0.25), a: (None, 0.75)})
+    known = ResidualRow(0.5, 0.25, 0.01, 0.02)
+    quality.store_residuals(
+        session, world.round_id, {b: known, a: ResidualRow(None, 0.75)}
+    )
 
     found = quality.load_residuals(session, world.round_id)
 
-    assert list(found.items()) == [(a, (None, 0.75)), (b, (0.5, 0.25))]
+    assert list(found.items()) == [(a, (None, 0.75, None, None)), (b, known)]
+    assert (found[a].residual, found[a].known_influence) == (0.75, None)
+    assert (found[b].residual, found[b].known_influence) == (0.5, 0.01)
+    assert ResidualRow(None, 0.75, None, 0.02).known_influence == 0.02

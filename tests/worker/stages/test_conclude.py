@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from db.queries.quality import ResidualRow
 from tests.end_to_end.farm import loop_config
 from worker.stages.conclude import Inputs, compute
 
@@ -12,13 +13,17 @@ class Pulse:
         pass
 
 
-def inputs(num_documents=400, signal=1.0, num_measured=200):
-    """Documents in groups of two whose residual follows the first feature."""
+def inputs(num_documents=400, signal=1.0, num_measured=200, *, folds=True):
+    """Documents in groups of two whose residual follows the first feature.
+
+    Their influence is the second feature's, a few thousandths.
+    """
     rng = np.random.default_rng(0)
     features_NF = rng.normal(size=(num_documents, 10))
     residual_N = np.exp(
         signal * features_NF[:, 0] + 0.5 * rng.normal(size=num_documents)
     )
+    influence_N = 0.002 * np.exp(signal * features_NF[:, 1])
     ids = [100 + n for n in range(num_documents)]
     return Inputs(
         config=loop_config(rounds=3),
@@ -27,7 +32,10 @@ def inputs(num_documents=400, signal=1.0, num_measured=200):
         document_ids=ids,
         group_ids=[f"g{n // 2}" for n in range(num_documents)],
         features_NF=features_NF,
-        measured=dict(zip(ids[:num_measured], residual_N.tolist(), strict=False)),
+        measured={
+            ids[n]: ResidualRow(residual_N[n], None, influence_N[n] if folds else None)
+            for n in range(num_measured)
+        },
         students={},
         groups={},
     )
@@ -41,8 +49,30 @@ def test_what_features_tell_out_of_sample_is_used_and_recorded():
     assert out.residual_model["predicted_by"] == "features"
     assert out.residual_model["r2"] == pytest.approx(0.8, abs=0.07)
     assert out.residual_model["rank_correlation"] > 0.8
-    assert len(out.predicted) == 400
-    assert np.ptp(list(out.predicted.values())) > 1
+    predicted = [row.predicted for row in out.residuals.values()]
+    assert len(predicted) == 400
+    assert np.ptp(predicted) > 1
+
+
+def test_influence_is_predicted_apart_and_on_its_own_scale():
+    found = inputs()
+    out = compute(None, found, Pulse())
+
+    assert out.influence_model["predicted_by"] == "features"
+    truth = 0.002 * np.exp(found.features_NF[:, 1])
+    predicted = [out.residuals[100 + n].predicted_influence for n in range(400)]
+    inside = np.abs(found.features_NF[:, 1]) < 1.5
+    assert np.array(predicted)[inside] == pytest.approx(truth[inside], rel=0.1)
+    assert out.residuals[100].influence == found.measured[100].influence
+    assert out.residuals[399].influence is None
+
+
+def test_without_a_second_fold_no_influence_is_predicted():
+    out = compute(None, inputs(folds=False), Pulse())
+
+    assert out.influence_model["predicted_by"] == "nothing"
+    assert {row.known_influence for row in out.residuals.values()} == {None}
+    assert out.residual_model["predicted_by"] == "features"
 
 
 def test_where_features_tell_nothing_every_document_gets_the_mean():
@@ -52,14 +82,15 @@ def test_where_features_tell_nothing_every_document_gets_the_mean():
 
     assert out.residual_model["predicted_by"] == "mean"
     assert out.residual_model["r2"] <= 0
-    mean = np.mean(list(found.measured.values()))
-    assert list(out.predicted.values()) == pytest.approx([mean] * 400)
+    mean = np.mean([row.measured for row in found.measured.values()])
+    predicted = [row.predicted for row in out.residuals.values()]
+    assert predicted == pytest.approx([mean] * 400)
 
 
 def test_a_round_without_measurements_predicts_nothing_and_says_so():
     out = compute(None, replace(inputs(), measured={}), Pulse())
 
-    assert out.predicted == {}
+    assert out.residuals == {}
     assert out.residual_model == {
         "num_measured": 0,
         "predicted_by": "nothing",
@@ -81,6 +112,9 @@ def test_a_finished_round_keeps_how_well_its_residuals_are_predicted(farm):
     ((num_measured, num_train),) = farm.query(
         """SELECT count(measured), count(predicted) FROM residuals"""
     )
+    assert farm.query(
+        "SELECT count(influence), count(predicted_influence) FROM residuals"
+    ) == [(num_measured, num_train)]
     assert quality["num_measured"] == num_measured > 0
     assert quality["predicted_by"] in {"features", "mean"}
     assert num_train == selection["num_population"]

@@ -53,13 +53,43 @@ def inputs(unseen=("x y z", "w")):
     )
 
 
-def test_each_document_is_scored_by_the_student_that_left_it_out():
+def measured(rows):
+    return {document: row.measured for document, row in rows.items()}
+
+
+def test_each_document_is_scored_by_who_left_it_out_and_by_who_did_not():
     even, odd = Oracle(0.4), Oracle(0.8)
 
     compute(Shelf(even=even, odd=odd), inputs(), Pulse())
 
-    assert even.seen == ["a b", "e", "x y z", "w"]
-    assert odd.seen == ["c d", "x y z", "w"]
+    assert even.seen == ["a b", "e", "c d", "x y z", "w"]
+    assert odd.seen == ["c d", "a b", "e", "x y z", "w"]
+
+
+def test_of_three_students_the_next_fold_tells_what_a_label_teaches():
+    three = Inputs(
+        students={0: "first", 1: "second", 2: "third"},
+        documents={
+            fold: [(10 + fold, text, label(0.5))] for fold, text in enumerate("abc")
+        },
+    )
+
+    found = compute(
+        Shelf(first=Oracle(0.1), second=Oracle(0.4), third=Oracle(0.9)), three, Pulse()
+    )
+
+    # (.4 - .1)², (.9 - .4)², and of the last fold (.1 - .9)².
+    influences = [row.influence for _, row in sorted(found.items())]
+    assert influences == pytest.approx([0.09, 0.25, 0.64])
+
+
+def test_one_fold_student_alone_tells_of_no_influence():
+    alone = Inputs(students={0: "even"}, documents={0: [(10, "a", label(0.9))]})
+
+    found = compute(Shelf(even=Oracle(0.4)), alone, Pulse())
+
+    assert found[10].influence is None
+    assert found[10].measured == pytest.approx(5.0, rel=1e-3)
 
 
 def test_a_residual_is_standardised_by_what_students_differ_on_unseen_texts():
@@ -67,7 +97,7 @@ def test_a_residual_is_standardised_by_what_students_differ_on_unseen_texts():
 
     # On all four unseen words they say .4 and .8: variance (.2² + .2²) / 1 = .08.
     # Document 10: |.9 - .4| and |.1 - .4|, over sqrt(.1² + .08) = .3.
-    assert found == pytest.approx(
+    assert measured(found) == pytest.approx(
         {10: (0.5 + 0.3) / 2 / 0.3, 12: 0.1 / 0.3, 11: 0.1 / 0.3}, rel=1e-3
     )
 
@@ -75,7 +105,7 @@ def test_a_residual_is_standardised_by_what_students_differ_on_unseen_texts():
 def test_without_unseen_texts_only_the_label_standardises():
     found = compute(Shelf(even=Oracle(0.4), odd=Oracle(0.8)), inputs(()), Pulse())
 
-    assert found == pytest.approx({10: 4.0, 12: 1.0, 11: 1.0}, rel=2e-3)
+    assert measured(found) == pytest.approx({10: 4.0, 12: 1.0, 11: 1.0}, rel=2e-3)
 
 
 def test_progress_counts_every_text_that_is_scored():
@@ -83,8 +113,8 @@ def test_progress_counts_every_text_that_is_scored():
 
     compute(Shelf(even=Oracle(0.4), odd=Oracle(0.8)), inputs(), pulse)
 
-    # Three documents by one student each, two unseen texts by both.
-    assert pulse.beats[-1] == (7, 7)
+    # Three documents and two unseen texts, by both students.
+    assert pulse.beats[-1] == (10, 10)
 
 
 @pytest.mark.slow  # runs a loop

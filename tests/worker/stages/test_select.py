@@ -145,3 +145,35 @@ def test_a_loop_does_not_begin_with_a_voter_in_quarantine(farm):
     ((stage, _, error),) = farm.parked()
     assert stage == "select"
     assert "in quarantine: alpha" in error
+
+
+@pytest.mark.slow  # runs a round
+def test_documents_are_drawn_by_residual_times_influence(farm):
+    farm.add_documents(40)
+    selection = {"num_documents": 4, "random_slice": 0.95}
+    farm.start(rounds=2, folds=2, by_round=({}, {"selection": selection}))
+    farm.run(before_round=2)
+    ((first, size),) = farm.query("SELECT min(document_id), count(*) FROM residuals")
+    # Students are as wrong about all of them, but one teaches four times as much.
+    change(
+        farm.sessions,
+        """UPDATE residuals SET measured = NULL, predicted = 2, influence = NULL,
+               predicted_influence = CASE
+                   WHEN document_id = (SELECT min(document_id) FROM residuals) THEN .04
+                   ELSE .01 END""",
+    )
+
+    farm.run(until="teach")
+
+    found = dict(
+        farm.query(
+            """SELECT document_id = :first, min(probability) FROM selections
+               WHERE round_id = 2 AND role = 'train' GROUP BY 1""",
+            first=first,
+        )
+    )
+    # Scaled to mean 1, and q = .8 r + .2; the slice takes 95 % of what is left.
+    mean = (4 + size - 1) / size
+    q_first, q_other = 0.8 * 4 / mean + 0.2, 0.8 / mean + 0.2
+    assert found[False] == pytest.approx(1 - (1 - 4 * q_other / size) * 0.05)
+    assert found[True] == pytest.approx(1 - (1 - 4 * q_first / size) * 0.05)
