@@ -5,13 +5,14 @@ by stratum, whose errors fall together, what a word costs, how much the student 
 document. The budget is laid over documents x voters x replicates by expected bits per
 dollar: over the next wave's voters, and over further answers of those who voted.
 
-D = documents, M = voters, S = strata, B = bins of the posterior mean
+D = documents, M = voters, S = strata, W = cells of a histogram, E = those that count
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from db.queries import diversity, loops, quality, quality_views, voters
@@ -19,7 +20,7 @@ from db.queries.jobs import JobRow
 from kompress.aggregation.evidence import WITHIN_VOTER
 from kompress.config import RoundConfig, VoterConfig
 from kompress.selection.budget import VoterSheet, allocate
-from kompress.selection.information_gain import NUM_BINS
+from kompress.selection.information_gain import stack_words
 from kompress.types import JSON, STRATA, FloatArray
 from kompress.voters import VOTERS
 from worker.fitting import Rate, read_rates
@@ -167,7 +168,7 @@ def make_sheet(
 
 def buy(
     market: Market,
-    words_of: Mapping[int, FloatArray],
+    words_of: Mapping[int, NDArray[np.uint32]],
     given_of: Mapping[int, Sequence[int]],
     share: float,
     *,
@@ -177,7 +178,7 @@ def buy(
 
     Args:
         market: what is known.
-        words_of: (S, B) `histogram_words` by document id.
+        words_of: (2, E) `pack_words` by document id.
         given_of: (M,) answers that are there, by the ids of the documents that answers
             may be bought on; the others count for the cost alone.
         share: of that cost, in [0, 1].
@@ -185,14 +186,13 @@ def buy(
     """
     ids = sorted(given_of)
     usual_M = np.array([market.following.get(name, 0) for name in market.names])
-    num_words = sum(float(words_SB.sum()) for words_SB in words_of.values())
-    shape_DSB = (len(ids), len(STRATA), NUM_BINS)
-    words_DSB = np.array([words_of[document] for document in ids]).reshape(shape_DSB)
+    num_words = sum(int(cells_2E[1].sum()) for cells_2E in words_of.values())
+    words_DW = stack_words([words_of[document] for document in ids])
     shape_DM = (len(ids), len(usual_M))
     given_DM = np.array([given_of[document] for document in ids], dtype=np.int64)
     given_DM = given_DM.reshape(shape_DM)
     budget = share * num_words * float(usual_M @ market.price_M)
-    price_DM = words_DSB.sum(axis=(1, 2))[:, None] * market.price_M
+    price_DM = words_DW.sum(axis=1)[:, None] * market.price_M
     for d, document in enumerate(ids):
         for m, name in enumerate(market.names):
             if (document, name) in closed:
@@ -200,7 +200,7 @@ def buy(
     known = list(market.need_of.values())
     average = float(np.mean(known)) if known else 1.0
     found = allocate(
-        words_DSB,
+        words_DW,
         given_DM,
         market.sheet,
         need_D=[market.need_of.get(document, average) for document in ids],

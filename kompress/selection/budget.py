@@ -1,6 +1,6 @@
 """Lay a budget over documents x voters x replicates by expected gain per dollar.
 
-D = documents, S = strata, B = bins of the posterior mean, M = voters
+D = documents, S = strata, B = bins of the posterior mean, W = S · B, M = voters
 """
 
 import heapq
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
 from kompress.aggregation.information import joint_information
 from kompress.errors import InvalidSelection
@@ -107,7 +108,7 @@ class Allocation:
 
 
 def allocate(
-    words_DSB: ArrayLike,
+    words_DSB: ArrayLike | csr_array,
     voted_DM: ArrayLike,
     sheet: VoterSheet,
     *,
@@ -124,7 +125,8 @@ def allocate(
     ration them as well, give seconds instead of dollars, for prices and for the budget.
 
     Args:
-        words_DSB: (D, S, B) rows of `histogram_words`.
+        words_DSB: (D, S, B) rows of `histogram_words`; of many documents rather
+            (D, S · B) of `stack_words`, which holds no empty cells.
         voted_DM: (D, M) votes that are there already; they are in the means.
         sheet: the voters.
         need_D: (D,) how much the student needs the document: its residual, or ones.
@@ -142,14 +144,14 @@ def allocate(
     that votes are submodular information, Krause & Guestrin 2005; use of residuals as
     weights: ours.
     """
-    words_DSB = np.asarray(words_DSB)
+    words_DW = _as_rows(words_DSB)
     voted_DM = np.asarray(voted_DM, dtype=np.int64)
     need_D = np.asarray(need_D, dtype=np.float64)
     price_DM = np.asarray(price_DM, dtype=np.float64)
     if price_DM.ndim == 1:
         price_DM = np.broadcast_to(price_DM, (len(voted_DM), price_DM.size))
-    _check(words_DSB, voted_DM, sheet, need_D, price_DM, budget)
-    market = _Market(words_DSB, voted_DM, sheet, need_D, price_DM)
+    _check(words_DW, voted_DM, sheet, need_D, price_DM, budget)
+    market = _Market(words_DW, voted_DM, sheet, need_D, price_DM)
     return Allocation(tuple(_buy(market, budget)), budget)
 
 
@@ -158,14 +160,13 @@ class _Market:
 
     def __init__(
         self,
-        words_DSB: FloatArray,
+        words_DW: csr_array,
         voted_DM: NDArray[np.int64],
         sheet: VoterSheet,
         need_D: FloatArray,
         price_DM: FloatArray,
     ) -> None:
-        size = words_DSB.shape[1] * words_DSB.shape[2]
-        self.words_DW = words_DSB.reshape(len(words_DSB), size)
+        self._words_DW = words_DW
         self.voted_DM = voted_DM
         self.planned_DM = np.zeros_like(voted_DM)
         self.price_DM = price_DM
@@ -173,7 +174,7 @@ class _Market:
         self._need_D = need_D
         self._information: dict[tuple[int, ...], FloatArray] = {}
         self._novelty: dict[tuple[int, ...], FloatArray] = {}
-        self._bits_DM = self.words_DW @ self._table((0,) * voted_DM.shape[1])
+        self._bits_DM = words_DW @ self._table((0,) * voted_DM.shape[1])
 
     def bargains(self, d: int) -> tuple[FloatArray, FloatArray]:
         """Give the gain and the price of each voter's next vote on a document.
@@ -182,14 +183,17 @@ class _Market:
         """
         planned = tuple(self.planned_DM[d].tolist())
         asked_M = self.voted_DM[d] + self.planned_DM[d]
-        bits_M = (
-            self.words_DW[d] @ self._table(planned)
-            if any(planned)
-            else self._bits_DM[d]
-        )
+        bits_M = self._bits(d, planned) if any(planned) else self._bits_DM[d]
         gain_M = self._need_D[d] * bits_M * self._new(tuple(asked_M.tolist()))
         open_M = asked_M < self._sheet.max_replicates_M
         return np.where(open_M, gain_M.round(_DIGITS), 0.0), self.price_DM[d]
+
+    def _bits(self, d: int, planned: tuple[int, ...]) -> FloatArray:
+        """Give the bits of one more vote of each voter on a document."""
+        rows = self._words_DW
+        own = slice(rows.indptr[d], rows.indptr[d + 1])
+        bits_M: FloatArray = rows.data[own] @ self._table(planned)[rows.indices[own]]
+        return bits_M
 
     def _table(self, planned: tuple[int, ...]) -> FloatArray:
         """Give the bits of one more vote for each kind of word, (S * B, M)."""
@@ -259,18 +263,31 @@ def _best(
     return min(found, key=lambda entry: (*entry[:2], entry[4]), default=None)
 
 
+def _as_rows(words: ArrayLike | csr_array) -> csr_array:
+    """Take histograms as sparse rows; their order decides no bit."""
+    if isinstance(words, csr_array):
+        return words
+    words_DSB = np.asarray(words, dtype=np.float64)
+    if words_DSB.shape[1:] != (len(STRATA), NUM_BINS):
+        raise InvalidSelection(
+            f"words have shape {words_DSB.shape}; expected (D, {len(STRATA)}, "
+            f"{NUM_BINS}): a row of histogram_words for each document"
+        )
+    return csr_array(words_DSB.reshape(len(words_DSB), -1))
+
+
 def _check(
-    words_DSB: FloatArray,
+    words_DW: csr_array,
     voted_DM: NDArray[np.int64],
     sheet: VoterSheet,
     need_D: FloatArray,
     price_DM: FloatArray,
     budget: float,
 ) -> None:
-    num_documents = len(words_DSB)
+    num_documents = words_DW.shape[0]
     num_voters = len(sheet.sensitivity_MS)
     shapes = {
-        "words": (words_DSB.shape, (num_documents, len(STRATA), NUM_BINS)),
+        "words": (words_DW.shape, (num_documents, len(STRATA) * NUM_BINS)),
         "votes": (voted_DM.shape, (num_documents, num_voters)),
         "needs": (need_D.shape, (num_documents,)),
         "prices": (price_DM.shape, (num_documents, num_voters)),

@@ -3,13 +3,15 @@
 Truths are independent words; votes are independent given the truth. What voters share
 is told by `novelty`, not by the votes' likelihood.
 
-N = words, S = strata, B = bins of the posterior mean, M = voters
+N = words, S = strata, B = bins of the posterior mean, M = voters, D = documents,
+E = cells of a histogram that hold words
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
 from kompress.aggregation.information import joint_information
 from kompress.aggregation.votes import read_stratum
@@ -123,6 +125,40 @@ def histogram_words(mean_N: ArrayLike, stratum_N: ArrayLike) -> FloatArray:
         codes_N[known_N] * NUM_BINS + bin_n, minlength=len(STRATA) * NUM_BINS
     )
     return flat.reshape(len(STRATA), NUM_BINS).astype(np.float32)
+
+
+def pack_words(words_SB: ArrayLike) -> NDArray[np.uint32]:
+    """Keep only the cells of a histogram that hold words.
+
+    Args:
+        words_SB: (S, B) of `histogram_words`.
+
+    Returns:
+        (2, E) the cells s · B + b, ascending, and their counts.
+
+    Source: ours.
+    """
+    flat = np.asarray(words_SB).ravel()
+    cell_E = np.flatnonzero(flat)
+    return np.stack([cell_E, flat[cell_E]]).astype(np.uint32)
+
+
+def stack_words(packed: Sequence[NDArray[np.uint32]]) -> csr_array:
+    """Lay out packed histograms, one below the other.
+
+    Args:
+        packed: D arrays of `pack_words`.
+
+    Returns:
+        (D, S · B) sparse float64 counts.
+
+    Source: ours.
+    """
+    start = np.cumsum([0, *(own_2E.shape[1] for own_2E in packed)])
+    none_20 = np.zeros((2, 0), dtype=np.uint32)
+    cell, count = np.concatenate([none_20, *packed], axis=1)
+    shape = (len(packed), len(STRATA) * NUM_BINS)
+    return csr_array((count.astype(np.float64), cell.astype(np.int32), start), shape)
 
 
 def _effective(rho_MM: FloatArray, asked: list[int]) -> float:

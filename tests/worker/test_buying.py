@@ -1,11 +1,12 @@
 """Who is asked about what, and how often, by what an earlier round knows."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 
 from kompress.aggregation.evidence import WITHIN_VOTER
-from kompress.selection.information_gain import histogram_words
+from kompress.selection.information_gain import histogram_words, pack_words
 from kompress.types import STRATA
 from worker.buying import Market, buy, make_sheet
 
@@ -33,7 +34,7 @@ def market(
 
 
 def words(mean, size=10, stratum=0):
-    return histogram_words(np.full(size, mean), np.full(size, stratum))
+    return pack_words(histogram_words(np.full(size, mean), np.full(size, stratum)))
 
 
 def purchase(known, words_of, share):
@@ -162,3 +163,23 @@ def test_unknown_pairs_count_as_independent_and_negative_ones_too():
 
     assert np.array_equal(sheet.correlation_MM, np.eye(2))
     assert (sheet.sensitivity_MS == 0.5).all()
+
+
+def test_a_document_of_a_hundred_words_is_bought_in_three_kilobytes():
+    # A dense histogram alone is 15 strata x 64 bins x 4 bytes = 3.8 kB.
+    known = market({"a": SURE, "b": SURE}, [1.0, 1.0])
+    rng = np.random.default_rng(0)
+    stratum_N = rng.integers(0, len(STRATA), 100)
+    words_of = {
+        document: pack_words(histogram_words(rng.random(100), stratum_N))
+        for document in range(500)
+    }
+    purchase(known, {0: words(0.5)}, 1.0)  # what is cached first is not theirs
+
+    tracemalloc.start()
+    found = purchase(known, words_of, 0.5)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert found.decision["spent"] == 500 * 100
+    assert peak < 500 * 3_000

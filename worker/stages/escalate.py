@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from db.queries import loops, records, selections, texts, votes
@@ -27,8 +28,8 @@ from kompress.aggregation.information import entropy_bits
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import VotePatterns
 from kompress.config import RoundConfig, parse_config
-from kompress.selection.information_gain import histogram_words
-from kompress.types import JSON, FloatArray
+from kompress.selection.information_gain import histogram_words, pack_words
+from kompress.types import JSON
 from worker.buying import Market, Purchase, buy, load_market
 from worker.evidence import (
     count_evidence,
@@ -134,7 +135,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         with heartbeat.patience(PATIENCE_S):
             learned = rule.fit(found)
     open_bits: dict[int, float] = {}
-    words: dict[int, FloatArray] = {}
+    words: dict[int, NDArray[np.uint32]] = {}
     given: dict[int, list[int]] = {}
     failed: set[tuple[int, str]] = set()
     for shard in inputs.shards:
@@ -149,7 +150,8 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
             continue
         strata = panel.split(panel.stratum_W)
         for text_id, mean_N in panel.split(posterior.mean_N).items():
-            words[document_of[text_id]] = histogram_words(mean_N, strata[text_id])
+            own_SB = histogram_words(mean_N, strata[text_id])
+            words[document_of[text_id]] = pack_words(own_SB)
         given |= _count_given(inputs.market, document_of, cast)
         failed |= _list_failed(runtime, inputs, inputs.market, document_of)
     if inputs.market is None:

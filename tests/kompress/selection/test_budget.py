@@ -13,6 +13,8 @@ from kompress.selection.information_gain import (
     BIN_MEAN_B,
     histogram_words,
     novelty,
+    pack_words,
+    stack_words,
 )
 from kompress.types import STRATA
 
@@ -235,3 +237,24 @@ def test_a_larger_budget_of_calls_begins_with_the_smaller_one(market, budget):
     large = buy(words_DSB, sheet(), budget + 3, need=need)
 
     assert pairs(large)[: len(small.calls)] == pairs(small)
+
+
+def test_packed_histograms_buy_the_same():
+    rng = np.random.default_rng(1)
+    histograms = [
+        histogram_words(rng.random(60), rng.integers(0, S, 60)) for _ in range(8)
+    ]
+    voters = sheet((0.9, 0.7), rho=0.2, replicates=2, repeat=0.5)
+
+    dense = buy(np.stack(histograms), voters, 12)
+    packed = allocate(
+        stack_words([pack_words(own) for own in histograms]),
+        np.zeros((8, 2)),
+        voters,
+        need_D=np.ones(8),
+        price_DM=np.ones((8, 2)),
+        budget=12,
+    )
+
+    assert packed.calls == dense.calls
+    assert any(call.replicate for call in packed.calls)

@@ -11,6 +11,8 @@ from kompress.selection.information_gain import (
     expected_gain,
     histogram_words,
     novelty,
+    pack_words,
+    stack_words,
 )
 from kompress.types import STRATA
 
@@ -104,6 +106,23 @@ def test_the_gain_of_a_histogram_is_nearly_that_of_its_words():
     binned = counts_B @ expected_gain(BIN_MEAN_B, 0.85, 0.8)
 
     assert binned == pytest.approx(expected_gain(mean_N, 0.85, 0.8).sum(), rel=0.01)
+
+
+@given(st.lists(st.lists(st.integers(0, len(STRATA) * NUM_BINS - 1), max_size=30)))
+def test_packed_histograms_hold_the_same_counts(cells):
+    size = len(STRATA) * NUM_BINS
+    words_DW = np.array([np.bincount(own, minlength=size) for own in cells if own])
+    words_DW = words_DW.reshape(-1, size)
+
+    packed = [pack_words(own.reshape(len(STRATA), NUM_BINS)) for own in words_DW]
+    stacked = stack_words(packed)
+
+    assert np.array_equal(stacked.toarray(), words_DW)
+    assert stacked.shape == words_DW.shape
+    assert all(
+        own.shape == (2, np.count_nonzero(row))
+        for own, row in zip(packed, words_DW, strict=True)
+    )
 
 
 @given(probabilities, probabilities, probabilities)
