@@ -6,8 +6,6 @@ from sqlalchemy import text
 
 from db.queries import jobs, records
 from db.queries import voters as voter_rows
-from db.queries.votes import VoteRow
-from kompress.config import RoundConfig, parse_config
 from tests.worker.fake_transport import refuses
 from tests.worker.learning import add_late_gold, forget_half_of_the_gold
 from tests.worker.panels import (
@@ -16,76 +14,16 @@ from tests.worker.panels import (
     pilot_of,
     start_panel,
 )
-from worker.panel import make_panel
+from tests.worker.pilots import (
+    config_of,
+    each_sighted_on_one_stratum,
+    find,
+    healthy,
+    inputs_of,
+)
 from worker.relay import recount
 from worker.stages import pilot
 from worker.stages.select import count_pilot
-
-
-class Pulse:
-    """A heartbeat that counts nothing."""
-
-    def progress(self, done, total):
-        pass
-
-
-def config_of(names, rule="majority", **changes):
-    return parse_config(
-        RoundConfig,
-        {
-            "voters": [{"name": name, "kind": "simulated"} for name in names],
-            "aggregation": {"rule": rule},
-        }
-        | changes,
-    )
-
-
-def inputs_of(stratum_GN, vote_GNM, *, truth_GN=None, rule="majority"):
-    """Texts of one group each; voters a, b, c … vote bytes; gold where it is given."""
-    names = "abcdefgh"[: vote_GNM.shape[2]]
-    ids = range(len(stratum_GN))
-    votes = {
-        t: [
-            VoteRow(1, name, 0, 1, vote_GNM[t, :, m].astype(np.uint8))
-            for m, name in enumerate(names)
-        ]
-        for t in ids
-    }
-    strata = {t: stratum_GN[t].astype(np.uint8) for t in ids}
-    codes = {} if truth_GN is None else {t: (254 * truth_GN[t]).astype(np.uint8)
-                                         for t in ids}  # fmt: skip
-    return pilot.Inputs(
-        config=config_of(names, rule),
-        seed=0,
-        panel=make_panel(tuple(names), votes, strata),
-        group_of={t: f"g{t}" for t in ids},
-        gold_codes=codes,
-    )
-
-
-def each_sighted_on_one_stratum(**changes):
-    """Eight texts of eight words in each of three strata, half of them to keep."""
-    codes = np.repeat([0, 1, 2], 8)
-    truth_GN = np.tile([1, 0], (8, 12))
-    vote_GNM = 254 * truth_GN[:, :, None] * (codes[:, None] == np.arange(3))
-    given = {"truth_GN": truth_GN} | changes
-    return inputs_of(np.tile(codes, (8, 1)), vote_GNM, **given)
-
-
-def healthy(seed, *, num_texts=20, num_voters=5, with_gold=True, rule="majority"):
-    rng = np.random.default_rng(seed)
-    truth_GN = rng.integers(0, 2, (num_texts, 60))
-    stratum_GN = rng.integers(0, 3, truth_GN.shape)
-    if not with_gold:  # must-keep words are the truth then
-        truth_GN = (stratum_GN > 0).astype(int)
-    right_GNM = rng.random((*truth_GN.shape, num_voters)) < 0.8
-    vote_GNM = 254 * np.where(right_GNM, truth_GN[:, :, None], 1 - truth_GN[:, :, None])
-    given = truth_GN if with_gold else None
-    return inputs_of(stratum_GN, vote_GNM, truth_GN=given, rule=rule)
-
-
-def find(inputs):
-    return pilot.compute(None, inputs, Pulse()).decision
 
 
 def test_a_majority_of_voters_that_each_see_one_stratum_is_warned_of():
