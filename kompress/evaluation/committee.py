@@ -12,7 +12,13 @@ from typing import Literal
 
 import numpy as np
 
-from kompress.aggregation.statistics import balanced_accuracies, count_by_group, rates
+from kompress.aggregation.comparison import is_enough
+from kompress.aggregation.statistics import (
+    balanced_accuracies,
+    count_by_group,
+    rates,
+    recalls,
+)
 from kompress.errors import InvalidConfig
 from kompress.evaluation.sheet import Sheet
 from kompress.evaluation.subject import Subject
@@ -48,7 +54,8 @@ class Standing:
             must-keep recall where it keeps as many words of each text as the committee.
         best_value: that member's value.
         difference: the committee's value less the best member's.
-        ci_low: lower end of its 95 % interval, None where it was not computed.
+        ci_low: lower end of its 95 % interval; None where too little is known for a
+            verdict (`is_enough`).
         ci_high: upper end.
         num_keep: words to keep.
         num_drop: words to drop; 0 against must-keep.
@@ -188,7 +195,8 @@ def _against_gold(
         one = _standing(stratum, "gold", name, k, counts_T4)
         if best:
             gap = _gap(subject, counts_T4, cells[best], balanced_accuracies)
-            one = _beside(one, best, values[best], gap)
+            enough = is_enough(_by_group(subject, counts_T4))
+            one = _beside(one, best, values[best], gap, enough=enough)
         found.append(one)
     return found
 
@@ -219,8 +227,12 @@ def _against_must_keep(
         }
         best = max(values, key=values.__getitem__)
         gap = _gap(subject, own_T2, cut_T2[best], ratio_statistic)
+        kept_T, missed_T = own_T2[:, 0], whole_T - own_T2[:, 0]
+        nothing_T = np.zeros_like(kept_T)
+        words_T4 = np.stack([kept_T, missed_T, nothing_T, nothing_T], axis=1)
+        enough = is_enough(_by_group(subject, words_T4), rate=recalls)
         one = _must_keep_standing(stratum, name, k, subject, of_W)
-        found.append(_beside(one, best, values[best], gap))
+        found.append(_beside(one, best, values[best], gap, enough=enough))
     return found
 
 
@@ -284,21 +296,26 @@ def _must_keep_standing(
 def _gap(
     subject: Subject, own_TK: FloatArray, best_TK: FloatArray, statistic: Statistic
 ) -> Difference:
-    groups = subject.sheet.group_ids
     return paired_difference(
-        sum_by_group(own_TK, groups),
-        sum_by_group(best_TK, groups),
+        _by_group(subject, own_TK),
+        _by_group(subject, best_TK),
         subject.weights_BG,
         statistic,
     )
 
 
-def _beside(one: Standing, best: str, best_value: float, gap: Difference) -> Standing:
+def _by_group(subject: Subject, counts_TK: FloatArray) -> FloatArray:
+    return sum_by_group(counts_TK, subject.sheet.group_ids)
+
+
+def _beside(
+    one: Standing, best: str, best_value: float, gap: Difference, *, enough: bool
+) -> Standing:
     return replace(
         one,
         best=best,
         best_value=best_value,
         difference=gap.value,
-        ci_low=gap.low,
-        ci_high=gap.high,
+        ci_low=gap.low if enough else None,
+        ci_high=gap.high if enough else None,
     )

@@ -100,6 +100,25 @@ def test_against_gold_the_members_stand_beside_the_committee_for_every_k():
     assert (first.num_keep, first.num_drop) == (18, 18)
 
 
+@pytest.mark.parametrize(("num_known", "is_said"), [(3, False), (4, True)])
+def test_words_of_three_documents_make_no_verdict(num_known, is_said):
+    # Only the first texts have gold: three words to keep and to drop in each.
+    suite = Suite(
+        "planted",
+        tuple(
+            suite_text(text, TRUTH if number < num_known else None)
+            for number, text in enumerate(TEXTS)
+        ),
+    )
+
+    first = find(score_committees(members(suite, A, B, C)), "1 of 3")
+
+    # Nothing is kept: 1/2 beside a's 2/3, in every resample.
+    assert first.difference == pytest.approx(-1 / 6)
+    assert (first.ci_high is not None) is is_said
+    assert first.collapsed is is_said
+
+
 def test_only_strata_with_words_to_keep_are_shown():
     found = score_committees(members(GOLD, A, B, C))
 
