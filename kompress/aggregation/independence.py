@@ -15,7 +15,8 @@ from kompress.aggregation.pairs import ErrorPairs
 from kompress.errors import InvalidVotes
 from kompress.types import FloatArray
 
-# Fewer groups resampled give an interval that means nothing.
+# Fewer groups resampled give an interval that means nothing; errors shared in fewer
+# make no copy: one odd document does the same to voters that have nothing in common.
 MIN_GROUPS = 5
 # Errors that correlate so, and surely beyond the half of it, are a copy's. Nine LLM
 # judges reached about .4 on average (arXiv 2605.29800: worth two votes).
@@ -35,8 +36,9 @@ class Independence:
         low: 2.5th percentile over resampled document groups; None below 5 groups.
         high: 97.5th percentile.
         mean: correlation over the identified pairs; None where there is none.
-        num_unidentified: pairs of which gold tells nothing, and that are no copies.
-        copies: (column, column, ρ) of pairs that gold shows to be near copies.
+        num_unidentified: pairs of which gold tells nothing.
+        copies: (column, column, ρ) of pairs that gold shows to be near copies: they are
+            wrong on the same words in at least 5 groups.
     """
 
     n_eff: float | None
@@ -115,7 +117,9 @@ def measure_independence(
 
     Args:
         pairs: counts of their votes on gold.
-        identical: pairs of columns that never voted differently: ρ = 1 without gold.
+        identical: pairs of columns that never voted differently: ρ = 1 if gold shows an
+            error of theirs. Of voters that are never wrong nobody knows whether they
+            copy each other.
         rng: where resampled document groups come from.
         num_bootstraps: how often they are.
 
@@ -125,25 +129,27 @@ def measure_independence(
     rho_MM = pairs.correlation()
     size = len(rho_MM)
     mean = mean_correlation(rho_MM)
-    told_MM = _set(rho_MM, identical)
-    num_unidentified = int(np.isnan(told_MM[np.triu_indices(size, 1)]).sum())
+    num_unidentified = int(np.isnan(rho_MM[np.triu_indices(size, 1)]).sum())
     if size < 2 or mean is None:
         n_eff = 1.0 if size == 1 else None
         return Independence(n_eff, None, None, mean, num_unidentified, ())
+    erring = [(a, b) for a, b in identical if not np.isnan(rho_MM[a, b])]
+    n_eff = _worth_of(rho_MM, erring)
+    if pairs.num_groups < MIN_GROUPS:
+        return Independence(n_eff, None, None, mean, num_unidentified, ())
+    drawn_BMM = pairs.resampled(rng, num_bootstraps)
+    worth_B = np.array([_worth_of(drawn, erring) for drawn in drawn_BMM])
     low = high = None
-    lowest_MM = told_MM
-    if pairs.num_groups >= MIN_GROUPS:
-        drawn_BMM = pairs.resampled(rng, num_bootstraps)
-        worth_B = np.array([_worth_of(drawn, identical) for drawn in drawn_BMM])
-        if not np.isnan(worth_B).all():
-            low, high = (float(v) for v in np.nanpercentile(worth_B, (2.5, 97.5)))
-        lowest_MM = _set(_lowest(drawn_BMM), identical)
+    if not np.isnan(worth_B).all():
+        low, high = (float(v) for v in np.nanpercentile(worth_B, (2.5, 97.5)))
+    shared_MM = pairs.groups_of_shared_errors()
     copies = tuple(
-        (a, b, float(told_MM[a, b]))
+        (a, b, float(rho_MM[a, b]))
         for a, b in combinations(range(size), 2)
-        if told_MM[a, b] >= COPY_CORRELATION and lowest_MM[a, b] >= COPY_LEAST
+        if shared_MM[a, b] >= MIN_GROUPS
+        and rho_MM[a, b] >= COPY_CORRELATION
+        and np.nanpercentile(drawn_BMM[:, a, b], 2.5) >= COPY_LEAST
     )
-    n_eff = _worth_of(rho_MM, identical)
     return Independence(n_eff, low, high, mean, num_unidentified, copies)
 
 
@@ -163,13 +169,6 @@ def _worth_of(rho_MM: FloatArray, identical: Sequence[tuple[int, int]]) -> float
     # What gold does not tell is filled first: a copy's 1 is not what others are like.
     filled_MM = np.where(np.isnan(rho_MM), mean, rho_MM)
     return effective_voters(_set(filled_MM, identical))
-
-
-def _lowest(drawn_BMM: FloatArray) -> FloatArray:
-    """Give each pair's 2.5th percentile over the draws that identify it."""
-    known_BMM = np.where(np.isnan(drawn_BMM), 1.0, drawn_BMM)
-    lowest_MM: FloatArray = np.percentile(known_BMM, 2.5, axis=0)
-    return lowest_MM
 
 
 def _repair(rho_MM: FloatArray) -> FloatArray:

@@ -58,10 +58,12 @@ class ErrorPairs:
     Attributes:
         num_voters: M.
         outcomes: for each pair of `combinations(range(M), 2)` (G, C, O) counts.
+        keep_C: (C,) whether a cell's words are to keep.
     """
 
     num_voters: int
     outcomes: tuple[IntArray, ...]
+    keep_C: BoolArray
 
     @property
     def num_groups(self) -> int:
@@ -74,6 +76,20 @@ class ErrorPairs:
         whole_1MM = self._matrix([_pooled_phi(counts) for counts in whole], 1)
         pooled_MM: FloatArray = whole_1MM[0]
         return pooled_MM
+
+    def groups_of_shared_errors(self) -> IntArray:
+        """Count the groups in which both of a pair are wrong on the same word.
+
+        Returns:
+            (M, M) groups, symmetric; 0 on the diagonal.
+        """
+        count_MM = np.zeros((self.num_voters, self.num_voters), dtype=np.int64)
+        pairs = combinations(range(self.num_voters), 2)
+        for (a, b), counts_GCO in zip(pairs, self.outcomes, strict=True):
+            shared_GC = np.where(self.keep_C, counts_GCO[:, :, 0], counts_GCO[:, :, 3])
+            num_groups = int((shared_GC.sum(axis=1) > 0).sum())
+            count_MM[a, b] = count_MM[b, a] = num_groups
+        return count_MM
 
     def resampled(self, rng: np.random.Generator, num_bootstraps: int) -> FloatArray:
         """Draw the groups with replacement, the same for all pairs.
@@ -153,6 +169,7 @@ def count_error_pairs(
             _count(keep_NM, voted_NM, pair, row_N, shape[0] * shape[1]).reshape(shape)
             for pair in combinations(range(num_voters), 2)
         ),
+        keep_C=cells % 2 == 1,
     )
 
 

@@ -139,9 +139,55 @@ def test_a_copy_among_flawless_voters_does_not_stand_for_the_others():
 
     found = measure(codes_NM, truth_N, [0] * 100, np.arange(100) // 10)
 
-    # t1 and t2 are one; that says nothing about t3, nor about what all are worth.
+    # t1 and t2 say the same, and are right: gold does not tell whether they copy each
+    # other, nor what all are worth.
     assert found.identical == (("t1", "t2", 100),)
-    assert (found.n_eff, found.num_unidentified) == (None, 2)
+    assert (found.n_eff, found.num_unidentified) == (None, 3)
+    assert found.copies == ()
+
+
+def test_two_flawless_voters_do_not_count_as_one():
+    # 60 words; t1 and t2 are never wrong. t3 and t4 are on three words each, apart.
+    truth_N = np.tile([0, 1], 30).astype(np.uint8)
+    codes_NM = np.tile(truth_N[:, None] * 254, 4)
+    for word, voter in ((10, 2), (14, 2), (18, 2), (15, 3), (21, 3), (27, 3)):
+        codes_NM[word, voter] = 254 - codes_NM[word, voter]
+
+    found = measure(codes_NM, truth_N, [0] * 60, np.arange(60) // 6)
+
+    # t3 errs on words to drop and t4 on words to keep: nothing in common, ρ = 0; the
+    # other five pairs count as that one, and not one of them as 1 (which gave 3.0).
+    assert found.identical == (("t1", "t2", 60),)
+    assert (found.n_eff, found.num_unidentified) == (pytest.approx(4), 5)
+
+
+@pytest.mark.parametrize(
+    ("num_groups", "spread", "is_copy"),
+    [
+        (8, 1, False),  # six shared errors in one document
+        (8, 4, False),
+        (8, 5, True),
+        (2, 2, False),
+    ],
+)
+def test_copies_share_their_errors_in_five_documents(num_groups, spread, is_copy):
+    # 400 words; t1 and t2 are wrong on twenty together, in so many documents, and t1 on
+    # one of its own; t3 is on three.
+    group_N = np.arange(400) // (400 // num_groups)
+    truth_N = np.tile([0, 1], 200).astype(np.uint8)
+    codes_NM = np.tile(truth_N[:, None] * 254, 3)
+    shared_N = np.concatenate(
+        [np.flatnonzero(group_N == g)[: 20 // spread] for g in range(spread)]
+    )
+    codes_NM[shared_N, :2] = 254 - codes_NM[shared_N, :2]
+    for word, voter in ((399, 0), (130, 2), (280, 2), (345, 2)):
+        codes_NM[word, voter] = 254 - codes_NM[word, voter]
+
+    found = measure(codes_NM, truth_N, [0] * 400, group_N)
+
+    # In 200 words of each truth both err on ten, t1 on one more: over .9 in all cases.
+    assert [pair[:2] for pair in found.copies] == ([("t1", "t2")] if is_copy else [])
+    assert ("t1 and t2 are near copies" in describe(found)) is is_copy
 
 
 def test_few_documents_give_no_interval():

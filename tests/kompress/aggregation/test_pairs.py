@@ -84,6 +84,23 @@ def test_without_gold_or_errors_nothing_is_identified():
         assert np.diag(found).tolist() == [1, 1, 1]
 
 
+def test_shared_errors_are_counted_by_document():
+    # Three documents of three words to keep, drop, keep. a and b are both wrong on the
+    # first two words of the first and on the drop of the second; in the third they are
+    # wrong on different words. c is never wrong, but in the third with a.
+    truth_N = [KEEP, DROP, KEEP] * 3
+    wrong_NM = np.zeros((9, 3), dtype=bool)
+    wrong_NM[[0, 1, 4, 6], 0] = True
+    wrong_NM[[0, 1, 4, 8], 1] = True
+    wrong_NM[6, 2] = True
+    keep_NM = wrong_NM ^ (np.array(truth_N)[:, None] == KEEP)
+    group_N = np.repeat(["x", "y", "z"], 3)
+
+    pairs = count_error_pairs(keep_NM, np.ones((9, 3)), truth_N, [0, 1, 0] * 3, group_N)
+
+    assert pairs.groups_of_shared_errors().tolist() == [[0, 2, 1], [2, 0, 0], [1, 0, 0]]
+
+
 def test_one_flawless_voter_leaves_its_pairs_unidentified():
     keep_NM, voted_NM, truth_N, stratum_N = draw(3)
     for flawless in (0, 1):
