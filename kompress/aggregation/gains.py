@@ -17,6 +17,7 @@ from kompress.aggregation.information import joint_information
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.pairs import sides_of
 from kompress.aggregation.patterns import KEEP, UNKNOWN, count_patterns
+from kompress.aggregation.statistics import expanded_percents
 from kompress.aggregation.votes import read_stratum
 from kompress.errors import InvalidVotes
 from kompress.metrics.bootstrap import resample_weights
@@ -37,8 +38,9 @@ class Gain:
         voter: its name.
         bits: mean fall of the consensus' log-loss by its vote, in bits a gold word
             that it voted on; below 0 it does harm.
-        bits_low: 2.5th percentile over resampled document groups; None below 5.
-        bits_high: 97.5th percentile.
+        bits_low: lower end of the 95 % interval over resampled document groups; None
+            where it voted on gold of fewer than 5.
+        bits_high: its upper end.
         num_words: gold words that it voted on.
         sensitivity: P(keeps | to keep) on gold, both rates under Beta(1, 1).
         specificity: P(drops | to drop).
@@ -282,12 +284,13 @@ def _mean_of(
     words_G = np.bincount(group_N, voted_N, num_groups)
     bits_G = np.bincount(group_N, np.where(voted_N, bits_N, 0.0), num_groups)
     mean = float(bits_G.sum() / words_G.sum())
+    num_heard = int((words_G > 0).sum())
     words_B = weight_BG @ words_G
     known_B = words_B > 0
-    if not known_B.any():
+    if num_heard < MIN_GROUPS or not known_B.any():
         return mean, None, None
     mean_B = (weight_BG @ bits_G)[known_B] / words_B[known_B]
-    low, high = np.percentile(mean_B, (2.5, 97.5))
+    low, high = np.percentile(mean_B, expanded_percents(num_heard))
     return mean, float(low), float(high)
 
 

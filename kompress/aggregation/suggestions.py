@@ -12,7 +12,8 @@ from kompress.aggregation.gains import Gain
 from kompress.types import JSON
 
 # A word holds at most one bit. A voter that surely adds no more than a fiftieth of it
-# is not missed.
+# is not missed, and one that takes no more does no harm to speak of: leaving out a pure
+# coin saves its rule the noise of fitting it, some thousandths of a bit.
 NEGLIGIBLE_BITS = 0.02
 
 
@@ -27,7 +28,7 @@ class Offer:
         bits_low: lower end of the 95 % interval; None where there is none.
         bits_high: upper end.
         usd_per_word: its price in the round; 0 where it was free, None where unknown.
-        bits_per_dollar: None without a price.
+        bits_per_dollar: None where it is free or of unknown price.
     """
 
     voter: str
@@ -49,8 +50,9 @@ class Suggestions:
     """What to do about a panel.
 
     Attributes:
-        offers: every voter, the least bits per dollar first; those without a price
-            come last, the least bits first.
+        offers: every voter, the least bits per dollar first; then the free ones, whose
+            bits cost nothing, and apart from all those of unknown price: each the least
+            bits first.
         drop: a voter that the panel is as good or better without; '' for none.
         add: whom to add: a voter with stored votes, or whose like; '' for none.
         sentences: both in plain words, with their reasons.
@@ -78,14 +80,15 @@ def suggest(
 ) -> Suggestions:
     """Suggest whom to drop and whom to add.
 
-    Drop: a voter that surely does harm; else, of the paid ones, the one with the
-    least bits per dollar, if its interval covers zero and little more. A free voter
-    is only dropped for harm: keeping it costs nothing. One at a time: of two copies
-    neither adds anything while the other is there.
+    Drop: a voter that surely does harm, and more than `NEGLIGIBLE_BITS` of it; else, of
+    the paid ones, the one with the least bits per dollar, if it surely adds no more
+    than that. A free voter is only dropped for harm: keeping it costs nothing. One at a
+    time: of two copies neither adds anything while the other is there.
 
-    Add: of candidates with stored votes the one with the most bits per dollar whose
-    interval lies above zero; else one more voter like the one whose independent copy
-    would add the most.
+    Add: of candidates with stored votes the best whose interval lies above zero; else
+    one more voter like the best of the panel. Best is a free one, by its bits; then who
+    gives the most bits per dollar; whose price is unknown comes last, and is named
+    apart. Who adds no more than `NEGLIGIBLE_BITS` comes after all others.
 
     Args:
         diversity: of the panel, with gains.
@@ -97,9 +100,7 @@ def suggest(
     if not diversity.gains:
         return Suggestions((), "", "", (_why_nothing(diversity),))
     offers = sorted((_offer(gain, prices) for gain in diversity.gains), key=_rank)
-    twin = {a: b for a, b, _ in reversed((*diversity.identical, *diversity.copies))}
-    twin |= {b: a for a, b, _ in reversed((*diversity.identical, *diversity.copies))}
-    drop, why_drop = _choose_drop(offers, twin)
+    drop, why_drop = _choose_drop(offers, _twins(diversity))
     add, why_add = _choose_candidate(candidates, prices)
     if not add:
         add, why_like = _choose_like(diversity, prices)
@@ -146,15 +147,38 @@ def _offer(gain: Gain, prices: Mapping[str, float]) -> Offer:
     )
 
 
-def _rank(offer: Offer) -> tuple[bool, float, str]:
-    value = offer.bits_per_dollar
-    return value is None, offer.bits if value is None else value, offer.voter
+def _rank(offer: Offer) -> tuple[bool, bool, float, str]:
+    """Rank by bits per dollar: paid, free, and apart from these of unknown price."""
+    price, value = offer.usd_per_word, offer.bits_per_dollar
+    bits = offer.bits if value is None else value
+    return price is None, value is None, bits, offer.voter
+
+
+def _worth(bits: float, price: float | None) -> tuple[bool, bool, bool, float]:
+    """Rank whom to add, the best highest."""
+    per_dollar = bits / price if price else bits
+    return bits > NEGLIGIBLE_BITS, price is not None, price == 0, per_dollar
+
+
+def _twins(diversity: Diversity) -> dict[str, str]:
+    """Name, for each voter that is like another one, that one and how it is alike."""
+    found: dict[str, str] = {}
+    for pairs, how in (
+        (diversity.copies, " beside its copy {}"),
+        (diversity.identical, " beside {}, which never voted differently"),
+    ):
+        for one, other, _ in pairs:
+            found.setdefault(one, how.format(other))
+            found.setdefault(other, how.format(one))
+    return found
 
 
 def _choose_drop(offers: Sequence[Offer], twin: Mapping[str, str]) -> tuple[str, str]:
-    harmful = [offer for offer in offers if offer.bits < 0 and offer.is_certain]
+    harmful = [
+        offer for offer in offers if offer.bits < -NEGLIGIBLE_BITS and offer.is_certain
+    ]
     if harmful:
-        worst = harmful[0]
+        worst = min(harmful, key=lambda offer: offer.bits)
         return worst.voter, (
             f"drop {worst.voter}: the consensus is better without it, by "
             f"{_bits(worst, flip=True)}{_saved(worst)}"
@@ -176,13 +200,12 @@ def _choose_drop(offers: Sequence[Offer], twin: Mapping[str, str]) -> tuple[str,
     if least.bits_high is not None:
         doubt = "the interval covers zero"
         if least.bits_high <= NEGLIGIBLE_BITS:
-            stays = (
-                f" beside its copy {twin[least.voter]}" if least.voter in twin else ""
-            )
+            if least.is_certain:
+                doubt = "the interval lies below zero"
             return least.voter, (
                 f"drop {least.voter}, the least per dollar: it adds {_bits(least)}"
-                f"{stays}; {doubt}, and even its upper end is next to nothing"
-                f"{_saved(least)}"
+                f"{twin.get(least.voter, '')}; {doubt}, and even its upper end is next "
+                f"to nothing{_saved(least)}"
             )
     return "", (
         f"drop nobody yet: the least per dollar is {least.voter}, which adds "
@@ -196,7 +219,7 @@ def _choose_candidate(
 ) -> tuple[str, str]:
     if not candidates:
         return "", ""
-    offers = sorted((_offer(gain, prices) for gain in candidates), key=_rank)
+    offers = [_offer(gain, prices) for gain in candidates]
     certain = [offer for offer in offers if offer.bits > 0 and offer.is_certain]
     if not certain:
         best = max(offers, key=lambda offer: offer.bits)
@@ -204,10 +227,7 @@ def _choose_candidate(
             f"of the voters with stored votes {best.voter} would add the most, "
             f"{_bits(best)}, but the interval does not lie above zero"
         )
-    # Votes that are there already cost nothing; else the most for the money.
-    priced = [offer for offer in certain if offer.bits_per_dollar is not None]
-    free = [offer for offer in certain if offer.bits_per_dollar is None]
-    best = free[-1] if free else priced[-1]
+    best = max(certain, key=lambda offer: _worth(offer.bits, offer.usd_per_word))
     return best.voter, (
         f"add {best.voter}, whose votes are stored: it would add {_bits(best)}"
         f"{_for_price(best)}"
@@ -215,12 +235,10 @@ def _choose_candidate(
 
 
 def _choose_like(diversity: Diversity, prices: Mapping[str, float]) -> tuple[str, str]:
-    def value(gain: Gain) -> tuple[float, float]:
-        price = prices.get(gain.voter)
-        per_dollar = gain.bits_of_another / price if price else 0.0
-        return per_dollar, gain.bits_of_another
+    def worth(gain: Gain) -> tuple[bool, bool, bool, float]:
+        return _worth(gain.bits_of_another, prices.get(gain.voter))
 
-    best = max(diversity.gains, key=value)
+    best = max(diversity.gains, key=worth)
     text = (
         f"add one more voter: one as good as {best.voter} and independent of all "
         f"would add {_number(best.bits_of_another)} bits a word"
@@ -228,6 +246,16 @@ def _choose_like(diversity: Diversity, prices: Mapping[str, float]) -> tuple[str
     price = prices.get(best.voter)
     if price:
         text += f", {best.bits_of_another / price:,.0f} bits a dollar at its price"
+    elif price == 0:
+        text += ", free of charge"
+    unknown = [gain for gain in diversity.gains if gain.voter not in prices]
+    if price is not None and unknown:
+        apart = max(unknown, key=lambda gain: gain.bits_of_another)
+        if apart.bits_of_another > best.bits_of_another:
+            text += (
+                f" (one as good as {apart.voter}, whose price is unknown, "
+                f"{_number(apart.bits_of_another)})"
+            )
     if diversity.n_eff is not None and diversity.num_voters > 1:
         share = next_share(diversity.num_voters, diversity.n_eff)
         alike = _number(best.bits_of_another * share)

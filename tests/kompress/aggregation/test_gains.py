@@ -155,3 +155,20 @@ def test_a_wrong_shape_is_refused():
             Stacking(), NAMES[:3], codes_NM, 1.0, truth_N, stratum_N, group_N,
             np.random.default_rng(0),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("num_groups", "has_interval"), [(1, False), (4, False), (5, True)]
+)
+def test_who_votes_on_gold_of_few_documents_has_no_interval(num_groups, has_interval):
+    codes_NM, truth_N, stratum_N, group_N = draw(240)  # 20 groups
+    codes_NM[group_N >= num_groups, 0] = 255
+
+    found = measure_gains(
+        Stacking(), NAMES, codes_NM, 1.0, truth_N, stratum_N, group_N,
+        np.random.default_rng(0), num_bootstraps=50,
+    )  # fmt: skip
+
+    assert found[0].num_words == 12 * num_groups
+    assert (found[0].bits_low is not None) is has_interval
+    assert found[1].bits_low is not None

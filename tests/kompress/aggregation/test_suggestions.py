@@ -131,6 +131,83 @@ def test_stored_votes_come_before_votes_to_be_bought(panel):
     assert "does not lie above zero; add one more voter" in doubtful.sentences[1]
 
 
+def test_a_free_voter_is_better_than_a_paid_one_that_adds_next_to_nothing(panel):
+    # An independent copy of the free one would add .4 bits, of the paid one .0001; so
+    # of stored votes, where the interval lies above zero.
+    own = with_gains(
+        panel,
+        gain("paid", 0.2, 0.1, 0.3, another=0.0001),
+        gain("free", 0.2, 0.1, 0.3, another=0.4),
+    )
+    stored = [gain("dear", 0.03, 0.02, 0.04), gain("gift", 0.4, 0.3, 0.5)]
+
+    like = suggest(own, {"paid": 1e-4, "free": 0.0})
+    chosen = suggest(own, {"dear": 1e-6, "gift": 0.0}, stored)
+
+    assert like.add == "free"
+    assert "would add .400 bits a word, free of charge" in like.sentences[1]
+    assert chosen.add == "gift"
+    assert "(.300 to .500), free of charge" in chosen.sentences[1]
+
+
+def test_a_free_voter_that_adds_next_to_nothing_is_no_bargain(panel):
+    own = with_gains(
+        panel,
+        gain("paid", 0.2, 0.1, 0.3, another=0.4),
+        gain("free", 0.2, 0.1, 0.3, another=0.0001),
+    )
+
+    assert suggest(own, {"paid": 1e-4, "free": 0.0}).add == "paid"
+
+
+def test_unknown_prices_stand_apart(panel):
+    own = with_gains(
+        panel,
+        gain("a", 0.2, 0.1, 0.3, another=0.1),
+        gain("b", 0.1, 0.05, 0.2, another=0.3),
+        gain("c", 0.05, 0.03, 0.2, another=0.2),
+    )
+    stored = [gain("dear", 0.03, 0.02, 0.04), gain("who", 0.4, 0.3, 0.5)]
+
+    found = suggest(own, {"a": 1e-4, "c": 0.0})
+    priced = suggest(own, {"a": 1e-4, "dear": 1e-4}, stored)
+
+    # a is paid, c free, b unknown; .2 / 1e-4 = 2,000 bits a dollar.
+    assert [offer.voter for offer in found.offers] == ["a", "c", "b"]
+    assert found.add == "c"
+    assert "(one as good as b, whose price is unknown, .300)" in found.sentences[1]
+    assert priced.add == "dear"
+
+
+def test_a_coin_does_no_harm_to_speak_of(panel):
+    # Leaving it out saves the noise of fitting it: .0005 bits.
+    coin = gain("coin", -0.0005, -0.002, -0.0001)
+    own = with_gains(panel, gain("a", 0.2, 0.1, 0.3), coin)
+
+    free = suggest(own, {"a": 1e-6, "coin": 0.0})
+    paid = suggest(own, {"a": 1e-6, "coin": 1e-6})
+
+    assert free.drop == ""
+    assert paid.drop == "coin"
+    assert "the consensus is better without" not in paid.sentences[0]
+    assert (
+        "it adds -.00050 bits a word (-.00200 to -.00010); the interval lies below "
+        "zero, and even its upper end is next to nothing"
+    ) in paid.sentences[0]
+
+
+def test_who_never_voted_differently_is_named_without_calling_it_a_copy(panel):
+    twins = replace(
+        with_gains(panel, gain("a", 0.0, -0.001, 0.001), gain("b", 0.0, -0.001, 0.001)),
+        identical=(("a", "b", 60),),
+    )
+
+    found = suggest(twins, {"a": 2e-6, "b": 1e-6})
+
+    assert "beside b, which never voted differently" in found.sentences[0]
+    assert "copy" not in found.sentences[0]
+
+
 def test_nothing_measured_is_nothing_suggested(panel):
     blind = replace(panel, truth="none", gains=())
     alone = replace(panel, voters=("a",), gains=())
