@@ -156,19 +156,22 @@ def show(world: str, curves: dict[str, FloatArray]) -> dict[str, float]:
             )
             print(f"    {name:28}{shown(end)}   {shown(half)}")
             figures[f"{world}, {name}, of {reference}"] = end[0]
-        if reference != PANEL:
-            print(f"    {judge(world, figures[f'{world}, {OURS}, of {reference}'])}")
+            if name == OURS and reference != PANEL:
+                print(f"    {judge(world, end)}")
     return figures
 
 
-def judge(world: str, share: float) -> str:
-    """Say whether the bar is met, where there is something to aim at.
+def judge(world: str, share: tuple[float, float, float]) -> str:
+    """Say whether the bar is met, where there is something to aim at, and how surely.
 
     No bar beside whole panels: uniform calls alone halve theirs.
     """
     if world == "homogeneous":
         return "nothing to aim at: no gain is expected and none is claimed"
-    verdict = "met" if share <= BAR else "NOT met"
+    value, _, high = share
+    verdict = "met" if value <= BAR else "NOT met"
+    if value <= BAR < high:
+        verdict += " by the mean, not by the interval"
     return f"ours at <= {BAR:.0%} of its calls: {verdict}"
 
 

@@ -86,10 +86,11 @@ class RuleStatRow:
         num_keep_dropped: words truly kept that it dropped.
         num_drop_kept: words truly dropped that it kept.
         num_drop_dropped: words truly dropped that it dropped.
-        best_voter: the voter with the best value, '' if none has one.
-        best_value: its balanced accuracy, against must-keep its recall.
-        difference_low: 2.5th percentile of the rule's value minus that voter's.
-        difference_high: 97.5th percentile; below 0 the rule has collapsed.
+        best_voter: the voter with the best value in the rule's place (where it is
+            silent the rule decides), '' if none has one.
+        best_value: balanced accuracy of that, against must-keep its recall.
+        difference_low: lower end of the 95 % interval of the rule's value minus that.
+        difference_high: its upper end; below 0 the rule has collapsed.
     """
 
     rule: str
