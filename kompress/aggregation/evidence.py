@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 
+from kompress.aggregation.copies import common_scale, common_vote
 from kompress.aggregation.levels import Levels
 from kompress.aggregation.tables import Tables
 from kompress.aggregation.votes import BLOCK_WORDS, read_votes
@@ -31,7 +32,7 @@ class Believed:
     """One voter as it was learned, and its tables by byte code.
 
     Attributes:
-        columns: its column, then those of voters that never differed from it.
+        columns: its column, then those of its copies.
         levels: how its votes are cut.
         tables: P(level | truth, stratum), where it votes for itself.
         log_TSC: (T, S, C) log-likelihood of a vote, 0 for none.
@@ -148,7 +149,7 @@ class Evidence:
         code_MK: CodeArray,
         scale_MK: FloatArray | None,
         stratum_K: NDArray[np.intp],
-    ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Read some words' votes.
 
         Args:
@@ -158,17 +159,19 @@ class Evidence:
 
         Returns:
             (K,) log-likelihood ratio, 0 where nobody voted; (K,) its variance; and
-            (K,) whether anybody voted.
+            (K,) the largest scale of those who voted, 0 where nobody did.
         """
-        rows = [_common_vote(code_MK, voter.columns) for voter in self.voters]
-        heard_K = np.zeros(stratum_K.size, dtype=np.bool_)
-        for code_K in rows:
-            heard_K |= code_K != ABSTAIN
-        cell_K = stratum_K * _NUM_CELLS
+        rows = [common_vote(code_MK, voter.columns) for voter in self.voters]
         scales = [
-            None if scale_MK is None else _common_scale(code_MK, scale_MK, v.columns)
+            None if scale_MK is None else common_scale(code_MK, scale_MK, v.columns)
             for v in self.voters
         ]
+        heard_K = np.zeros(stratum_K.size)
+        for code_K, scale_K in zip(rows, scales, strict=True):
+            voted_K = code_K != ABSTAIN
+            own_K = voted_K if scale_K is None else voted_K * scale_K
+            np.maximum(heard_K, own_K, out=heard_K)
+        cell_K = stratum_K * _NUM_CELLS
         if self.states is None:
             place_K = cell_K + rows[0]
             ratio_K = self.voters[0].ratio_SC.ravel()[place_K]
@@ -178,7 +181,8 @@ class Evidence:
             return ratio_K, variance_K, heard_K
         ratio_K, variance_K = self._read_family(rows, scales, stratum_K, cell_K)
         # Silent, a family's states still have a prior; it tells nothing of the word.
-        return np.where(heard_K, ratio_K, 0), np.where(heard_K, variance_K, 0), heard_K
+        some_K = heard_K > 0
+        return np.where(some_K, ratio_K, 0), np.where(some_K, variance_K, 0), heard_K
 
     def _read_family(
         self,
@@ -274,22 +278,47 @@ class Pool:
     ) -> tuple[FloatArray, FloatArray]:
         """Pool one block; (K,) alpha and (K,) beta."""
         size = stratum_K.size
-        sum_K, square_K, unknown_K = np.zeros(size), np.zeros(size), np.zeros(size)
-        heard_K = np.zeros(size)
+        sum_K, usual_K, square_K = np.zeros(size), np.zeros(size), np.zeros(size)
+        unknown_K, number_K, scale_K = np.zeros(size), np.zeros(size), np.zeros(size)
+        # A vote of few samples tells less of the word, not more of its voter: what is
+        # unknown stays what it is for a usual vote.
+        full_MK, is_faint = scale_MK, False
+        if scale_MK is not None:
+            full_MK = np.maximum(scale_MK, 1.0)
+            is_faint = bool(((scale_MK < 1) & (code_MK != ABSTAIN)).any())
         for signal in self.signals:
-            ratio_K, variance_K, voted_K = signal.read(code_MK, scale_MK, stratum_K)
+            ratio_K, variance_K, heard_K = signal.read(code_MK, scale_MK, stratum_K)
             sum_K += ratio_K
+            if is_faint:
+                ratio_K, variance_K, _ = signal.read(code_MK, full_MK, stratum_K)
+            usual_K += ratio_K
             square_K += ratio_K * ratio_K
             unknown_K += variance_K
-            heard_K += voted_K
-        among_K = square_K - sum_K * sum_K / (heard_K + 1)
-        spread_K = unknown_K + among_K / np.maximum(heard_K, 1)
+            number_K += heard_K > 0
+            scale_K += heard_K
+        among_K = square_K - usual_K * usual_K / (number_K + 1)
+        spread_K = unknown_K + among_K / np.maximum(number_K, 1)
         spread_K = np.maximum(spread_K, _MIN_VARIANCE)
         score_K = np.clip(self.score_S[stratum_K] + sum_K, -_MAX_SCORE, _MAX_SCORE)
         odds_K = np.exp(score_K)
-        some_K = heard_K > 0
-        alpha_K = np.where(some_K, (1 + odds_K) / spread_K, 1.0)
-        return alpha_K, np.where(some_K, (1 + 1 / odds_K) / spread_K, 1.0)
+        return _fade((1 + odds_K) / spread_K, (1 + 1 / odds_K) / spread_K, scale_K)
+
+
+def _fade(
+    alpha_K: FloatArray, beta_K: FloatArray, scale_K: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Draw words of less than one usual vote towards Beta(1, 1), in proportion.
+
+    Mean and α + β are mixed apart: were α and β, a sharper vote, of which less is
+    known, could have less say.
+    """
+    k = np.flatnonzero(scale_K < 1)
+    total, scale = alpha_K[k] + beta_K[k], scale_K[k]
+    keep = (1 - scale) / 2 + scale * alpha_K[k] / total
+    drop = (1 - scale) / 2 + scale * beta_K[k] / total
+    total = 2 * (1 - scale) + scale * total
+    alpha_K[k], beta_K[k] = keep * total, drop * total
+    return alpha_K, beta_K
 
 
 def _count_votes(code_MK: CodeArray, stratum_K: NDArray[np.intp]) -> NDArray[np.int64]:
@@ -353,29 +382,3 @@ def _by_truth(tables: Tables, levels: Levels, ratio_SC: FloatArray) -> FloatArra
     log_SC = np.log(common_SL)[:, levels.level_C]
     drop_SC = np.log(2.0) - np.logaddexp(0.0, ratio_SC)
     return np.stack([log_SC + drop_SC, log_SC + drop_SC + ratio_SC])
-
-
-def _common_vote(code_MK: CodeArray, columns: Sequence[int]) -> CodeArray:
-    """Take the middle of the highest and the lowest vote of those copies that voted.
-
-    Voters that never differed may differ from now on. Their mean would give a voter
-    and its copy two says; the middle is the same however many say it.
-    """
-    if len(columns) == 1:
-        code_K: CodeArray = code_MK[columns[0]]
-        return code_K
-    own_MK = code_MK[list(columns)]
-    # ABSTAIN is the highest code: silent copies leave the lowest as it is.
-    lowest_K = own_MK.min(axis=0)
-    highest_K = np.where(own_MK == ABSTAIN, 0, own_MK).max(axis=0)
-    middle_K = (lowest_K.astype(np.uint16) + highest_K) // 2
-    return np.where(lowest_K == ABSTAIN, ABSTAIN, middle_K).astype(np.uint8)
-
-
-def _common_scale(
-    code_MK: CodeArray, scale_MK: FloatArray, columns: Sequence[int]
-) -> FloatArray:
-    """Take the largest scale of those copies that voted on a word; 1 for none."""
-    own = list(columns)
-    scale_K: FloatArray = np.where(code_MK[own] != ABSTAIN, scale_MK[own], 0).max(0)
-    return np.where(scale_K > 0, scale_K, 1.0)

@@ -1,17 +1,20 @@
-"""Find voters that cannot be told apart, and voters whose errors fall together.
+"""Find voters whose errors fall together.
 
-Identical columns need no gold: who was never seen to differ counts as one. Whether
-others agree because they are right or because they copy each other, only words of known
-truth tell.
+Whether voters agree because they are right or because they follow each other, only
+words of known truth tell.
 
 P = patterns, M = voters
 """
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from kompress.aggregation.pairs import count_error_pairs, sides_of
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns
-from kompress.types import ABSTAIN, FloatArray
+from kompress.types import FloatArray
 
 # A link counts if its mean phi, times the root of the gold words and pairs behind it,
 # is beyond this: one false pair in 160 among independent voters, and a false family
@@ -21,35 +24,31 @@ _SURE = 2.5
 # log-loss; below this gold cannot tell (docs/log.md 2026-11-21).
 _LEAST = 0.03
 
+Family: TypeAlias = tuple[int, ...]
 
-def find_copies(patterns: VotePatterns) -> dict[int, int]:
-    """Name for each voter the first one that it never differs from.
 
-    Args:
-        patterns: joint votes.
+class Link(NamedTuple):
+    """How families' errors correlate: mean phi, and what is behind it, over pairs."""
 
-    Returns:
-        By column, the first one with the same votes and abstentions throughout; itself
-        where there is no earlier one. Voters that never voted are nobody's copies.
+    phi: float
+    words: float
+    num_pairs: int
 
-    Source: ours.
-    """
-    first: dict[bytes, int] = {}
-    found = {}
-    for m in range(patterns.num_voters):
-        code_P = np.ascontiguousarray(patterns.code_PM[:, m])
-        is_heard = (code_P != ABSTAIN).any()
-        found[m] = first.setdefault(code_P.tobytes(), m) if is_heard else m
-    return found
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is above 0 beyond chance, and large enough to matter."""
+        return self.phi >= _LEAST and self.phi * self.words**0.5 >= _SURE
 
 
 def find_families(
     patterns: VotePatterns, columns: tuple[int, ...]
-) -> tuple[tuple[int, ...], ...]:
+) -> tuple[Family, ...]:
     """Group voters whose errors on gold fall together.
 
     The two families with the highest mean correlation between them are merged, again
-    and again, while that mean is at least .03 and surely above 0.
+    and again, while that mean is at least .03 and surely above 0. Those that tie are
+    merged at once if the mean between all of them is such, else not at all, so that
+    families do not depend on the voters' order.
 
     Args:
         patterns: joint votes; only those of known truth are looked at.
@@ -61,21 +60,58 @@ def find_families(
     Source: average linkage, Sokal & Michener 1958, on error correlations; ours.
     """
     phi_MM, shared_MM = _correlations(patterns, columns)
-    families: list[tuple[int, ...]] = [(n,) for n in range(len(columns))]
-    while len(families) > 1:
-        links = {
-            (a, b): phi_MM[np.ix_(a, b)].mean()
-            for n, a in enumerate(families)
-            for b in families[n + 1 :]
-        }
-        best = max(links, key=lambda pair: links[pair])
-        words = shared_MM[np.ix_(*best)].sum()
-        if links[best] < _LEAST or links[best] * np.sqrt(words) < _SURE:
+    families: list[Family] = [(n,) for n in range(len(columns))]
+    torn: set[tuple[Family, Family]] = set()
+    while True:
+        links: dict[Link, list[tuple[Family, Family]]] = {}
+        for a, b in combinations(families, 2):
+            if (a, b) not in torn:
+                links.setdefault(_link((a, b), phi_MM, shared_MM), []).append((a, b))
+        best = _choose(links)
+        if best is None:
             break
-        families = [family for family in families if family not in best]
-        families.append(tuple(sorted(best[0] + best[1])))
-    families = [tuple(columns[n] for n in family) for family in families]
-    return tuple(sorted(families))
+        for group in _tied(links[best]):
+            if not _link(group, phi_MM, shared_MM).is_sure:
+                torn.update(combinations(group, 2))
+                continue
+            families = [family for family in families if family not in group]
+            families.append(tuple(sorted(sum(group, ()))))
+        families.sort()
+    found = [tuple(columns[n] for n in family) for family in families]
+    return tuple(sorted(found))
+
+
+def _link(group: Sequence[Family], phi_MM: FloatArray, shared_MM: FloatArray) -> Link:
+    between = [np.ix_(a, b) for a, b in combinations(group, 2)]
+    phi = np.concatenate([phi_MM[pairs].ravel() for pairs in between])
+    words = sum(shared_MM[pairs].sum() for pairs in between)
+    # Sums of the same numbers in another order: a tie must stay one.
+    return Link(round(float(phi.mean()), 9), float(words), phi.size)
+
+
+def _choose(links: Iterable[Link]) -> Link | None:
+    """Choose the highest link, None if it is not sure.
+
+    One that is not, on less than half of the words a pair, hides no other: by chance
+    a voter with little gold errs as somebody else does.
+    """
+    passed = 0.0
+    for link in sorted(links, reverse=True):
+        words = link.words / link.num_pairs
+        if link.is_sure:
+            return link if words > 2 * passed else None
+        passed = max(passed, words)
+    return None
+
+
+def _tied(pairs: Sequence[tuple[Family, Family]]) -> list[tuple[Family, ...]]:
+    """Group families that pairs hang together, each group ascending."""
+    groups: list[set[Family]] = []
+    for pair in pairs:
+        near = [group for group in groups if group & set(pair)]
+        groups = [group for group in groups if group not in near]
+        groups.append(set(pair).union(*near))
+    return [tuple(sorted(group)) for group in groups]
 
 
 def _correlations(

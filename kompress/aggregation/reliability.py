@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
+from kompress.aggregation.copies import find_copies, join_copies
 from kompress.aggregation.evidence import Believed, Evidence, Pool
-from kompress.aggregation.families import find_copies, find_families
+from kompress.aggregation.families import find_families
 from kompress.aggregation.levels import Levels
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
 from kompress.aggregation.reliability_fit import fit_signals, read_signals
@@ -177,7 +178,8 @@ class Reliability:
     3. They are fitted with prevalences by expectation maximisation over the unknown
        truth; calibration gold enters as observed truth, starts the fit, and alone can
        say that all voters are wrong in a stratum.
-    4. Voters that were never seen to differ count as one. Where gold shows that
+    4. Voters that were never seen to differ count as one (`copies`): their common
+       vote is fitted, whichever of them is silent. Where gold shows that
        voters' errors fall together, they are one signal: a mixture of voting as one
        and each for itself, so that five who agree may say less than four of five.
        Without gold nothing is said about that, and `data` lists the strata without it.
@@ -189,7 +191,8 @@ class Reliability:
        V the variance of η. V = Σ v_g + (Σ e_g² - (Σ e_g)²/(G + 1))/G: what is unknown
        about the G signals' reliabilities, plus the variance of one more signal's
        evidence, estimated from theirs and one that says nothing, so that unanimity of
-       few is no certainty.
+       few is no certainty. In V a vote of few samples is a usual one, and votes that
+       are together less than one usual vote fade into Beta(1, 1), what no vote gives.
 
     With equal strengths and reliabilities every vote has the same say.
 
@@ -214,8 +217,9 @@ class Reliability:
         """
         copies = find_copies(patterns)
         columns = tuple(sorted(set(copies.values())))
-        signals = read_signals(patterns, find_families(patterns, columns))
-        prevalence_S = fit_signals(patterns, signals)
+        joined = join_copies(patterns, copies)
+        signals = read_signals(joined, find_families(joined, columns))
+        prevalence_S = fit_signals(joined, signals)
         same = {m: tuple(k for k, v in copies.items() if v == m) for m in columns}
         weight_P, known_P = patterns.count_P, patterns.truth_P != UNKNOWN
         return ReliabilityFit(

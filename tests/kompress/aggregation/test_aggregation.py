@@ -46,7 +46,7 @@ class Case:
 
 
 @st.composite
-def cases(draw):
+def few_words(draw):
     """Votes, strengths, strata and truths of up to 6 words by up to 5 voters."""
     shape = (draw(st.integers(1, 6)), draw(st.integers(1, 5)))
     strata = st.integers(0, len(STRATA) - 1)
@@ -61,11 +61,36 @@ def cases(draw):
 
 
 @st.composite
-def sighted_panels(draw):
+def much_gold(draw):
+    """Enough words of known truth to start from them: 24 of 40 at least."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = (40, draw(st.integers(1, 5)))
+    truth_N = rng.choice([DROP, KEEP], shape[0]).astype(np.uint8)
+    # From always wrong to always right; on hard words some are wrong together.
+    wrong_NM = rng.random(shape) > rng.uniform(0, 1, shape[1])
+    wrong_NM[rng.random(shape[0]) < draw(st.sampled_from([0, 0.4]))] = True
+    sharp_NM = rng.choice([0.6, 0.9, 1.0], shape)
+    p_NM = np.where(wrong_NM == (truth_N[:, None] == DROP), sharp_NM, 1 - sharp_NM)
+    p_NM[rng.random(shape) < draw(st.sampled_from([0, 0.3]))] = np.nan
+    truth_N[24:][rng.random(16) < 0.8] = UNKNOWN
+    return Case(
+        p_NM,
+        rng.choice([0.5, 1.0, 5.0], shape),
+        rng.integers(0, draw(st.integers(1, len(STRATA))), shape[0]),
+        truth_N,
+    )
+
+
+def cases():
+    return few_words() | much_gold()
+
+
+@st.composite
+def sighted_panels(draw, least_half=2):
     """Gold of two strata on which each of up to 4 voters is better than chance."""
     num_voters = draw(st.integers(1, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    half = draw(st.integers(2, 12))  # words of each stratum and truth
+    half = draw(st.integers(least_half, least_half + 10))  # words of stratum and truth
     stratum_N = np.repeat([0, 0, 1, 1], half)
     truth_N = np.repeat([DROP, KEEP, DROP, KEEP], half).astype(np.uint8)
     p_NM = np.empty((4 * half, num_voters))
@@ -270,6 +295,27 @@ def test_a_copy_of_a_voter_adds_nothing(rule, case, data):
 
     assert np.allclose(one.alpha_N, other.alpha_N, rtol=1e-6)
     assert np.allclose(one.beta_N, other.beta_N, rtol=1e-6)
+
+
+@every("copies")
+@FEW
+@given(sighted_panels(least_half=50), st.data())
+def test_copies_that_are_silent_here_and_there_are_one_voter(rule, case, data):
+    """Add nothing where others of them vote; stand in where they are silent."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    m = data.draw(st.integers(0, case.p_NM.shape[1] - 1))
+    column_M = np.append(np.arange(case.p_NM.shape[1]), [m] * rng.integers(1, 4))
+    p_NM, is_own_M = case.p_NM[:, column_M], column_M == m
+    missing = data.draw(st.sampled_from([0.01, 0.3]))
+    p_NM[(rng.random(p_NM.shape) < missing) & is_own_M] = np.nan
+    torn = case.with_votes(p_NM, case.strength_NM[:, column_M])
+    case.p_NM[np.isnan(p_NM[:, is_own_M]).all(axis=1), m] = np.nan
+
+    one = with_gold(rule, case).aggregate(*case.votes)
+    many = with_gold(rule, torn).aggregate(*torn.votes)
+
+    assert np.allclose(one.alpha_N, many.alpha_N, rtol=1e-6)
+    assert np.allclose(one.beta_N, many.beta_N, rtol=1e-6)
 
 
 @pytest.mark.parametrize("rule", LEARNERS, ids=repr)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kompress.aggregation.evidence import Believed, Evidence, Pool
 from kompress.aggregation.levels import cut_levels
@@ -85,6 +87,47 @@ def test_five_samples_count_as_one_and_two_thirds():
     five = aggregate(made, [254], strength=[5]).mean_N[0]
 
     assert np.isclose(five / (1 - five), 4 ** (5 / 3))
+
+
+def test_half_a_vote_is_half_way_to_no_vote():
+    made = pool(coin(0, 1e6, 8e5, 1e6, 8e5), coin(1, 1e6, 8e5, 1e6, 8e5))
+
+    half = aggregate(made, [254, 255], strength=[0.5, 1])
+    halves = aggregate(made, [254, 254], strength=[0.5, 0.5])
+
+    # Odds 4^½ = 2: half of 2/3 and half of 1/2. e = ln 4, V = e²/2 as for a whole
+    # vote, α + β is half of (3 + 3/2) / V and half of 2.
+    total = 1 + 2.25 / (np.log(4) ** 2 / 2)
+    assert np.isclose(half.alpha_N[0], 7 / 12 * total, rtol=1e-4)
+    assert np.isclose(half.beta_N[0], 5 / 12 * total, rtol=1e-4)
+    # Together one usual vote: odds 4, and V = (2e² - 4e²/3) / 2 = e²/3.
+    assert np.isclose(halves.mean_N[0], 4 / 5)
+    assert np.isclose(halves.alpha_N[0], 5 / (np.log(4) ** 2 / 3), rtol=1e-4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 999), st.integers(1, 999), st.integers(0, 255)),
+        min_size=1,
+        max_size=4,
+    ),
+    st.floats(1e-12, 1),
+)
+def test_fewer_samples_never_make_surer_than_usual_or_than_no_vote(voters, samples):
+    made = pool(*[coin(m, 1e3, a, 1e3, b) for m, (a, b, _) in enumerate(voters)])
+    votes = [vote for _, _, vote in voters]
+
+    usual, faint, none = (
+        aggregate(made, votes, strength=[strength] * len(votes))
+        for strength in (1, samples, 1e-15)
+    )
+
+    # Beta(1, 1) has 1/√12; split strong votes are less sure than that.
+    least = min(usual.sd_N[0], 12**-0.5)
+    assert faint.sd_N[0] >= least - 1e-12
+    assert np.allclose([none.alpha_N, none.beta_N], 1, atol=1e-4)
+    assert abs(faint.mean_N[0] - 0.5) <= abs(usual.mean_N[0] - 0.5) + 1e-12
 
 
 def test_silence_says_nothing_and_no_vote_is_the_prior_of_all():

@@ -1,0 +1,170 @@
+"""Find voters that cannot be told apart, and let them speak with one voice.
+
+This needs no gold: who was never seen to differ, on enough words, counts as one.
+
+P = patterns, M = voters, K = words of one block, C = 256 byte codes
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kompress.aggregation.patterns import VotePatterns
+from kompress.types import ABSTAIN, P_OF_CODE, CodeArray, FloatArray
+
+# Differences to expect of independent votes: 25 is 50 words of as many yes as no, on
+# which two independent voters, right nine times in ten, are equal once in 20,000.
+_ENOUGH = 25.0
+# Who voted on the same words and was equal there counts as one however few they are:
+# taking independent voters for one costs .02 of log-loss on 12 words and .3 at worst,
+# taking five copies for five voters 2.7 on 8 words already (docs/log.md 2026-11-21).
+_SAME_WORDS = 0.9
+_CHUNK = 2**15
+_KEEPS_C = np.append(P_OF_CODE >= 0.5, False)  # an abstention keeps nothing
+
+
+def find_copies(patterns: VotePatterns) -> dict[int, int]:
+    """Name for each voter the first one of those that it cannot be told from.
+
+    Two voters are alike if they are equal wherever both voted, and that is no accident:
+    votes drawn apart, with their keep rate, would be expected to differ on 25 words or
+    more; or it costs little if it is one: they voted on the same words, but for a tenth
+    of them. Those that could have differed most are joined first; a group takes in
+    nobody that differs from one of its members, and where only a tie would settle who
+    is joined, nobody is.
+
+    Args:
+        patterns: joint votes.
+
+    Returns:
+        By column, the first one of its group; itself where it is like nobody. No two
+        of a group ever differed, and groups do not depend on the order of the voters.
+        Voters that never voted are nobody's copies.
+
+    Source: ours.
+    """
+    code_MP = np.ascontiguousarray(patterns.code_PM.T)
+    size, count_P = len(code_MP), patterns.count_P
+    votes_M = [_count(code_P != ABSTAIN, count_P) for code_P in code_MP]
+    differ_MM = np.zeros((size, size), dtype=np.bool_)
+    alike: dict[float, list[tuple[int, int]]] = {}
+    for a, b in combinations(range(size), 2):
+        if _ever_differ(code_MP[a], code_MP[b]):
+            differ_MM[a, b] = differ_MM[b, a] = True
+            continue
+        # Where one of two that never differ is silent, the higher code is ABSTAIN.
+        code_P = np.maximum(code_MP[a], code_MP[b])
+        words = _count(code_P != ABSTAIN, count_P)
+        if words == 0:
+            continue
+        keeps = _count(_KEEPS_C[code_P], count_P)
+        expected = 2 * keeps * (words - keeps) / words
+        either = votes_M[a] + votes_M[b] - words
+        if expected >= _ENOUGH or words >= _SAME_WORDS * either:
+            alike.setdefault(expected, []).append((a, b))
+    first_M = np.arange(size)
+    for expected in sorted(alike, reverse=True):
+        _join(first_M, alike[expected], differ_MM)
+    return {m: int(first) for m, first in enumerate(first_M)}
+
+
+def join_copies(patterns: VotePatterns, copies: dict[int, int]) -> VotePatterns:
+    """Let the first voter of each group vote wherever one of them did.
+
+    Args:
+        patterns: joint votes.
+        copies: as `find_copies` found them in the same patterns.
+
+    Returns:
+        The same patterns; columns of the others stay as they are.
+
+    Source: ours.
+    """
+    groups = [
+        tuple(m for m, first in copies.items() if first == head)
+        for head in sorted(set(copies.values()))
+    ]
+    code_MP = patterns.code_PM.T.copy()
+    for group in groups:
+        code_MP[group[0]] = common_vote(code_MP, group)
+    return replace(patterns, code_PM=np.ascontiguousarray(code_MP.T))
+
+
+def common_vote(code_MK: CodeArray, columns: Sequence[int]) -> CodeArray:
+    """Take the middle of the highest and the lowest vote of those copies that voted.
+
+    Voters that never differed may differ from now on. Their mean would give a voter
+    and its copy two says; the middle is the same however many say it.
+
+    Args:
+        code_MK: (M, K) byte codes of all voters.
+        columns: the copies.
+
+    Returns:
+        (K,) byte codes, `ABSTAIN` where all of them are silent.
+
+    Source: ours.
+    """
+    if len(columns) == 1:
+        code_K: CodeArray = code_MK[columns[0]]
+        return code_K
+    own_MK = code_MK[list(columns)]
+    # ABSTAIN is the highest code: silent copies leave the lowest as it is.
+    lowest_K = own_MK.min(axis=0)
+    highest_K = np.where(own_MK == ABSTAIN, 0, own_MK).max(axis=0)
+    middle_K = (lowest_K.astype(np.uint16) + highest_K) // 2
+    return np.where(lowest_K == ABSTAIN, ABSTAIN, middle_K).astype(np.uint8)
+
+
+def common_scale(
+    code_MK: CodeArray, scale_MK: FloatArray, columns: Sequence[int]
+) -> FloatArray:
+    """Take the largest scale of those copies that voted on a word; 1 for none.
+
+    Args:
+        code_MK: (M, K) byte codes of all voters.
+        scale_MK: (M, K) what each vote counts beside a usual one.
+        columns: the copies.
+
+    Returns:
+        (K,) what their common vote counts.
+
+    Source: ours.
+    """
+    own = list(columns)
+    scale_K: FloatArray = np.where(code_MK[own] != ABSTAIN, scale_MK[own], 0).max(0)
+    return np.where(scale_K > 0, scale_K, 1.0)
+
+
+def _ever_differ(one_P: CodeArray, other_P: CodeArray) -> bool:
+    """Tell whether two voters voted differently on a word."""
+    # Most that differ do so in the first chunk.
+    for start in range(0, one_P.size, _CHUNK):
+        one, other = (code_P[start : start + _CHUNK] for code_P in (one_P, other_P))
+        if ((one != other) & (one != ABSTAIN) & (other != ABSTAIN)).any():
+            return True
+    return False
+
+
+def _count(wanted_P: NDArray[np.bool_], count_P: NDArray[np.int64]) -> int:
+    """Count the words of some patterns."""
+    return int(np.einsum("p,p->", wanted_P, count_P))
+
+
+def _join(
+    first_M: NDArray[np.intp],
+    pairs: Sequence[tuple[int, int]],
+    differ_MM: NDArray[np.bool_],
+) -> None:
+    """Join the groups of equally alike pairs, in place, where nobody differs."""
+    merged_M = first_M.copy()
+    for a, b in pairs:
+        low, high = sorted((merged_M[a], merged_M[b]))
+        merged_M[merged_M == high] = low
+    for first in np.unique(merged_M):
+        group = np.flatnonzero(merged_M == first)
+        if not differ_MM[np.ix_(group, group)].any():
+            first_M[group] = group[0]
