@@ -26,7 +26,7 @@ class Family:
         kind: `copies`: with probability rho a word's votes are one draw, else each
             voter draws alone. `common`: a hidden draw stands behind every word, and
             each voter by itself repeats it with probability sqrt(rho): any two votes
-            have correlation rho given the truth.
+            have correlation rho given the truth. Votes are missing for each alone.
         rho: in [0, 1].
 
     Source: `common`: Lunn & Davies 1998, section 2; `copies`: ours.
@@ -208,22 +208,30 @@ def _log_mass(
         if m not in grouped:
             log_NT += np.log(table_MSTC[m, stratum_N, :, code_NM[:, m]])
     for family in families:
+        columns = list(family.voters)
+        code_NF = code_NM[:, columns]
+        voted_NF = code_NF != ABSTAIN
         for t in (0, 1):
             mass_NF = np.stack(
-                [table_MSTC[m, stratum_N, t, code_NM[:, m]] for m in family.voters],
-                axis=1,
+                [table_MSTC[m, stratum_N, t, code_NM[:, m]] for m in columns], axis=1
             )
-            code_NF = code_NM[:, list(family.voters)]
-            log_NT[:, t] += np.log(_family_mass(family, mass_NF, code_NF))
+            heard_NF = 1 - table_MSTC[columns, :, t, ABSTAIN].T[stratum_N]
+            said_NF = np.where(voted_NF, mass_NF / heard_NF, 1.0)
+            silence_N = np.where(voted_NF, heard_NF, mass_NF).prod(axis=1)
+            mass_N = silence_N * _family_mass(family, said_NF, code_NF)
+            log_NT[:, t] += np.log(mass_N)
     return log_NT
 
 
-def _family_mass(family: Family, mass_NF: FloatArray, code_NF: CodeArray) -> FloatArray:
-    """P(a family's votes | truth); F = voters of the family, nobody abstains."""
+def _family_mass(family: Family, said_NF: FloatArray, code_NF: CodeArray) -> FloatArray:
+    """P(what a family says | truth, who votes); F = its voters, 1 for the silent."""
+    voted_NF = code_NF != ABSTAIN
     if family.kind == "copies":
-        equal_N = (code_NF == code_NF[:, :1]).all(axis=1)
-        alone_N = mass_NF.prod(axis=1)
-        copied_N = equal_N * mass_NF[:, 0]
+        first_N1 = voted_NF.argmax(axis=1)[:, None]
+        repeats_NF = code_NF == np.take_along_axis(code_NF, first_N1, axis=1)
+        equal_N = (repeats_NF | ~voted_NF).all(axis=1)
+        copied_N = equal_N * np.take_along_axis(said_NF, first_N1, axis=1)[:, 0]
+        alone_N = said_NF.prod(axis=1)
         mass_N: FloatArray = family.rho * copied_N + (1 - family.rho) * alone_N
         return mass_N
     # The hidden draw is one of the codes that were cast, each counted once, or none.
@@ -232,14 +240,14 @@ def _family_mass(family: Family, mass_NF: FloatArray, code_NF: CodeArray) -> Flo
     seen_N = np.zeros(len(code_NF))
     for f in range(code_NF.shape[1]):
         is_new_N = (code_NF[:, :f] != code_NF[:, f : f + 1]).all(axis=1)
-        hidden_N = is_new_N * mass_NF[:, f]
+        hidden_N = is_new_N * voted_NF[:, f] * said_NF[:, f]
         repeats_NF = code_NF == code_NF[:, f : f + 1]
-        given_N = (lean * repeats_NF + (1 - lean) * mass_NF).prod(axis=1)
-        total_N += hidden_N * given_N
+        given_NF = lean * repeats_NF + (1 - lean) * said_NF
+        total_N += hidden_N * np.where(voted_NF, given_NF, 1.0).prod(axis=1)
         seen_N += hidden_N
     # 1 - seen is 0 but for rounding where all codes that have mass were cast.
     rest_N = np.maximum(1 - seen_N, 0)
-    total_N += rest_N * ((1 - lean) * mass_NF).prod(axis=1)
+    total_N += rest_N * np.where(voted_NF, (1 - lean) * said_NF, 1.0).prod(axis=1)
     return total_N
 
 
@@ -261,13 +269,15 @@ def _draw_panel(
             code_NM[hard_N, m] = code_N[hard_N]
     for family in panel.families:
         columns = list(family.voters)
-        table_STC = panel.table_MSTC[columns[0]]
+        table_STC = panel.table_MSTC[columns[0]].copy()
+        table_STC[..., ABSTAIN] = 0
         one_N = _draw_codes(table_STC, stratum_N, truth_N, rng)
         shape = (stratum_N.size, len(columns))
         if family.kind == "copies":
             repeat_NF = np.broadcast_to(rng.random((shape[0], 1)) < family.rho, shape)
         else:
             repeat_NF = rng.random(shape) < np.sqrt(family.rho)
+        repeat_NF = repeat_NF & (code_NM[:, columns] != ABSTAIN)
         code_NM[:, columns] = np.where(repeat_NF, one_N[:, None], code_NM[:, columns])
     return stratum_N, truth_N, code_NM, find_posterior(panel, code_NM, stratum_N)
 

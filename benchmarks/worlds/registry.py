@@ -147,7 +147,7 @@ def _sighted() -> World:
     )
 
 
-def _clones() -> tuple[World, World]:
+def _clones() -> tuple[World, World, World]:
     tables = [_same(0.9, 0.9), _same(0.86, 0.92), *([_same(0.7, 0.75)] * 5)]
     clones = (2, 3, 4, 5, 6)
     exact = World(
@@ -155,13 +155,20 @@ def _clones() -> tuple[World, World]:
         _still(tables, families=(Family(clones, "copies", 1.0),)),
         "Five columns are one mediocre voter.",
     )
+    missed = [miss_votes(table_STC, 0.3) for table_STC in tables]
+    patchy = World(
+        "two good, five exact copies, 30 % missing",
+        _still(missed, families=(Family(clones, "copies", 1.0),)),
+        "The same, but three votes in ten are missing in each column by itself: no two "
+        "columns are equal.",
+    )
     near = World(
         "two good, five near copies",
         _still(tables, families=(Family(clones, "copies", 0.8),)),
         "Four words in five the mediocre five are one draw, else five.",
         without_gold=TWO_UNKNOWN + ": five near copies look like five good voters",
     )
-    return exact, near
+    return exact, patchy, near
 
 
 def _drifts() -> tuple[World, World]:

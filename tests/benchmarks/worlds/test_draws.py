@@ -124,10 +124,16 @@ def test_the_posterior_is_that_of_summing_over_everything_hidden(
     sensitivity, specificity, rho, kind
 ):
     voter = hard_votes(sensitivity, specificity)
-    made = panel(*[voter] * 3, families=[Family((0, 1, 2), kind, rho)])
+    # It says less often what is to be dropped: silence tells of the truth too.
+    missed = np.stack([miss_votes(voter[t], rate) for t, rate in enumerate((0.3, 0.1))])
+    made = panel(*[missed] * 3, families=[Family((0, 1, 2), kind, rho)])
 
-    for votes in product((K, D), repeat=3):
-        keep, drop = (brute_force(voter[t], votes, rho, kind) for t in (1, 0))
+    for votes in product((K, D, NONE), repeat=3):
+        keep, drop = (
+            brute_force(voter[t], votes, rho, kind)
+            * np.prod([rate if vote == NONE else 1 - rate for vote in votes])
+            for t, rate in ((1, 0.1), (0, 0.3))
+        )
         assert posterior(made, *votes) == pytest.approx(keep / (keep + drop))
 
 
@@ -142,7 +148,8 @@ def brute_force(mass_C, votes, rho, kind):
             p = {3: rho, 0: 1 - rho}.get(sum(repeats), 0.0)
         else:
             p = np.prod([rho**0.5 if r else 1 - rho**0.5 for r in repeats])
-        total += (said == votes) * p * mass_C[hidden] * np.prod(mass_C[list(alone)])
+        heard = all(v in (NONE, s) for v, s in zip(votes, said, strict=True))
+        total += heard * p * mass_C[hidden] * np.prod(mass_C[list(alone)])
     return total
 
 

@@ -9,7 +9,7 @@ from benchmarks.worlds.scores import count_voters, score_bayes
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.statistics import balanced_accuracies
 
-# 18 worlds of about 18 cells for each of 5 voters: 5 standard errors are passed by
+# 19 worlds of about 18 cells for each of 5 voters: 5 standard errors are passed by
 # chance once in a thousand runs, and seeds are fixed.
 FAR = 5.0
 
@@ -83,9 +83,15 @@ def test_errors_of_equicorrelated_voters_correlate_at_three_tenths():
 
 def test_clones_are_one_column_and_near_copies_four_words_in_five():
     exact = WORLDS["two good, five exact copies"].make(0).code_NM[:, 2:]
+    patchy = WORLDS["two good, five exact copies, 30 % missing"].make(0).code_NM[:, 2:]
     near = WORLDS["two good, five near copies"].make(0)
 
     assert (exact == exact[:, :1]).all()
+    silent = patchy == 255
+    said = np.where(silent, 0, patchy).max(axis=1, keepdims=True)
+    assert (silent | (patchy == said)).all()
+    # Each by itself: three of ten of what the others miss is missing in the first.
+    assert silent[silent[:, 1], 0].mean() == pytest.approx(0.3, abs=0.03)
     # All five equal: .8 + .2 (p⁵ + (1 - p)⁵) with p = .7 where the word is to be kept,
     # .75 else: .8 + .2 · .17050 and .8 + .2 · .23828.
     equal_N = (near.code_NM[:, 2:] == near.code_NM[:, 2:3]).all(axis=1)
