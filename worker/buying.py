@@ -3,7 +3,8 @@
 What an earlier round learned says what a vote would tell: how often each voter is right
 by stratum, whose errors fall together, what a word costs, how much the student needs a
 document. The budget is laid over documents x voters x replicates by expected bits per
-dollar: over the next wave's voters, and over further answers of those who voted.
+dollar: over the next wave's voters, over further answers of those who voted, and over
+documents that a voter of an earlier wave was not asked about.
 
 D = documents, M = voters, S = strata, W = cells of a histogram, E = those that count
 """
@@ -100,6 +101,8 @@ def load_market(session: Session, job: JobRow, config: RoundConfig) -> Market | 
     price_M = np.array([prices.get(name, 0.0) for name in names])
     is_paid = bool((price_M[len(asked) :] > 0).any())
     limit_M = np.array([v.limit for v in (*asked, *following)])
+    # Who spent something and has no vote has no price: it is not free.
+    limit_M[[name not in prices for name in names]] = 0
     if not is_paid:
         limit_M[price_M > 0] = 0
     correlation = quality_views.voter_correlation(session, job.loop, held.number)

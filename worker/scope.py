@@ -30,7 +30,8 @@ LESSONS = "lesson_gold_runs"
 # A rate behind 2**18 words has a standard error of .001 at most, in a stratum with a
 # hundredth of them .01: more words would teach nothing that a label could show.
 MAX_WORDS = 2**18
-# Made documents have gold on every word.
+# Made documents have gold on every word. Rounds of several waves have a limit of their
+# own, `escalation.gold_words`.
 MAX_GOLD_WORDS = 2**18
 
 

@@ -64,7 +64,8 @@ class VoterConfig(Frozen):
 class SelectionConfig(Frozen):
     """How many documents a round labels, and how their probabilities are laid.
 
-    q is (1 - uniform_share) * r**gamma + uniform_share over the scaled residual r;
+    q is (1 - uniform_share) * r**gamma + uniform_share over the scaled size r, a
+    document's residual times its influence;
     `random_slice` of the documents gets every voter whatever the waves decide.
     """
 
@@ -107,13 +108,14 @@ class EscalationConfig(Frozen):
 
     In any case the random slice, the audit documents and documents with calibration
     gold, about `gold_words` of their words: whoever met gold only where others are at
-    odds would look worse than they. In a round of several waves no other gold counts.
+    odds would look worse than they. These come on top of `share`. In a round of several
+    waves no other gold counts.
     """
 
     share: Share = 0.5
-    # A rate behind so many words has a standard error of .004 at most, in a stratum
-    # with a hundredth of them .04.
-    gold_words: Positive = 2**14
+    # A rate behind so many words has a standard error of .008 at most, in a stratum
+    # with a hundredth of them .08.
+    gold_words: Positive = 2**12
 
 
 class PairwiseConfig(Frozen):

@@ -14,9 +14,10 @@ def inclusion_probabilities(
 ) -> FloatArray:
     """Spread a budget of documents over a corpus, more where residuals are large.
 
-    r is the residual scaled to mean 1, q ∝ (1 − uniform_share)·r^γ + uniform_share;
-    documents with n·q ≥ 1 get π = 1 and the rest is rescaled until Σπ = n. Where only
-    documents with q = 0 are left and the budget is not spent, they share it evenly.
+    r is the residual (in the farm: times the influence) scaled to mean 1,
+    q ∝ (1 − uniform_share)·r^γ + uniform_share; documents with n·q ≥ 1 get π = 1 and
+    the rest is rescaled until Σπ = n. Where only documents with q = 0 are left and the
+    budget is not spent, they share it evenly.
 
     Args:
         residual_N: (N,) residuals, at least 0; all zero counts as all equal.

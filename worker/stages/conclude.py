@@ -231,13 +231,17 @@ def _predict_all(
     inputs: Inputs,
 ) -> tuple[dict[int, ResidualRow], dict[str, Any], dict[str, Any]]:
     """Predict residuals and influences of every train document; say how well."""
-    measured, taught = inputs.measured, {}
-    for document, row in measured.items():
-        if row.influence is not None:
-            taught[document] = row.influence
-    residual_of, residual_model = _predict(
-        inputs, {document: row.residual or 0.0 for document, row in measured.items()}
-    )
+    measured = {
+        document: row.measured
+        for document, row in inputs.measured.items()
+        if row.measured is not None
+    }
+    taught = {
+        document: row.influence
+        for document, row in inputs.measured.items()
+        if row.influence is not None
+    }
+    residual_of, residual_model = _predict(inputs, measured)
     # Against their mean: a squared change of scores is a few thousandths.
     mean = float(np.mean(list(taught.values()))) if taught else 0.0
     scale = mean or 1.0
@@ -246,7 +250,7 @@ def _predict_all(
     )
     rows = {
         document: ResidualRow(
-            measured=measured[document].measured if document in measured else None,
+            measured=measured.get(document),
             predicted=predicted,
             influence=taught.get(document),
             predicted_influence=scale * influence_of[document]

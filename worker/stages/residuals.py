@@ -42,6 +42,9 @@ class Inputs:
     documents: dict[int, list[tuple[int, str, Label]]]
     # Audit texts, for the students' variance.
     unseen: list[str] = field(default_factory=list)
+    # Documents that the next fold's student learned from: it is not every recipe that
+    # takes all labelled documents.
+    taught: frozenset[int] = frozenset()
 
 
 def load(session: Session, job: JobRow) -> Inputs:
@@ -65,14 +68,23 @@ def load(session: Session, job: JobRow) -> Inputs:
             by_fold.setdefault(fold, []).append(
                 (row.id, content[row.text_id], found[row.text_id])
             )
+    witnesses = {
+        student.fold: student
+        for student in students.round_students(session, job.round_id)
+        if student.fold != MAIN
+    }
+    learned = {fold: set(s.trained_text_ids) for fold, s in witnesses.items()}
+    after = _next_fold(sorted(witnesses))
     return Inputs(
-        students={
-            student.fold: student.artifact_hash
-            for student in students.round_students(session, job.round_id)
-            if student.fold != MAIN
-        },
+        students={fold: s.artifact_hash for fold, s in witnesses.items()},
         documents=by_fold,
         unseen=_unseen_texts(session, selected),
+        taught=frozenset(
+            row.id
+            for row in rows
+            if row.text_id
+            in learned.get(after.get(fold_of(row.group_id, config.folds), MAIN), ())
+        ),
     )
 
 
@@ -81,18 +93,22 @@ def compute(
 ) -> dict[int, ResidualRow]:
     """Score each document with the student that never saw it, and with one that did."""
     folds = sorted(inputs.students)
-    num_own = sum(len(rows) for rows in inputs.documents.values())
-    num_scored = num_own * (2 if len(folds) > 1 else 1)
+    others = {
+        fold: [
+            row for row in inputs.documents.get(before, []) if row[0] in inputs.taught
+        ]
+        for before, fold in _next_fold(folds).items()
+    }
+    num_scored = sum(map(len, [*inputs.documents.values(), *others.values()]))
     total = num_scored + len(folds) * len(inputs.unseen)
     done = 0
     unseen_by: dict[int, FloatArray] = {}
     seen_by: dict[int, FloatArray] = {}
     audit: list[FloatArray] = []
-    for place, fold in enumerate(folds):
+    for fold in folds:
         student = load_student(runtime, inputs.students[fold])
         own = inputs.documents.get(fold, [])
-        # One student that saw a fold tells what its labels teach: the next one.
-        other = inputs.documents.get(folds[place - 1], []) if len(folds) > 1 else []
+        other = others.get(fold, [])
         found: list[list[FloatArray]] = []
         # Apart, so that batches of audit texts are the same in every shard.
         for contents in (
@@ -133,6 +149,17 @@ def store(session: Session, job: JobRow, out: dict[int, ResidualRow]) -> None:
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
+
+
+def _next_fold(folds: Sequence[int]) -> dict[int, int]:
+    """Name for each fold the one whose student tells what its labels teach.
+
+    Args:
+        folds: ascending; one alone left out what it could tell of.
+    """
+    if len(folds) < 2:
+        return {}
+    return dict(zip(folds, [*folds[1:], folds[0]], strict=True))
 
 
 def _unseen_texts(

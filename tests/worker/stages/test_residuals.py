@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kompress.selection.residuals import measured_residual
 from kompress.selection.student_spread import StudentSpread
 from kompress.types import Label
+from tests.end_to_end.farm import loop_config
 from worker.checkpoints import load_student
 from worker.folds import fold_of
+from worker.mixing import is_held_out
 from worker.stages.residuals import Inputs, compute
 
 
@@ -50,6 +54,7 @@ def inputs(unseen=("x y z", "w")):
             1: [(11, "c d", label(0.9, 0.9))],
         },
         unseen=list(unseen),
+        taught=frozenset({10, 11, 12}),
     )
 
 
@@ -72,6 +77,7 @@ def test_of_three_students_the_next_fold_tells_what_a_label_teaches():
         documents={
             fold: [(10 + fold, text, label(0.5))] for fold, text in enumerate("abc")
         },
+        taught=frozenset({10, 11, 12}),
     )
 
     found = compute(
@@ -81,6 +87,34 @@ def test_of_three_students_the_next_fold_tells_what_a_label_teaches():
     # (.4 - .1)², (.9 - .4)², and of the last fold (.1 - .9)².
     influences = [row.influence for _, row in sorted(found.items())]
     assert influences == pytest.approx([0.09, 0.25, 0.64])
+
+
+def test_a_document_that_no_student_learned_from_has_no_influence():
+    found = compute(
+        Shelf(even=Oracle(0.4), odd=Oracle(0.8)),
+        replace(inputs(), taught=frozenset({10, 11})),
+        Pulse(),
+    )
+
+    assert found[12].influence is None
+    assert found[12].measured is not None
+    assert found[10].influence == pytest.approx(0.16)
+
+
+@pytest.mark.slow  # runs a round
+def test_held_out_documents_teach_nothing(farm):
+    farm.add_documents(40)
+    recipe = {**loop_config().base.recipe.model_dump(), "held_out_share": 0.4}
+    farm.start(rounds=2, folds=2, recipe=recipe)
+    farm.run(until="conclude")
+
+    rows = farm.query(
+        """SELECT d.group_id, r.influence FROM residuals r
+           JOIN documents d ON d.id = r.document_id"""
+    )
+    held_out = {group for group, _ in rows if is_held_out(group, 0.4)}
+    assert held_out
+    assert {group for group, influence in rows if influence is None} == held_out
 
 
 def test_one_fold_student_alone_tells_of_no_influence():
