@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kompress.aggregation.agreement import krippendorff_alpha
+from kompress.aggregation.copies import find_copies
 from kompress.aggregation.error_split import ErrorSplit, split_error
 from kompress.aggregation.gains import Gain, measure_gains
 from kompress.aggregation.independence import effective_voters, measure_independence
@@ -40,8 +41,6 @@ __all__ = [
 ]
 
 NUM_BOOTSTRAPS = 1_000
-# Equal votes on so many words are no accident where both sides occur.
-MIN_IDENTICAL = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +56,14 @@ class Diversity:
         alpha_soft: the same, interval, of P(keep).
         n_eff: independent voters that the panel is worth, in [1, M]; None where
             gold does not tell.
-        n_eff_low: 2.5th percentile over resampled document groups.
-        n_eff_high: 97.5th percentile.
+        n_eff_low: lower end of its 95 % interval over resampled document groups.
+        n_eff_high: its upper end.
         mean_correlation: of the voters' errors, over the pairs that gold identifies.
         num_unidentified: pairs whose correlation gold does not identify; they count
             as the mean of the others.
         copies: (a, b, ρ) of pairs that are as good as one voter, by gold.
-        identical: (a, b, shared words) of pairs that never voted differently; needs
-            no gold.
+        identical: (a, b, shared words) of pairs that never voted differently, and so
+            count as one voter (`copies.find_copies`); needs no gold.
         split: the consensus' error.
         strata: (name, words, gold words) of each stratum with votes.
         gains: what each voter adds; empty where that was not measured.
@@ -300,15 +299,15 @@ def _families(
 
 
 def _identical(patterns: VotePatterns) -> list[tuple[int, int, int]]:
-    """Find pairs with equal votes on all words that both voted on."""
+    """List the pairs that count as one voter, with the words that both voted on."""
     found = []
-    code_PM, count_P = patterns.code_PM, patterns.count_P
+    first, code_PM = find_copies(patterns), patterns.code_PM
     for a, b in combinations(range(patterns.num_voters), 2):
+        if first[a] != first[b]:
+            continue
         both_P = (code_PM[:, a] != ABSTAIN) & (code_PM[:, b] != ABSTAIN)
-        own, other = code_PM[both_P, a], code_PM[both_P, b]
-        num_words = int(count_P[both_P].sum())
-        sides, _ = sides_of(own[:, None])
-        if num_words >= MIN_IDENTICAL and (own == other).all() and 0 < sides.mean() < 1:
+        # Two that are copies of a third one may share no word.
+        if num_words := int(patterns.count_P[both_P].sum()):
             found.append((a, b, num_words))
     return found
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kompress.aggregation.copies import find_copies
 from kompress.aggregation.diversity import Diversity, describe, measure_diversity
 from kompress.aggregation.patterns import UNKNOWN, count_patterns
 from kompress.aggregation.stacking import Stacking
@@ -102,14 +103,40 @@ def test_an_exact_copy_is_worth_nothing_more():
     assert "near copies" not in describe(beside)  # said once
 
 
-def test_too_few_or_one_sided_equal_votes_prove_no_copy():
-    few = np.tile(np.array([[0], [254]] * 24, dtype=np.uint8), 2)
-    one_sided = np.zeros((500, 2), dtype=np.uint8)
+@pytest.mark.parametrize(
+    ("keeps", "drops", "alone", "identical"),
+    [
+        (6, 6, 0, (("t1", "t2", 12),)),  # the same words, however few
+        (500, 0, 0, (("t1", "t2", 500),)),
+        # Each voted alone as well. Of independent votes 2 · 500 · 5 / 505 = 9.9 would
+        # be expected to differ, fewer than 25; 2 · 500 · 13 / 513 = 25.3 are enough.
+        (500, 5, 300, ()),
+        (500, 13, 300, (("t1", "t2", 513),)),
+    ],
+)
+def test_pairs_are_identical_where_a_rule_would_count_them_as_one(
+    keeps, drops, alone, identical
+):
+    shared = [(254, 254)] * keeps + [(0, 0)] * drops
+    codes_NM = np.array(shared + [(0, 255), (255, 0)] * alone, dtype=np.uint8)
+    size = len(codes_NM)
 
-    for codes_NM in (few, one_sided):
-        size = len(codes_NM)
-        unknown_N = np.full(size, UNKNOWN)
-        assert measure(codes_NM, unknown_N, [0] * size, [0] * size).identical == ()
+    found = measure(codes_NM, np.full(size, UNKNOWN), [0] * size, [0] * size)
+
+    assert found.identical == identical
+    copies = find_copies(count_patterns(codes_NM, np.ones(2), [0] * size))
+    assert (copies == {0: 0, 1: 0}) is bool(identical)
+
+
+def test_copies_of_one_voter_that_share_no_word_are_one_family():
+    codes_NM, truth_N, *rest = draw(0, num_voters=3)
+    codes_NM[:, 0] = codes_NM[:, 2] = codes_NM[:, 1]
+    codes_NM[:200, 0] = codes_NM[200:, 2] = 255
+
+    found = measure(codes_NM, np.full_like(truth_N, UNKNOWN), *rest)
+
+    assert found.identical == (("t1", "t2", 200), ("t2", "t3", 200))
+    assert describe(found).endswith("; t1, t2 and t3 never voted differently")
 
 
 def test_flawless_voters_leave_the_question_open():
