@@ -24,6 +24,9 @@ from worker.runtime import Runtime
 
 EXIT_DEADLINE = 70
 HEAD_START_S = 0.02
+# For numerical work that cannot report: fits of many voters, resamples of many groups.
+# The longest takes a minute.
+PATIENCE_S = 600.0
 LOGGER = logging.getLogger(__name__)
 
 

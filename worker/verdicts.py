@@ -60,14 +60,17 @@ class Decided:
     heard_W: BoolArray
 
 
-def find_truth(panel: Panel, gold_codes: Mapping[int, CodeArray]) -> Truth:
+def find_truth(
+    panel: Panel, gold_codes: Mapping[int, CodeArray], *, name: str | None = None
+) -> Truth:
     """Take gold where any of the texts has some, else must-keep.
 
     Args:
         panel: whose words.
         gold_codes: by text, 254 keep, 0 drop, 255 unknown.
+        name: `gold` or `must_keep`, whatever there is; None: as said above.
     """
-    if not gold_codes:
+    if (name or (GOLD if gold_codes else MUST_KEEP)) != GOLD:
         must_W = panel.stratum_W > 0
         return Truth(MUST_KEEP, must_W, np.ones_like(must_W))
     unknown = {

@@ -28,7 +28,6 @@ NUM_BOOTSTRAPS = 1_000
 # groups alone the same one comes k times in k^(1 - k): 5 and 11 % of three, more than
 # an interval leaves out; 1.8 and 1.6 % of four.
 MIN_GROUPS = 4
-MIN_OF_EACH = 3  # words to keep, and words to drop
 # Equal counts of another order add up to other last bits.
 _TIE = 1e-12
 
@@ -126,23 +125,19 @@ def compare_with_best(
 
 
 def is_enough(counts_G4: ArrayLike, *, rate: Rate = balanced_accuracies) -> bool:
-    """Tell whether there are words enough of each class for a verdict.
+    """Tell whether enough groups hold words of each class for a verdict.
 
     Args:
         counts_G4: (G, 4) counts TP, FN, FP, TN by document group.
         rate: what is compared: where it needs no words to drop, they are not asked for.
 
     Returns:
-        Whether there are at least `MIN_OF_EACH` words, in at least `MIN_GROUPS` groups:
-        one word of a kind moves a balanced accuracy by a half, and words of one
-        document are one witness.
+        Whether there are words of each class in at least `MIN_GROUPS` groups: words of
+        one document are one witness.
 
     Source: ours.
     """
-    counts_G4 = np.asarray(counts_G4)
-    words = [counts_G4[:, cells].sum() for cells in _classes(rate)]
-    groups = _count_groups(counts_G4, rate)
-    return bool(min(words) >= MIN_OF_EACH and min(groups) >= MIN_GROUPS)
+    return min(_count_groups(np.asarray(counts_G4), rate)) >= MIN_GROUPS
 
 
 def first_best(value_M: FloatArray) -> int | None:

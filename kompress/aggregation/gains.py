@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kompress.aggregation.independence import MIN_GROUPS
 from kompress.aggregation.information import joint_information
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.pairs import sides_of
@@ -25,8 +26,6 @@ from kompress.types import ABSTAIN, CodeArray, FloatArray, encode_votes
 
 NUM_FOLDS = 4
 NUM_BOOTSTRAPS = 1_000
-# Fewer groups resampled give an interval that means nothing.
-MIN_GROUPS = 5
 _LEAST = 1e-9  # of a probability whose logarithm is taken
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 
 from kompress.aggregation.pairs import ErrorPairs
+from kompress.aggregation.statistics import expanded_percents
 from kompress.errors import InvalidVotes
 from kompress.types import FloatArray
 
@@ -33,8 +34,9 @@ class Independence:
     Attributes:
         n_eff: independent voters that the panel is worth; None where gold identifies
             no pair.
-        low: 2.5th percentile over resampled document groups; None below 5 groups.
-        high: 97.5th percentile.
+        low: lower end of the 95 % interval over resampled document groups
+            (`expanded_percents`); None below 5 groups.
+        high: its upper end.
         mean: correlation over the identified pairs; None where there is none.
         num_unidentified: pairs of which gold tells nothing.
         copies: (column, column, ρ) of pairs that gold shows to be near copies: they are
@@ -124,7 +126,7 @@ def measure_independence(
         num_bootstraps: how often they are.
 
     Source: percentile intervals, Efron & Tibshirani 1993, chapter 13, clusters
-        resampled; near copies: ours.
+        resampled; wider of few groups, Hesterberg 2015; near copies: ours.
     """
     rho_MM = pairs.correlation()
     size = len(rho_MM)
@@ -141,7 +143,8 @@ def measure_independence(
     worth_B = np.array([_worth_of(drawn, erring) for drawn in drawn_BMM])
     low = high = None
     if not np.isnan(worth_B).all():
-        low, high = (float(v) for v in np.nanpercentile(worth_B, (2.5, 97.5)))
+        percents = expanded_percents(pairs.num_groups)
+        low, high = (float(v) for v in np.nanpercentile(worth_B, percents))
     shared_MM = pairs.groups_of_shared_errors()
     copies = tuple(
         (a, b, float(rho_MM[a, b]))

@@ -152,6 +152,24 @@ def test_where_a_voter_is_silent_the_rule_decides_in_its_place():
     )
 
 
+def test_the_truth_can_be_told_whatever_gold_there_is():
+    # Three words, the first of them must-keep; gold keeps the second alone.
+    panel = panel_of([[254], [0], [0]], num_texts=1)
+    codes = {0: np.array([0, 254, 255], dtype=np.uint8)}
+
+    def told(gold_codes, name=None):
+        truth = find_truth(panel, gold_codes, name=name)
+        keep_W = truth.keep_W & truth.known_W
+        return truth.name, keep_W.tolist(), truth.known_W.tolist()
+
+    by_gold = (GOLD, [False, True, False], [True, True, False])
+    assert told(codes) == told(codes, GOLD) == by_gold
+    # By gold that this panel has none of: nothing is known.
+    assert told({}, GOLD) == (GOLD, [False] * 3, [False] * 3)
+    by_must_keep = (MUST_KEEP, [True, False, False], [True] * 3)
+    assert told({}) == told({}, MUST_KEEP) == told(codes, MUST_KEEP) == by_must_keep
+
+
 def test_against_must_keep_a_voter_keeps_as_many_of_its_words_as_the_rule():
     # The rule keeps words 1 and 2 of four; b votes on all but the first, and likes the
     # last best. Of those three the rule keeps one, so b keeps the last alone.

@@ -37,7 +37,7 @@ from worker.evidence import (
     load_evidence,
     merge_stream,
 )
-from worker.heartbeat import Heartbeat
+from worker.heartbeat import PATIENCE_S, Heartbeat
 from worker.panel import Panel, Panels, make_panel
 from worker.pipeline import ASKED, escalation_key
 from worker.pooling import pool
@@ -46,8 +46,6 @@ from worker.scope import Scope, counts_gold, find_scope
 from worker.stage import Stage
 from worker.stages.select import cut_shards
 
-# Without a sign of progress: a fit of many voters that are copies takes a minute.
-PATIENCE_S = 600
 # By text id.
 Votes = dict[int, list[VoteRow]]
 

@@ -49,7 +49,7 @@ from worker.fitting import (
     fitted_rates,
     keep_out_of_fold,
 )
-from worker.heartbeat import Heartbeat
+from worker.heartbeat import PATIENCE_S, Heartbeat
 from worker.panel import (
     DECISION,
     Panel,
@@ -67,8 +67,6 @@ from worker.voters import teachers
 
 # What a voter adds is found by many refits: 8 voters on so many words take 15 s.
 MAX_DIVERSITY_WORDS = 2**16
-# Without a sign of progress: one fit of 8 soft voters that are copies takes 35 s.
-PATIENCE_S = 600
 # Where a round keeps how far its voters differ.
 DIVERSITY = "diversity"
 # One voter alone is its own best.

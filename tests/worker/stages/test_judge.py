@@ -1,5 +1,7 @@
 import tracemalloc
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from kompress.config import RoundConfig, parse_config
 from kompress.types import STRATA
 from tests.worker.audits import Case, case_of, panel_of
 from tests.worker.worlds import change
+from worker.stages import judge
 
 
 def paired(protocol, *, has_gold=True):
@@ -341,6 +344,45 @@ def test_what_is_held_does_not_grow_with_the_documents():
     assert peak_bytes(many, 20) < 1.1 * peak_bytes(few, 5)
     # In one piece it would hold more.
     assert peak_bytes(many, 1) > 2 * peak_bytes(few, 1)
+
+
+class Pulse:
+    """Notes what it is told, and whether the lease is kept without progress."""
+
+    def __init__(self):
+        self.is_patient = False
+        self.told = []
+
+    def progress(self, done, total):
+        self.told.append((done, total))
+
+    @contextmanager
+    def patience(self, seconds):
+        assert seconds > 60
+        self.is_patient = True
+        yield
+        self.is_patient = False
+
+
+def test_the_lease_outlasts_the_verdict_and_all_is_done_before(monkeypatch):
+    # Three shards and one rule; the consensus with its fallbacks is pooled beside it.
+    case = each_sighted_on_one_stratum(fallbacks={0: 0})
+    inputs = replace(case.inputs, shards=[0, 1, 2])
+    monkeypatch.setattr(judge, "_read", lambda *_: case.part)
+    pulse = Pulse()
+    patient = []
+    conclude = judge.conclude
+
+    def watched(*args):
+        patient.append(pulse.is_patient)
+        return conclude(*args)
+
+    monkeypatch.setattr(judge, "conclude", watched)
+
+    judge.compute(SimpleNamespace(sessions=nullcontext), inputs, pulse)
+
+    assert pulse.told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert (patient, pulse.is_patient) == ([True], False)
 
 
 @pytest.mark.slow  # runs a loop
