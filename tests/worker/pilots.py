@@ -4,15 +4,13 @@ import numpy as np
 
 from db.queries.votes import VoteRow
 from kompress.config import RoundConfig, parse_config
+from kompress.types import STRATA
+from tests.worker.pulse import Pulse
 from worker.panel import make_panel
 from worker.stages import pilot
 
-
-class Pulse:
-    """A heartbeat that counts nothing."""
-
-    def progress(self, done, total):
-        pass
+# The strata of which one voter each knows something, in the order of their codes.
+SIGHTED = ("plain", "hex", "number")
 
 
 def config_of(names, rule="majority", **changes):
@@ -49,13 +47,15 @@ def inputs_of(stratum_GN, vote_GNM, *, truth_GN=None, rule="majority"):
     )
 
 
-def each_sighted_on_one_stratum(**changes):
-    """Eight texts of eight words in each of three strata, half of them to keep."""
-    codes = np.repeat([0, 1, 2], 8)
+def each_sighted_on_one_stratum(make=inputs_of, **options):
+    """Eight texts of eight words in each of three strata, half of them to keep.
+
+    Of voters a, b and c each keeps what is to be kept in one stratum alone.
+    """
+    codes = np.repeat([STRATA.index(name) for name in SIGHTED], 8)
     truth_GN = np.tile([1, 0], (8, 12))
-    vote_GNM = 254 * truth_GN[:, :, None] * (codes[:, None] == np.arange(3))
-    given = {"truth_GN": truth_GN} | changes
-    return inputs_of(np.tile(codes, (8, 1)), vote_GNM, **given)
+    vote_GNM = 254 * truth_GN[:, :, None] * (codes[:, None] == np.unique(codes))
+    return make(np.tile(codes, (8, 1)), vote_GNM, truth_GN=truth_GN, **options)
 
 
 def healthy(seed, *, num_texts=20, num_voters=5, with_gold=True, rule="majority"):

@@ -6,12 +6,13 @@ import pytest
 
 from db.errors import NotFound
 from db.queries.votes import VoteRow
-from kompress.aggregation import AGGREGATORS, make_aggregator
+from kompress.aggregation import make_aggregator
 from kompress.aggregation.calibration import Calibration
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import count_patterns
 from kompress.config import RoundConfig, parse_config
 from kompress.types import STRATA, Posterior
+from tests.worker.learning import LEARNERS
 from worker.panel import make_panels, take_both
 from worker.pooling import (
     learned_of,
@@ -25,7 +26,6 @@ from worker.pooling import (
 )
 
 JUDGE = {"name": "j", "kind": "teacher"}
-LEARNERS = sorted(name for name, rule in AGGREGATORS.items() if hasattr(rule, "fit"))
 
 
 @dataclass(frozen=True)

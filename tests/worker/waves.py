@@ -10,7 +10,8 @@ from kompress.aggregation.patterns import count_patterns, merge_patterns
 from kompress.types import STRATA, decode_votes
 from tests.worker.worlds import change
 
-# Documents that every voter sees, whatever the posterior says of them.
+# Documents that every voter sees, whatever the posterior says of them; of those with
+# gold all, as they are while they have fewer words of it than `escalation.gold_words`.
 FORCED = """
     SELECT s.document_id FROM selections s JOIN documents d ON d.id = s.document_id
     WHERE s.round_id = :round_id AND (s.random_slice OR s.role = 'audit' OR EXISTS (
@@ -30,7 +31,7 @@ def keep_some_gold(farm):
     )
 
 
-def say(farm, voter, text_id, codes_N):
+def put_words(farm, voter, text_id, codes_N):
     """Put other votes into a voter's mouth."""
     change(
         farm.sessions,
@@ -54,7 +55,11 @@ def seen(farm, round_id):
 
 
 def fit_first_wave(farm, rule):
-    """Fit a rule to the first wave's bytes on all train documents, with their gold."""
+    """Fit a rule to the first wave's bytes on all train documents, with all their gold.
+
+    A round of two waves learns from about `escalation.gold_words` of it: the same fit
+    only while there is less gold than that.
+    """
     parts = []
     for text_id, truth in farm.query("""
         SELECT d.text_id, g.codes FROM documents d
@@ -152,7 +157,10 @@ def assert_pooled(farm, bought):
 
 
 def worth_of(farm):
-    """Bits a word of gamma's answers, and words, by document of round 2."""
+    """Bits a word of gamma's answers, and words, by document of round 2.
+
+    By all gold in the tables, as `fit_first_wave` reads it.
+    """
     rows = farm.query("""
         SELECT d.text_id, s.document_id
         FROM selections s JOIN documents d ON d.id = s.document_id

@@ -2,7 +2,6 @@ import hashlib
 import importlib
 import json
 import tracemalloc
-from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from db.queries import corpora, gold, jobs, loops, selections, texts, voters, vo
 from db.queries.jobs import JobSpec
 from kompress.types import RULE_SETS, STRATA, Fingerprint, Gold, Label, Vote
 from tests.end_to_end.farm import VOTERS, loop_config
+from tests.worker.pulse import Pulse
 from tests.worker.worlds import change
 from worker.stages.aggregate import correct, stat_rows
 
@@ -130,17 +130,6 @@ FEW, MANY = 100, 400
 CONFIG = loop_config(
     aggregation={"rule": "reliability", "compare": ["majority"]}, shard_documents=SHARD
 )
-
-
-class Pulse:
-    """A heartbeat that nobody listens to."""
-
-    def progress(self, done, total):
-        """Report nothing."""
-
-    def patience(self, seconds):
-        """Wait for nothing."""
-        return nullcontext()
 
 
 def new_text(name, number, rng):

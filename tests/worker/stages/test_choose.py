@@ -13,6 +13,7 @@ from kompress.teachers.pairwise import CHOICES
 from kompress.teachers.request import Answer, Capabilities, Sample
 from tests.end_to_end.farm import TINY, loop_config
 from tests.worker.learning import add_late_gold, forget_half_of_the_gold
+from tests.worker.pulse import Pulse
 from tests.worker.worlds import change
 from worker.references import winning_qualities
 from worker.stages import choose
@@ -227,16 +228,6 @@ def test_gold_that_comes_after_the_selection_chooses_nothing(farm):
     # The next round believes it.
     after = [chosen(farm, job_id) for job_id in waiting(farm)]
     assert [out.verdicts for out in after] != [out.verdicts for out in before]
-
-
-class Pulse:
-    """A heartbeat that nobody listens to."""
-
-    def progress(self, done, total):
-        """Report nothing."""
-
-    def tick(self):
-        """Keep nothing."""
 
 
 def waiting(farm):

@@ -5,12 +5,8 @@ import pytest
 
 from db.queries.quality import ResidualRow
 from tests.end_to_end.farm import loop_config
+from tests.worker.pulse import Pulse
 from worker.stages.conclude import Inputs, compute
-
-
-class Pulse:
-    def progress(self, done, total):
-        pass
 
 
 def inputs(num_documents=400, signal=1.0, num_measured=200, *, folds=True):

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from tests.worker.learning import (
     results,
     rules_led_by,
 )
+from tests.worker.pulse import Pulse
 from tests.worker.worlds import change
 from worker.stage import run_stage
 
@@ -35,17 +35,6 @@ def run_backwards(farm, *, until):
         ((job_id, stage),) = due
         module = importlib.import_module(f"worker.stages.{stage}")
         assert run_stage(module.STAGE, farm.runtime, job_id) is not None
-
-
-class Pulse:
-    """A heartbeat that nobody listens to."""
-
-    def progress(self, done, total):
-        """Report nothing."""
-
-    def patience(self, seconds):
-        """Wait for nothing."""
-        return nullcontext()
 
 
 def repeat(farm, stage):

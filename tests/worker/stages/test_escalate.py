@@ -4,10 +4,10 @@ import math
 import numpy as np
 import pytest
 
-from kompress.aggregation import AGGREGATORS
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns, merge_patterns
 from kompress.types import ABSTAIN, STRATA
 from tests.worker.inprocess import two_waves
+from tests.worker.learning import LEARNERS
 from tests.worker.waves import (
     assert_pooled,
     cast,
@@ -16,13 +16,11 @@ from tests.worker.waves import (
     fit_first_wave,
     forced_documents,
     keep_some_gold,
-    say,
+    put_words,
     seen,
     worth_of,
 )
 from tests.worker.worlds import change
-
-LEARNERS = sorted(name for name, rule in AGGREGATORS.items() if hasattr(rule, "fit"))
 
 
 @pytest.mark.slow  # runs a loop
@@ -53,8 +51,8 @@ def test_only_open_documents_gold_the_slice_and_the_audit_see_the_second_wave(fa
             # both keep: 3/4, √(3/16 / 5) = .194, .811 bits.
             (254, 254),
         ][place % 3]
-        say(farm, "alpha", text_id, [alpha] * num_words)
-        say(farm, "beta", text_id, [beta] * num_words)
+        put_words(farm, "alpha", text_id, [alpha] * num_words)
+        put_words(farm, "beta", text_id, [beta] * num_words)
 
     farm.run(until="train")
 
@@ -110,7 +108,9 @@ def test_what_voters_of_known_rates_leave_open_is_escalated_not_what_they_decide
         right = 0.5 if document in tossed else 0.9
         for voter in ("alpha", "beta"):
             is_right_N = rng.random(num_words) < right
-            say(farm, voter, text_id, np.where(is_right_N, truth_N, 254 - truth_N))
+            put_words(
+                farm, voter, text_id, np.where(is_right_N, truth_N, 254 - truth_N)
+            )
         change(
             farm.sessions,
             "UPDATE text_strata SET codes = :codes WHERE text_id = :text_id",
@@ -177,6 +177,35 @@ def test_voters_of_a_later_wave_meet_the_gold_that_those_of_the_first_meet(
         assert 3 <= decided["num_gold"] <= 13
         assert 40 <= num_words / decided["num_gold"] <= 120
         assert len(seen(farm, 1) & words_of.keys()) < len(words_of)
+
+
+@pytest.mark.slow  # runs two halves of a round
+def test_where_gold_forces_few_documents_the_share_decides_on_the_others(farm):
+    farm.add_documents(24)
+    shares = {"few": 0.25, "most": 0.75}
+    for name, share in shares.items():
+        farm.start(
+            name,
+            voters=two_waves(),
+            # Of about 80 words that each document has: one or two, drawn by content.
+            escalation={"share": share, "gold_words": 120},
+            selection={"random_slice": 0.0},
+            aggregation={"rule": "reliability", "compare": []},
+        )
+    farm.run(until="train")
+
+    assert farm.parked() == []
+    selected = farm.query("SELECT role FROM selections WHERE round_id = 1")
+    num_audit = selected.count(("audit",))
+    few, most = seen(farm, 1), seen(farm, 2)
+    assert few < most < {d for (d,) in farm.query("SELECT id FROM documents")}
+    decided = farm.query("SELECT decisions -> 'escalation_2' FROM rounds ORDER BY id")
+    assert decided[0][0]["num_gold"] == decided[1][0]["num_gold"] <= 5
+    for share, found in zip(shares.values(), (few, most), strict=True):
+        by_share = math.ceil(share * len(selected))
+        forced = decided[0][0]["num_gold"] + num_audit
+        assert by_share <= len(found) <= by_share + forced
+        assert len(found) > forced
 
 
 @pytest.mark.slow  # runs half a round

@@ -1,11 +1,11 @@
 import json
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from db.queries.votes import VoteRow
 from kompress.aggregation.calibration import Calibration, fit_calibration
+from tests.worker.pulse import Pulse
 from tests.worker.worlds import change
 from worker.panel import make_panel, read_calibration
 from worker.stages.fit import as_decision, count_codes, each_patiently, sampled_voters
@@ -58,35 +58,21 @@ def test_a_decision_is_read_as_it_was_written():
     assert read_calibration({"calibration": decision}) == found
 
 
-class Pulse:
-    """Notes whether the lease is kept without progress."""
-
-    def __init__(self):
-        self.is_patient = False
-
-    @contextmanager
-    def patience(self, seconds):
-        assert seconds > 60
-        self.is_patient = True
-        yield
-        self.is_patient = False
-
-
 def test_the_lease_outlasts_each_fit_and_progress_is_told_between_them():
     pulse = Pulse()
 
     def fits():
         for number in range(3):
-            assert pulse.is_patient
+            assert pulse.patience_s > 60
             yield number
 
     done = []
     for number in each_patiently(pulse, fits()):
-        assert not pulse.is_patient
+        assert not pulse.patience_s
         done.append(number)
 
     assert done == [0, 1, 2]
-    assert not pulse.is_patient
+    assert not pulse.patience_s
 
 
 WORDS = """

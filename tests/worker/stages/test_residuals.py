@@ -7,6 +7,7 @@ from kompress.selection.residuals import measured_residual
 from kompress.selection.student_spread import StudentSpread
 from kompress.types import Label
 from tests.end_to_end.farm import loop_config
+from tests.worker.pulse import Pulse
 from worker.checkpoints import load_student
 from worker.folds import fold_of
 from worker.mixing import is_held_out
@@ -32,14 +33,6 @@ class Shelf:
 
     def resident(self, key, make):
         return self.students[key.split()[1]]
-
-
-class Pulse:
-    def __init__(self):
-        self.beats = []
-
-    def progress(self, done, total):
-        self.beats.append((done, total))
 
 
 def label(*means):
