@@ -1,5 +1,5 @@
 import tracemalloc
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,7 +13,10 @@ from kompress.aggregation.patterns import DROP, KEEP, count_patterns
 from kompress.config import RoundConfig, parse_config
 from kompress.types import STRATA
 from tests.worker.audits import Case, case_of, panel_of
+from tests.worker.pilots import SIGHTED, each_sighted_on_one_stratum
+from tests.worker.pulse import Pulse
 from tests.worker.worlds import change
+from worker.heartbeat import PATIENCE_S
 from worker.stages import judge
 
 
@@ -91,33 +94,18 @@ def test_words_alone_know_no_winning_reference():
     assert {row.voter for row in out.voters} == {"a", "b"}
 
 
-SIGHTED = ("plain", "hex", "number")
-
-
-def each_sighted_on_one_stratum(fallbacks=None, *, rule="majority"):
-    """Eight texts of four words in each of three strata, half of them to keep."""
-    codes = np.repeat([STRATA.index(name) for name in SIGHTED], 4)
-    stratum_GN = np.tile(codes, (8, 1))
-    truth_GN = np.tile([1, 0], (8, 6))
-    sighted_NM = codes[:, None] == np.unique(codes)
-    vote_GNM = 254 * truth_GN[:, :, None] * sighted_NM
-    return panel_of(
-        stratum_GN, vote_GNM, truth_GN=truth_GN, fallbacks=fallbacks, rule=rule
-    )
-
-
 def found_of(out, rule, stratum):
     (row,) = [r for r in out.rules if (r.rule, r.stratum) == (rule, stratum)]
     return row
 
 
 def test_a_majority_of_voters_that_each_see_one_stratum_collapses_in_each():
-    out = each_sighted_on_one_stratum().judged()
+    out = each_sighted_on_one_stratum(panel_of).judged()
 
     for stratum, voter in zip(SIGHTED, "abc", strict=True):
         row = found_of(out, "majority", stratum)
-        # It drops all 32 words, 16 of them rightly; the sighted voter is always right.
-        assert (row.num_keep_kept, row.num_drop_dropped) == (0, 16)
+        # It drops all 64 words, 32 of them rightly; the sighted voter is always right.
+        assert (row.num_keep_kept, row.num_drop_dropped) == (0, 32)
         assert (row.best_voter, row.best_value) == (voter, 1.0)
         assert (row.difference_low, row.difference_high) == (-0.5, -0.5)
 
@@ -125,11 +113,11 @@ def test_a_majority_of_voters_that_each_see_one_stratum_collapses_in_each():
 def test_the_round_s_own_labels_stand_beside_its_rule_where_voters_decide_alone():
     columns = {STRATA.index(name): m for m, name in enumerate(SIGHTED)}
 
-    out = each_sighted_on_one_stratum(columns).judged()
+    out = each_sighted_on_one_stratum(panel_of, fallbacks=columns).judged()
 
     for stratum in SIGHTED:
         own = found_of(out, "majority+fallback", stratum)
-        assert (own.num_keep_kept, own.num_drop_dropped) == (16, 16)
+        assert (own.num_keep_kept, own.num_drop_dropped) == (32, 32)
         assert (own.difference_low, own.difference_high) == (0, 0)
         assert found_of(out, "majority", stratum).num_keep_kept == 0
     assert out.weights["b", "hex"] == 1.0
@@ -137,13 +125,13 @@ def test_the_round_s_own_labels_stand_beside_its_rule_where_voters_decide_alone(
 
 
 def test_every_voter_is_a_row_of_its_own_that_cannot_collapse():
-    out = each_sighted_on_one_stratum().judged()
+    out = each_sighted_on_one_stratum(panel_of).judged()
 
     for stratum in SIGHTED:
         for voter, sighted in zip("abc", SIGHTED, strict=True):
             row = found_of(out, f"voter({voter})", stratum)
-            assert row.num_keep_kept == (16 if stratum == sighted else 0)
-            assert row.num_drop_dropped == 16
+            assert row.num_keep_kept == (32 if stratum == sighted else 0)
+            assert row.num_drop_dropped == 32
             assert (row.difference_low, row.difference_high) == (None, None)
             assert row.best_value == 1.0
 
@@ -273,7 +261,7 @@ def test_a_rule_that_learns_is_judged_by_what_it_learned():
 
 
 def test_a_rule_that_learns_never_learns_from_what_it_is_judged_by():
-    case = each_sighted_on_one_stratum(rule="stacking")
+    case = each_sighted_on_one_stratum(panel_of, rule="stacking")
 
     with pytest.raises(NotFound, match="expected one of the stage fit"):
         case.judged()
@@ -346,27 +334,9 @@ def test_what_is_held_does_not_grow_with_the_documents():
     assert peak_bytes(many, 1) > 2 * peak_bytes(few, 1)
 
 
-class Pulse:
-    """Notes what it is told, and whether the lease is kept without progress."""
-
-    def __init__(self):
-        self.is_patient = False
-        self.told = []
-
-    def progress(self, done, total):
-        self.told.append((done, total))
-
-    @contextmanager
-    def patience(self, seconds):
-        assert seconds > 60
-        self.is_patient = True
-        yield
-        self.is_patient = False
-
-
 def test_the_lease_outlasts_the_verdict_and_all_is_done_before(monkeypatch):
     # Three shards and one rule; the consensus with its fallbacks is pooled beside it.
-    case = each_sighted_on_one_stratum(fallbacks={0: 0})
+    case = each_sighted_on_one_stratum(panel_of, fallbacks={0: 0})
     inputs = replace(case.inputs, shards=[0, 1, 2])
     monkeypatch.setattr(judge, "_read", lambda *_: case.part)
     pulse = Pulse()
@@ -374,15 +344,15 @@ def test_the_lease_outlasts_the_verdict_and_all_is_done_before(monkeypatch):
     conclude = judge.conclude
 
     def watched(*args):
-        patient.append(pulse.is_patient)
+        patient.append(pulse.patience_s)
         return conclude(*args)
 
     monkeypatch.setattr(judge, "conclude", watched)
 
     judge.compute(SimpleNamespace(sessions=nullcontext), inputs, pulse)
 
-    assert pulse.told == [(0, 3), (1, 3), (2, 3), (3, 3)]
-    assert (patient, pulse.is_patient) == ([True], False)
+    assert pulse.beats == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert (patient, pulse.patience_s) == ([PATIENCE_S], 0)
 
 
 @pytest.mark.slow  # runs a loop
