@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.gains import Gain, measure_additions
+from kompress.aggregation.gains import Gain, GoldVotes, measure_additions
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.replicates import pool_replicates
@@ -114,12 +114,14 @@ def measure_candidates(found: Candidates) -> tuple[Gain, ...]:
     """
     return measure_additions(
         found.learner,
-        found.names,
-        found.p_WM,
-        found.strength_WM,
-        found.truth_W,
-        found.stratum_W,
-        found.group_W,
+        GoldVotes.read(
+            found.names,
+            found.p_WM,
+            found.strength_WM,
+            found.truth_W,
+            found.stratum_W,
+            found.group_W,
+        ),
         np.random.default_rng(found.seed),
         num_panel=found.num_panel,
     )

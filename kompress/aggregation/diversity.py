@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from kompress.aggregation.agreement import krippendorff_alpha
 from kompress.aggregation.copies import find_copies
 from kompress.aggregation.error_split import ErrorSplit, split_error
-from kompress.aggregation.gains import Gain, measure_gains
+from kompress.aggregation.gains import Gain, GoldVotes, measure_gains
 from kompress.aggregation.independence import effective_voters, measure_independence
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.pairs import (
@@ -186,9 +186,8 @@ def measure_diversity(
     side_PM, cast_PM = sides_of(patterns.code_PM)
     gains: tuple[Gain, ...] = ()
     if learner is not None and gold_N.any():
-        gains = measure_gains(
-            learner, names, code_NM, strength, truth_N, stratum_N, group_N, rng
-        )
+        words = GoldVotes.read(names, code_NM, strength, truth_N, stratum_N, group_N)
+        gains = measure_gains(learner, words, rng)
     return Diversity(
         voters=tuple(names),
         truth="gold" if gold_N.any() else "none",

@@ -57,122 +57,75 @@ class Gain:
     bits_of_another: float
 
 
-def measure_gains(
-    learner: Learner,
-    names: Sequence[str],
-    p_NM: ArrayLike,
-    strength: ArrayLike,
-    truth_N: ArrayLike,
-    stratum_N: ArrayLike,
-    group_N: ArrayLike,
-    rng: np.random.Generator,
-    *,
-    num_bootstraps: int = NUM_BOOTSTRAPS,
-) -> tuple[Gain, ...]:
-    """Measure each voter by leaving it out, cross-fitted over document groups.
-
-    A word is judged by a fit that saw no word of its group. The intervals resample
-    groups of that one fit: they hold the luck of the words, not that of the refits.
-
-    Args:
-        learner: the rule.
-        names: M names, in the columns' order.
-        p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
-        strength: a number, (M,) or (N, M) samples behind each vote.
-        truth_N: (N,) `KEEP`, `DROP` or `UNKNOWN`; unknown words are left out.
-        stratum_N: (N,) codes into `STRATA`.
-        group_N: (N,) document groups, numbers or names.
-        rng: deals groups into folds and resamples them.
-        num_bootstraps: how often groups are resampled.
-
-    Returns:
-        In the order of `names`, those who voted on a gold word; empty with fewer than
-        two groups of gold, or fewer than two voters.
-
-    Raises:
-        InvalidVotes: a shape, a probability, a stratum or a truth is wrong.
-
-    Source: ours; log-loss reduction is the mutual information that a consensus uses.
-    """
-    words = _read_words(names, p_NM, strength, truth_N, stratum_N, group_N)
-    if len(names) < 2 or words.num_groups < 2:
-        return ()
-    fold_N, weight_BG = _deal(words, rng, num_bootstraps)
-    everyone = list(range(len(names)))
-    whole_N = _cross_fit(learner, words, fold_N, everyone)
-    found = []
-    for m, name in enumerate(names):
-        if words.voted(m).any():
-            others = [voter for voter in everyone if voter != m]
-            without_N = _cross_fit(learner, words, fold_N, others)
-            found.append(_gain(name, words, m, whole_N, without_N, weight_BG))
-    return tuple(found)
-
-
-def measure_additions(
-    learner: Learner,
-    names: Sequence[str],
-    p_NM: ArrayLike,
-    strength: ArrayLike,
-    truth_N: ArrayLike,
-    stratum_N: ArrayLike,
-    group_N: ArrayLike,
-    rng: np.random.Generator,
-    *,
-    num_panel: int,
-    num_bootstraps: int = NUM_BOOTSTRAPS,
-) -> tuple[Gain, ...]:
-    """Measure what each of some voters would add to a panel, one at a time.
-
-    As `measure_gains` of the panel with that one, but the panel is fitted once.
-
-    Args:
-        learner: the rule.
-        names: M names, in the columns' order: the panel's first.
-        p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
-        strength: a number, (M,) or (N, M) samples behind each vote.
-        truth_N: (N,) `KEEP`, `DROP` or `UNKNOWN`; unknown words are left out.
-        stratum_N: (N,) codes into `STRATA`.
-        group_N: (N,) document groups, numbers or names.
-        rng: deals groups into folds and resamples them.
-        num_panel: how many columns are the panel's.
-        num_bootstraps: how often groups are resampled.
-
-    Returns:
-        In the order of `names`, of the voters after the panel those who voted on a gold
-        word; empty with fewer than two groups of gold, or without a panel.
-
-    Raises:
-        InvalidVotes: a shape, a probability, a stratum or a truth is wrong.
-
-    Source: ours; see `measure_gains`.
-    """
-    words = _read_words(names, p_NM, strength, truth_N, stratum_N, group_N)
-    if not num_panel or words.num_groups < 2:
-        return ()
-    fold_N, weight_BG = _deal(words, rng, num_bootstraps)
-    panel = list(range(num_panel))
-    without_N = _cross_fit(learner, words, fold_N, panel)
-    found = []
-    for m, name in enumerate(names[num_panel:], start=num_panel):
-        if words.voted(m).any():
-            whole_N = _cross_fit(learner, words, fold_N, [*panel, m])
-            found.append(_gain(name, words, m, whole_N, without_N, weight_BG))
-    return tuple(found)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class _Words:
-    """Gold words that somebody voted on."""
+class GoldVotes:
+    """Votes on gold words that somebody voted on.
 
+    Attributes:
+        names: M voters, in the columns' order.
+        code_NM: (N, M) byte codes, 255 where a voter abstained.
+        strength_NM: (N, M) samples behind each vote.
+        truth_N: (N,) `KEEP` or `DROP`.
+        stratum_N: (N,) codes into `STRATA`.
+        group_N: (N,) document groups, 0 … G - 1.
+    """
+
+    names: tuple[str, ...]
     code_NM: CodeArray
     strength_NM: FloatArray
     truth_N: CodeArray
     stratum_N: CodeArray
     group_N: NDArray[np.intp]
 
+    @classmethod
+    def read(
+        cls,
+        names: Sequence[str],
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        truth_N: ArrayLike,
+        stratum_N: ArrayLike,
+        group_N: ArrayLike,
+    ) -> "GoldVotes":
+        """Check votes, and take the words that count.
+
+        Args:
+            names: M names, in the columns' order.
+            p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
+            strength: a number, (M,) or (N, M) samples behind each vote.
+            truth_N: (N,) `KEEP`, `DROP` or `UNKNOWN`; unknown words are left out.
+            stratum_N: (N,) codes into `STRATA`.
+            group_N: (N,) document groups, numbers or names.
+
+        Raises:
+            InvalidVotes: a shape, a probability, a stratum or a truth is wrong.
+
+        Source: ours.
+        """
+        code_NM = np.asarray(p_NM)
+        code_NM = code_NM if code_NM.dtype == np.uint8 else encode_votes(code_NM)
+        truth_N, group_N = np.asarray(truth_N), np.asarray(group_N)
+        size, num_voters = code_NM.shape
+        if len(names) != num_voters or {truth_N.shape, group_N.shape} != {(size,)}:
+            raise InvalidVotes(
+                f"votes have shape {code_NM.shape}, truth {truth_N.shape}, groups "
+                f"{group_N.shape}, and there are {len(names)} names; expected (N, M), "
+                "(N,), (N,) and M"
+            )
+        own_N = (truth_N != UNKNOWN) & (code_NM != ABSTAIN).any(axis=1)
+        strength_NM = np.broadcast_to(np.asarray(strength, np.float64), code_NM.shape)
+        return cls(
+            tuple(names),
+            code_NM[own_N],
+            strength_NM[own_N],
+            truth_N[own_N].astype(np.uint8),
+            read_stratum(stratum_N, size)[own_N].astype(np.uint8),
+            np.unique(group_N[own_N], return_inverse=True)[1],
+        )
+
     @property
     def num_groups(self) -> int:
+        """G."""
         return int(self.group_N.max(initial=-1)) + 1
 
     def voted(self, m: int) -> NDArray[np.bool_]:
@@ -187,38 +140,84 @@ class _Words:
         return bits_N
 
 
-def _read_words(
-    names: Sequence[str],
-    p_NM: ArrayLike,
-    strength: ArrayLike,
-    truth_N: ArrayLike,
-    stratum_N: ArrayLike,
-    group_N: ArrayLike,
-) -> _Words:
-    """Check the votes, and take the words that count."""
-    code_NM = np.asarray(p_NM)
-    code_NM = code_NM if code_NM.dtype == np.uint8 else encode_votes(code_NM)
-    truth_N, group_N = np.asarray(truth_N), np.asarray(group_N)
-    size, num_voters = code_NM.shape
-    if len(names) != num_voters or {truth_N.shape, group_N.shape} != {(size,)}:
-        raise InvalidVotes(
-            f"votes have shape {code_NM.shape}, truth {truth_N.shape}, groups "
-            f"{group_N.shape}, and there are {len(names)} names; expected (N, M), (N,),"
-            " (N,) and M"
-        )
-    own_N = (truth_N != UNKNOWN) & (code_NM != ABSTAIN).any(axis=1)
-    strength_NM = np.broadcast_to(np.asarray(strength, np.float64), code_NM.shape)
-    return _Words(
-        code_NM[own_N],
-        strength_NM[own_N],
-        truth_N[own_N].astype(np.uint8),
-        read_stratum(stratum_N, size)[own_N].astype(np.uint8),
-        np.unique(group_N[own_N], return_inverse=True)[1],
-    )
+def measure_gains(
+    learner: Learner,
+    words: GoldVotes,
+    rng: np.random.Generator,
+    *,
+    num_bootstraps: int = NUM_BOOTSTRAPS,
+) -> tuple[Gain, ...]:
+    """Measure each voter by leaving it out, cross-fitted over document groups.
+
+    A word is judged by a fit that saw no word of its group. The intervals resample
+    groups of that one fit: they hold the luck of the words, not that of the refits.
+
+    Args:
+        learner: the rule.
+        words: the voters' votes.
+        rng: deals groups into folds and resamples them.
+        num_bootstraps: how often groups are resampled.
+
+    Returns:
+        In the voters' order, those who voted on a gold word; empty with fewer than two
+        groups of gold, or fewer than two voters.
+
+    Source: ours; log-loss reduction is the mutual information that a consensus uses.
+    """
+    if len(words.names) < 2 or words.num_groups < 2:
+        return ()
+    fold_N, weight_BG = _deal(words, rng, num_bootstraps)
+    everyone = list(range(len(words.names)))
+    whole_N = _cross_fit(learner, words, fold_N, everyone)
+    found = []
+    for m in everyone:
+        if words.voted(m).any():
+            others = [voter for voter in everyone if voter != m]
+            without_N = _cross_fit(learner, words, fold_N, others)
+            found.append(_gain(words, m, whole_N, without_N, weight_BG))
+    return tuple(found)
+
+
+def measure_additions(
+    learner: Learner,
+    words: GoldVotes,
+    rng: np.random.Generator,
+    *,
+    num_panel: int,
+    num_bootstraps: int = NUM_BOOTSTRAPS,
+) -> tuple[Gain, ...]:
+    """Measure what each of some voters would add to a panel, one at a time.
+
+    As `measure_gains` of the panel with that one, but the panel is fitted once.
+
+    Args:
+        learner: the rule.
+        words: the voters' votes, the panel's first.
+        rng: deals groups into folds and resamples them.
+        num_panel: how many columns are the panel's.
+        num_bootstraps: how often groups are resampled.
+
+    Returns:
+        In their order, of the voters after the panel those who voted on a gold word;
+        empty with fewer than two groups of gold, or without a panel.
+
+    Source: ours; see `measure_gains`.
+    """
+    if not num_panel or words.num_groups < 2:
+        return ()
+    fold_N, weight_BG = _deal(words, rng, num_bootstraps)
+    panel = list(range(num_panel))
+    without_N = _cross_fit(learner, words, fold_N, panel)
+    found = []
+    for m in range(num_panel, len(words.names)):
+        if words.voted(m).any():
+            whole_N = _cross_fit(learner, words, fold_N, [*panel, m])
+            found.append(_gain(words, m, whole_N, without_N, weight_BG))
+    return tuple(found)
 
 
 def _deal(
-    words: _Words, rng: np.random.Generator, num_bootstraps: int
+    words: GoldVotes, rng: np.random.Generator, num_bootstraps: int
 ) -> tuple[NDArray[np.intp], FloatArray]:
     """Deal groups into folds, (N,) of each word, and draw (B, G) resamples of them."""
     deal_G = rng.permutation(words.num_groups) % min(NUM_FOLDS, words.num_groups)
@@ -231,8 +230,7 @@ def _deal(
 
 
 def _gain(
-    name: str,
-    words: _Words,
+    words: GoldVotes,
     m: int,
     whole_N: FloatArray,
     without_N: FloatArray,
@@ -247,11 +245,11 @@ def _gain(
         whole_N, np.array([tpr]), np.array([tnr]), (1,)
     )
     another = float(bits_of_another_N.mean())
-    return Gain(name, mean, low, high, int(voted_N.sum()), tpr, tnr, another)
+    return Gain(words.names[m], mean, low, high, int(voted_N.sum()), tpr, tnr, another)
 
 
 def _cross_fit(
-    learner: Learner, words: _Words, fold_N: NDArray[np.intp], voters: list[int]
+    learner: Learner, words: GoldVotes, fold_N: NDArray[np.intp], voters: list[int]
 ) -> FloatArray:
     """Give P(keep) of each word by the fit to the other folds."""
     code_NM, strength_NM = words.code_NM[:, voters], words.strength_NM[:, voters]
@@ -293,7 +291,7 @@ def _mean_of(
     return mean, float(low), float(high)
 
 
-def _rates(words: _Words, m: int) -> tuple[float, float]:
+def _rates(words: GoldVotes, m: int) -> tuple[float, float]:
     """Give a voter's sensitivity and specificity under Beta(1, 1)."""
     keep_N, voted_N = (side[:, 0] for side in sides_of(words.code_NM[:, m : m + 1]))
     rates = []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kompress.aggregation.gains import Gain, measure_additions, measure_gains
+from kompress.aggregation.gains import Gain, GoldVotes, measure_additions, measure_gains
 from kompress.aggregation.patterns import UNKNOWN
 from kompress.aggregation.stacking import Stacking
 from kompress.errors import InvalidVotes
@@ -24,7 +24,9 @@ def draw(num_words=1_200):
 @pytest.fixture(scope="module")
 def gains():
     found = measure_gains(
-        Stacking(), NAMES, draw()[0], 1.0, *draw()[1:], np.random.default_rng(0)
+        Stacking(),
+        GoldVotes.read(NAMES, draw()[0], 1.0, *draw()[1:]),
+        np.random.default_rng(0),
     )
     return {gain.voter: gain for gain in found}
 
@@ -36,7 +38,7 @@ def test_a_voter_adds_what_the_others_cannot_say(gains):
     assert gains["good"].bits_low > 0.3
     # H(b | a) - H(b | t) = .827 - .722 = .105 for the other, were it alone.
     left = measure_gains(
-        Stacking(), NAMES[:2], draw()[0][:, :2], 1.0, *draw()[1:],
+        Stacking(), GoldVotes.read(NAMES[:2], draw()[0][:, :2], 1.0, *draw()[1:]),
         np.random.default_rng(0),
     )  # fmt: skip
     assert left[1].bits == pytest.approx(0.105, abs=0.03)
@@ -60,14 +62,23 @@ def test_additions_are_gains_of_the_panel_with_one_voter_each():
     panel = ("good", "noise")
 
     found = measure_additions(
-        Stacking(), (*panel, "other", "copy", "mute"),
-        np.column_stack([codes_NM[:, [0, 3, 1, 2]], np.full(len(codes_NM), 255, "u1")]),
-        1.0, *known, np.random.default_rng(0), num_panel=2,
+        Stacking(),
+        GoldVotes.read(
+            (*panel, "other", "copy", "mute"),
+            np.column_stack(
+                [codes_NM[:, [0, 3, 1, 2]], np.full(len(codes_NM), 255, "u1")]
+            ),
+            1.0, *known,
+        ),
+        np.random.default_rng(0), num_panel=2,
     )  # fmt: skip
 
     alone = [
         measure_gains(
-            Stacking(), (*panel, name), codes_NM[:, [0, 3, column]], 1.0, *known,
+            Stacking(),
+            GoldVotes.read(
+                (*panel, name), codes_NM[:, [0, 3, column]], 1.0, *known
+            ),
             np.random.default_rng(0),
         )[-1]
         for column, name in ((1, "other"), (2, "copy"))
@@ -80,13 +91,16 @@ def test_without_a_panel_nothing_is_added():
     codes_NM, *known = draw(100)
 
     assert measure_additions(
-        Stacking(), NAMES, codes_NM, 1.0, *known, np.random.default_rng(0), num_panel=0
+        Stacking(), GoldVotes.read(NAMES, codes_NM, 1.0, *known),
+        np.random.default_rng(0), num_panel=0,
     ) == ()  # fmt: skip
 
 
 def test_equal_seeds_give_equal_gains(gains):
     again = measure_gains(
-        Stacking(), NAMES, draw()[0], 1.0, *draw()[1:], np.random.default_rng(0)
+        Stacking(),
+        GoldVotes.read(NAMES, draw()[0], 1.0, *draw()[1:]),
+        np.random.default_rng(0),
     )
 
     assert {gain.voter: gain for gain in again} == gains
@@ -108,7 +122,7 @@ def test_a_word_is_judged_by_a_fit_without_its_group():
     group_N = np.repeat(["a", "b"], [10, 30])
 
     measure_gains(
-        Spy(), NAMES, codes_NM, 1.0, truth_N, stratum_N, group_N,
+        Spy(), GoldVotes.read(NAMES, codes_NM, 1.0, truth_N, stratum_N, group_N),
         np.random.default_rng(0),
     )  # fmt: skip
 
@@ -121,14 +135,21 @@ def test_too_little_gold_gives_no_interval_or_no_gain():
     rng = np.random.default_rng(0)
 
     few = measure_gains(
-        Stacking(), NAMES, codes_NM, 1.0, truth_N, stratum_N, np.arange(40) // 10, rng
+        Stacking(),
+        GoldVotes.read(NAMES, codes_NM, 1.0, truth_N, stratum_N, np.arange(40) // 10),
+        rng,
     )
     one_group = measure_gains(
-        Stacking(), NAMES, codes_NM, 1.0, truth_N, stratum_N, np.zeros(40), rng
+        Stacking(),
+        GoldVotes.read(NAMES, codes_NM, 1.0, truth_N, stratum_N, np.zeros(40)),
+        rng,
     )
     none = measure_gains(
-        Stacking(), NAMES, codes_NM, 1.0, np.full(40, UNKNOWN), stratum_N,
-        np.arange(40), rng,
+        Stacking(),
+        GoldVotes.read(
+            NAMES, codes_NM, 1.0, np.full(40, UNKNOWN), stratum_N, np.arange(40)
+        ),
+        rng,
     )  # fmt: skip
 
     assert few[0].bits_low is None
@@ -140,7 +161,7 @@ def test_who_never_voted_has_no_gain():
     codes_NM[:, 3] = 255
 
     found = measure_gains(
-        Stacking(), NAMES, codes_NM, 1.0, truth_N, stratum_N, group_N,
+        Stacking(), GoldVotes.read(NAMES, codes_NM, 1.0, truth_N, stratum_N, group_N),
         np.random.default_rng(0),
     )  # fmt: skip
 
@@ -151,10 +172,7 @@ def test_who_never_voted_has_no_gain():
 def test_a_wrong_shape_is_refused():
     codes_NM, truth_N, stratum_N, group_N = draw(12)
     with pytest.raises(InvalidVotes, match="3 names"):
-        measure_gains(
-            Stacking(), NAMES[:3], codes_NM, 1.0, truth_N, stratum_N, group_N,
-            np.random.default_rng(0),
-        )  # fmt: skip
+        GoldVotes.read(NAMES[:3], codes_NM, 1.0, truth_N, stratum_N, group_N)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +183,7 @@ def test_who_votes_on_gold_of_few_documents_has_no_interval(num_groups, has_inte
     codes_NM[group_N >= num_groups, 0] = 255
 
     found = measure_gains(
-        Stacking(), NAMES, codes_NM, 1.0, truth_N, stratum_N, group_N,
+        Stacking(), GoldVotes.read(NAMES, codes_NM, 1.0, truth_N, stratum_N, group_N),
         np.random.default_rng(0), num_bootstraps=50,
     )  # fmt: skip
 
