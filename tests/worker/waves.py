@@ -54,6 +54,11 @@ def seen(farm, round_id):
     }
 
 
+def escalations(farm):
+    """What was decided about the second wave, by round."""
+    return dict(farm.query("SELECT number, decisions -> 'escalation_2' FROM rounds"))
+
+
 def fit_first_wave(farm, rule):
     """Fit a rule to the first wave's bytes on all train documents, with all their gold.
 

@@ -13,6 +13,7 @@ from tests.worker.waves import (
     cast,
     cheap_votes,
     decide,
+    escalations,
     fit_first_wave,
     forced_documents,
     keep_some_gold,
@@ -69,7 +70,7 @@ def test_only_open_documents_gold_the_slice_and_the_audit_see_the_second_wave(fa
            JOIN voters v ON v.id = w.voter_id WHERE v.name = 'gamma'"""
     )
     assert asked == [(len(seen(farm, 1)),)]
-    ((decided,),) = farm.query("SELECT decisions -> 'escalation_2' FROM rounds")
+    decided = escalations(farm)[1]
     ((num_gold,),) = farm.query("""
         SELECT count(*) FROM selections s JOIN documents d ON d.id = s.document_id
         JOIN gold g ON g.text_id = d.text_id AND g.use = 'calibrate'
@@ -166,7 +167,7 @@ def test_voters_of_a_later_wave_meet_the_gold_that_those_of_the_first_meet(
             JOIN gold g ON g.text_id = d.text_id WHERE s.role = 'train'
         """)
     }
-    ((decided,),) = farm.query("SELECT decisions -> 'escalation_2' FROM rounds")
+    decided = escalations(farm)[1]
     num_words = int(counted.count_P[known_P].sum())
     if gold_words > sum(words_of.values()):
         assert num_words == sum(words_of.values())
@@ -266,9 +267,7 @@ def test_a_later_waves_budget_buys_second_answers_of_voters_that_vary(farm):
     farm.run(until="train")
 
     assert farm.parked() == []
-    ((decided,),) = farm.query(
-        "SELECT decisions -> 'escalation_2' FROM rounds WHERE number = 2"
-    )
+    decided = escalations(farm)[2]
     forced = forced_documents(farm, 2)
     bought = seen(farm, 2) - forced
     alpha = cast(farm, "alpha")
@@ -313,9 +312,7 @@ def test_where_a_voter_failed_no_further_answer_is_bought(farm):
     assert farm.parked() == []
     alpha = cast(farm, "alpha")
     asked = {}
-    ((decided,),) = farm.query(
-        "SELECT decisions -> 'escalation_2' FROM rounds WHERE number = 2"
-    )
+    decided = escalations(farm)[2]
     for shard, document in farm.query(
         "SELECT shard, document_id FROM shard_documents WHERE round_id = 2 AND wave = 2"
     ):
@@ -363,10 +360,7 @@ def test_once_a_round_knows_the_voters_each_is_asked_where_it_tells_most(farm):
     farm.run(until="train")
 
     assert farm.parked() == []
-    ((first, second),) = farm.query("""
-        SELECT a.decisions -> 'escalation_2', b.decisions -> 'escalation_2'
-        FROM rounds a, rounds b WHERE a.number = 1 AND b.number = 2
-    """)
+    first, second = escalations(farm)[1], escalations(farm)[2]
     assert "threshold_bits" in first
     assert second["unit"] == "words"
     forced = forced_documents(farm, 2)
