@@ -108,7 +108,8 @@ def compare_with_best(
     if best is None or not is_enough(rule_G4, rate=rate):
         return None
     own_G4, chosen_G4 = _beside_others_best(rule_G4, voter_MG4, rng, rate)
-    if not is_enough(own_G4, rate=rate):
+    fewest = min(_count_groups(own_G4, rate))
+    if fewest < MIN_GROUPS:
         return None
     interval = paired_interval(
         own_G4[:, None],
@@ -116,7 +117,7 @@ def compare_with_best(
         rng,
         NUM_BOOTSTRAPS,
         rate=rate,
-        percents=expanded_percents(min(_count_groups(own_G4, rate))),
+        percents=expanded_percents(fewest),
     )
     if interval is None:
         return None

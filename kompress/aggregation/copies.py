@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kompress.aggregation.patterns import VotePatterns
-from kompress.types import ABSTAIN, P_OF_CODE, CodeArray, FloatArray
+from kompress.types import ABSTAIN, KEEPS_FROM, CodeArray, FloatArray
 
 # Differences to expect of independent votes: 25 is 50 words of as many yes as no, on
 # which two independent voters, right nine times in ten, are equal once in 20,000.
@@ -23,7 +23,6 @@ _ENOUGH = 25.0
 # taking five copies for five voters 2.7 on 8 words already (docs/log.md 2026-11-21).
 _SAME_WORDS = 0.9
 _CHUNK = 2**15
-_KEEPS_C = np.append(P_OF_CODE >= 0.5, False)  # an abstention keeps nothing
 
 
 def find_copies(patterns: VotePatterns) -> dict[int, int]:
@@ -60,7 +59,7 @@ def find_copies(patterns: VotePatterns) -> dict[int, int]:
         words = _count(code_P != ABSTAIN, count_P)
         if words == 0:
             continue
-        keeps = _count(_KEEPS_C[code_P], count_P)
+        keeps = _count((code_P >= KEEPS_FROM) & (code_P != ABSTAIN), count_P)
         expected = 2 * keeps * (words - keeps) / words
         either = votes_M[a] + votes_M[b] - words
         if expected >= _ENOUGH or words >= _SAME_WORDS * either:
@@ -69,6 +68,20 @@ def find_copies(patterns: VotePatterns) -> dict[int, int]:
     for expected in sorted(alike, reverse=True):
         _join(first_M, alike[expected], differ_MM)
     return {m: int(first) for m, first in enumerate(first_M)}
+
+
+def groups_of(copies: dict[int, int]) -> dict[int, tuple[int, ...]]:
+    """List the columns of each group by its first one, both ascending.
+
+    Args:
+        copies: as `find_copies` gives them.
+
+    Source: ours.
+    """
+    return {
+        head: tuple(m for m, first in copies.items() if first == head)
+        for head in sorted(set(copies.values()))
+    }
 
 
 def join_copies(patterns: VotePatterns, copies: dict[int, int]) -> VotePatterns:
@@ -83,13 +96,9 @@ def join_copies(patterns: VotePatterns, copies: dict[int, int]) -> VotePatterns:
 
     Source: ours.
     """
-    groups = [
-        tuple(m for m, first in copies.items() if first == head)
-        for head in sorted(set(copies.values()))
-    ]
     code_MP = patterns.code_PM.T.copy()
-    for group in groups:
-        code_MP[group[0]] = common_vote(code_MP, group)
+    for head, group in groups_of(copies).items():
+        code_MP[head] = common_vote(code_MP, group)
     return replace(patterns, code_PM=np.ascontiguousarray(code_MP.T))
 
 

@@ -282,14 +282,13 @@ class Pool:
         unknown_K, number_K, scale_K = np.zeros(size), np.zeros(size), np.zeros(size)
         # A vote of few samples tells less of the word, not more of its voter: what is
         # unknown stays what it is for a usual vote.
-        full_MK, is_faint = scale_MK, False
-        if scale_MK is not None:
+        full_MK = None
+        if scale_MK is not None and ((scale_MK < 1) & (code_MK != ABSTAIN)).any():
             full_MK = np.maximum(scale_MK, 1.0)
-            is_faint = bool(((scale_MK < 1) & (code_MK != ABSTAIN)).any())
         for signal in self.signals:
             ratio_K, variance_K, heard_K = signal.read(code_MK, scale_MK, stratum_K)
             sum_K += ratio_K
-            if is_faint:
+            if full_MK is not None:
                 ratio_K, variance_K, _ = signal.read(code_MK, full_MK, stratum_K)
             usual_K += ratio_K
             square_K += ratio_K * ratio_K

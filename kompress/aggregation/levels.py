@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kompress.types import ABSTAIN, NUM_CODES, P_OF_CODE, CodeArray, FloatArray
+from kompress.types import (
+    ABSTAIN,
+    KEEPS_FROM,
+    NUM_CODES,
+    P_OF_CODE,
+    CodeArray,
+    FloatArray,
+)
 
 MAX_LEVELS = 16  # docs/log.md 2026-11-21: 8 cost 2 % of log-loss, 40 as much by noise
 SILENT = -1
@@ -87,9 +94,8 @@ def cut_levels(code_P: CodeArray, weight_P: FloatArray) -> Levels:
     size = int(first.sum())
     # A code nobody used yet belongs to the nearest level of its side below it, or to
     # the side's first.
-    keeps_from = int((P_OF_CODE >= 0.5).argmax())
     number_C = np.cumsum(first) - 1
-    num_drops = int(first[:keeps_from].sum())
+    num_drops = int(first[:KEEPS_FROM].sum())
     level_C = np.maximum(number_C, np.where(P_OF_CODE < 0.5, 0, num_drops))
     # An unused level lies in the middle of its codes.
     used_L = np.bincount(level_C, weights=weight_C, minlength=size)

@@ -9,7 +9,7 @@ N = words, M = voters, P = distinct patterns
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,28 +53,29 @@ class VotePatterns:
     @property
     def strength_M(self) -> FloatArray:
         """(M,) mean samples behind one vote of each voter; 1 for who never voted."""
-        votes_M = self._votes_M(np.ones(len(self.count_P), dtype=np.bool_))
+        votes_M = self.votes_M
         mean_M: FloatArray = np.where(
             votes_M > 0, self.samples_M / np.maximum(votes_M, 1), 1.0
         )
         return mean_M
 
-    def _votes_M(self, wanted_P: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """(M,) votes in some patterns."""
-        voted_PM = self.code_PM[wanted_P] != ABSTAIN
-        votes_M: NDArray[np.int64] = (voted_PM * self.count_P[wanted_P, None]).sum(0)
+    @property
+    def votes_M(self) -> NDArray[np.int64]:
+        """(M,) votes of each voter."""
+        voted_PM = self.code_PM != ABSTAIN
+        votes_M: NDArray[np.int64] = np.einsum("p,pm->m", self.count_P, voted_PM)
         return votes_M
 
     def take(self, wanted_P: NDArray[np.bool_]) -> "VotePatterns":
         """Take some patterns; a vote has the samples that it has on average in all."""
-        votes_M = self._votes_M(wanted_P)
-        return VotePatterns(
+        taken = VotePatterns(
             self.stratum_P[wanted_P],
             self.truth_P[wanted_P],
             self.code_PM[wanted_P],
             self.count_P[wanted_P],
-            self.strength_M * votes_M,
+            self.samples_M,
         )
+        return replace(taken, samples_M=self.strength_M * taken.votes_M)
 
     def to_bytes(self) -> bytes:
         """Write a compressed numpy archive: equal patterns give equal bytes."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
-from kompress.aggregation.copies import find_copies, join_copies
+from kompress.aggregation.copies import find_copies, groups_of, join_copies
 from kompress.aggregation.evidence import Believed, Evidence, Pool
 from kompress.aggregation.families import find_families
 from kompress.aggregation.levels import Levels
@@ -216,11 +216,10 @@ class Reliability:
             What was learned; bit for bit the same for the same patterns.
         """
         copies = find_copies(patterns)
-        columns = tuple(sorted(set(copies.values())))
+        same = groups_of(copies)
         joined = join_copies(patterns, copies)
-        signals = read_signals(joined, find_families(joined, columns))
+        signals = read_signals(joined, find_families(joined, tuple(same)))
         prevalence_S = fit_signals(joined, signals)
-        same = {m: tuple(k for k, v in copies.items() if v == m) for m in columns}
         weight_P, known_P = patterns.count_P, patterns.truth_P != UNKNOWN
         return ReliabilityFit(
             pool=Pool(

@@ -207,7 +207,7 @@ class Stacking:
         """
         voted_PM = patterns.code_PM != ABSTAIN
         heard_M = voted_PM.any(axis=0)
-        num_votes = int((voted_PM * patterns.count_P[:, None]).sum())
+        num_votes = int(patterns.votes_M.sum())
         equal = patterns.num_words / num_votes if num_votes else 1.0
         num_strata, num_heard = len(STRATA), int(heard_M.sum())
         start_K = np.append(np.zeros(num_strata), np.full(num_heard, equal))
@@ -215,9 +215,9 @@ class Stacking:
             _shrinkage(num_strata, COMMON_INTERCEPT_SD, self.stratum_sd),
             _shrinkage(num_heard, COMMON_WEIGHT_SD, self.weight_sd),
         )
-        known = patterns.take(patterns.truth_P != UNKNOWN)
-        has_both = np.unique(known.truth_P).size > 1
-        gold = known.take(np.full(known.truth_P.shape, has_both))
+        known_P = patterns.truth_P != UNKNOWN
+        has_both = np.unique(patterns.truth_P[known_P]).size > 1
+        gold = patterns.take(known_P & has_both)
         problem = _Problem.of(gold, heard_M, start_K, precision_KK)
         coefficient_K = problem.solve() if gold.num_words else start_K
         hessian = cho_factor(problem.hessian(coefficient_K))
@@ -229,9 +229,9 @@ class Stacking:
         full_KK[np.ix_(place_K, place_K)] = (covariance_KK + covariance_KK.T) / 2
         weight_M = np.full(heard_M.size, equal)
         weight_M[heard_M] = coefficient_K[num_strata:]
-        num_gold, num_aside = gold.num_words, known.num_words - gold.num_words
+        num_aside = int(patterns.count_P[known_P].sum()) - gold.num_words
         intercept_S = coefficient_K[:num_strata]
-        return Stack(num_gold, intercept_S, weight_M, full_KK, num_aside)
+        return Stack(gold.num_words, intercept_S, weight_M, full_KK, num_aside)
 
     def load(self, data: JSON) -> Stack:
         """Bring back what was learned, bit for bit.

@@ -216,6 +216,15 @@ class RoundConfig(Frozen):
         names = tuple(voter.name for voter in self.voters)
         return names if self.protocol == "words" else (*names, PAIRWISE)
 
+    def pilot_size(self) -> int:
+        """Give the most documents of a pilot, 0 where no rule could collapse.
+
+        A consensus of one voter, or of the winning reference alone, has no voter to be
+        worse than.
+        """
+        is_alone = len(self.voters) == 1 or self.protocol == "pairwise"
+        return 0 if is_alone else self.aggregation.pilot_documents
+
     def correctors(self) -> tuple[str, ...]:
         """Name the teachers that correct a student's self-label, shown as a draft."""
         return tuple(

@@ -102,10 +102,8 @@ def expected_documents(
     outside_slice = 1 - kept / taken if taken else 0.0
     forced = num_train * kept + known * outside_slice + num_audit
     wide = config.escalation.share
-    pilot = config.aggregation.pilot_documents
-    if len(config.voters) == 1 or config.protocol == "pairwise":
-        pilot = 0  # there is no rule that could do worse than a voter
-    return first, min(first, wide * first + (1 - wide) * forced + min(pilot, wanted))
+    pilot = min(config.pilot_size(), wanted)
+    return first, min(first, wide * first + (1 - wide) * forced + pilot)
 
 
 def pairs_of(num_candidates: int, cycles: int) -> int:

@@ -212,13 +212,10 @@ def cut_shards(document_ids: Sequence[int], size: int) -> list[list[int]]:
 def count_pilot(config: RoundConfig) -> int:
     """Give how many documents a round's pilot may look at, 0 if it has none.
 
-    Where nothing costs money or an engine, the round itself tells as much. A consensus
-    of one voter, or of the winning reference alone, has no voter to be worse than.
+    Where nothing costs money or an engine, the round itself tells as much.
     """
     is_free = not any(VOTERS[voter.kind].needs_engine for voter in config.voters)
-    if is_free or len(config.voters) == 1 or config.protocol == "pairwise":
-        return 0
-    return config.aggregation.pilot_documents
+    return 0 if is_free else config.pilot_size()
 
 
 def _origin_of(voter: VoterConfig) -> str:
