@@ -22,6 +22,7 @@ from kompress.aggregation.evidence import WITHIN_VOTER
 from kompress.config import RoundConfig, VoterConfig
 from kompress.selection.budget import VoterSheet, allocate
 from kompress.selection.information_gain import stack_words
+from kompress.selection.residuals import fill_average
 from kompress.types import JSON, STRATA, FloatArray
 from kompress.voters import VOTERS
 from worker.fitting import Rate, read_rates
@@ -200,13 +201,11 @@ def buy(
         for m, name in enumerate(market.names):
             if (document, name) in closed:
                 price_DM[d, m] = budget + 1  # more than there is
-    known = list(market.need_of.values())
-    average = float(np.mean(known)) if known else 1.0
     found = allocate(
         words_DW,
         given_DM,
         market.sheet,
-        need_D=[market.need_of.get(document, average) for document in ids],
+        need_D=fill_average(market.need_of, ids),
         price_DM=price_DM,
         budget=budget,
     )

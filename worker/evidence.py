@@ -186,20 +186,31 @@ def count_evidence(evidence: Evidence, echoes: frozenset[str]) -> VotePatterns:
     """
     panel, counts_W = evidence.panel, evidence.counts_W
     return count_patterns(
-        heard_codes(evidence, echoes)[counts_W],
+        heard_codes(evidence, echoes, counts_W),
         panel.strength_WM[counts_W],
         panel.stratum_W[counts_W],
         evidence.truth_W[counts_W],
     )
 
 
-def heard_codes(evidence: Evidence, echoes: frozenset[str]) -> CodeArray:
-    """Give votes as byte codes, (W, M), those of `echoes` on words with gold only."""
-    codes_WM = encode_votes(evidence.panel.p_WM)
+def heard_codes(
+    evidence: Evidence, echoes: frozenset[str], own_W: BoolArray
+) -> CodeArray:
+    """Give votes on some words as byte codes, those of `echoes` on gold only.
+
+    Args:
+        evidence: some texts' votes.
+        echoes: of `echoes_of`.
+        own_W: (W,) the N words that are wanted.
+
+    Returns:
+        (N, M) codes.
+    """
+    codes_NM = encode_votes(evidence.panel.p_WM[own_W])
     for column, voter in enumerate(evidence.panel.voters):
         if voter in echoes:
-            codes_WM[evidence.truth_W == UNKNOWN, column] = ABSTAIN
-    return codes_WM
+            codes_NM[evidence.truth_W[own_W] == UNKNOWN, column] = ABSTAIN
+    return codes_NM
 
 
 def echoes_of(config: RoundConfig) -> frozenset[str]:

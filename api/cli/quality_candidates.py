@@ -35,24 +35,14 @@ class Candidates:
     Attributes:
         seed: of the folds and resamples.
         learner: what weighs them.
-        names: M voters, the panel's first.
+        votes: the voters' votes, the panel's first.
         num_panel: how many are the panel's.
-        p_WM: (W, M) P(keep), NaN for no vote.
-        strength_WM: (W, M) samples behind it.
-        truth_W: (W,) `KEEP`, `DROP` or `UNKNOWN`.
-        stratum_W: (W,) codes into `STRATA`.
-        group_W: (W,) document groups.
     """
 
     seed: int
     learner: Learner
-    names: tuple[str, ...]
+    votes: GoldVotes
     num_panel: int
-    p_WM: NDArray[np.float64]
-    strength_WM: NDArray[np.float64]
-    truth_W: NDArray[np.integer[Any]]
-    stratum_W: NDArray[np.integer[Any]]
-    group_W: NDArray[Any]
 
 
 def read_candidates(
@@ -94,13 +84,15 @@ def read_candidates(
     return Candidates(
         seed=row.id,
         learner=_learner(row.config),
-        names=everybody,
+        votes=GoldVotes.read(
+            everybody,
+            p_WM,
+            strength_WM,
+            np.where(gold_W == ABSTAIN, UNKNOWN, truth_W),
+            np.concatenate([strata[text_id] for text_id in text_ids]),
+            np.repeat([groups[text_id] for text_id in text_ids], sizes),
+        ),
         num_panel=len(panel),
-        p_WM=p_WM,
-        strength_WM=strength_WM,
-        truth_W=np.where(gold_W == ABSTAIN, UNKNOWN, truth_W),
-        stratum_W=np.concatenate([strata[text_id] for text_id in text_ids]),
-        group_W=np.repeat([groups[text_id] for text_id in text_ids], sizes),
     )
 
 
@@ -114,14 +106,7 @@ def measure_candidates(found: Candidates) -> tuple[Gain, ...]:
     """
     return measure_additions(
         found.learner,
-        GoldVotes.read(
-            found.names,
-            found.p_WM,
-            found.strength_WM,
-            found.truth_W,
-            found.stratum_W,
-            found.group_W,
-        ),
+        found.votes,
         np.random.default_rng(found.seed),
         num_panel=found.num_panel,
     )

@@ -3,6 +3,7 @@
 N = words of one text or documents, F = features
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -230,6 +231,22 @@ def validate_prediction(
         r2=1 - left / whole,
         rank_correlation=None if constant else _correlate(rank_N, other_N),
     )
+
+
+def fill_average(known: Mapping[int, float], ids: Iterable[int]) -> FloatArray:
+    """Lay values out by document; where none is known yet it counts as average.
+
+    Args:
+        known: values by document id; none at all counts as ones.
+        ids: of N documents.
+
+    Returns:
+        (N,) values.
+
+    Source: ours.
+    """
+    average = float(np.mean(list(known.values()))) if known else 1.0
+    return np.array([known.get(document, average) for document in ids])
 
 
 def measured_residual(

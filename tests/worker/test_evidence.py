@@ -99,10 +99,11 @@ def test_an_echo_is_heard_on_gold_only_and_others_everywhere():
     votes = {1: [vote("a", 254, 9), vote("echo", 254, 254)]}
     found = evidence(("a", "echo"), votes, [KEEP, UNKNOWN])
 
-    heard = heard_codes(found, frozenset({"echo"}))
+    all_W = np.ones(2, dtype=bool)
+    heard = heard_codes(found, frozenset({"echo"}), all_W)
 
     assert heard.tolist() == [[254, 254], [9, 255]]
-    assert heard_codes(found, frozenset()).tolist() == [[254, 254], [9, 254]]
+    assert heard_codes(found, frozenset(), all_W).tolist() == [[254, 254], [9, 254]]
 
 
 def test_echoes_are_the_winning_reference_correctors_and_readers_of_students():

@@ -330,12 +330,11 @@ def _measure_diversity(
     everything = count_evidence(evidence, echoes)
     if not everything.num_words:
         return None
-    codes_WM = heard_codes(evidence, echoes)
     rng = _stream(inputs.seed, DIVERSITY)
     drawn_W = draw_texts(evidence, MAX_DIVERSITY_WORDS, rng)
     found = measure_diversity(
         panel.voters,
-        codes_WM[drawn_W],
+        heard_codes(evidence, echoes, drawn_W),
         evidence.truth_W[drawn_W],
         panel.stratum_W[drawn_W],
         evidence.group_W[drawn_W],

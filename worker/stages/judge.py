@@ -227,10 +227,11 @@ def count_part(
     truth = find_truth(panel, part.gold_codes, name=inputs.truth)
     voters = {v: of_voter(panel, column) for column, v in enumerate(panel.voters)}
     rules = _pool_rules(inputs, panels, progress)
-    own = consensus_panels(panels, config)
-    posterior = pool_consensus(own, config, inputs.fits, inputs.fallbacks)
-    chosen = of_rule(own.raw, posterior.mean_N)
+    chosen = rules[config.aggregation.rule]
     if inputs.fallbacks:
+        own = consensus_panels(panels, config)
+        posterior = pool_consensus(own, config, inputs.fits, inputs.fallbacks)
+        chosen = of_rule(own.raw, posterior.mean_N)
         rules[label_fallback(config.aggregation.rule)] = chosen
     if truth.name != GOLD:
         voters = {v: keep_equally(panel, found, chosen) for v, found in voters.items()}

@@ -32,10 +32,11 @@ from kompress.selection.probabilities import (
     inclusion_probabilities,
     with_random_slice,
 )
+from kompress.selection.residuals import fill_average
 from kompress.selection.sampling import systematic_sample
 from kompress.teachers.endpoints import find_endpoint
 from kompress.teachers.protocol import ModelSpec
-from kompress.types import Candidate, Fingerprint, FloatArray
+from kompress.types import Candidate, Fingerprint
 from kompress.voters import VOTERS, make_voter
 from kompress.voters.teacher import declare
 from worker.heartbeat import Heartbeat
@@ -294,9 +295,9 @@ def _draw(
     config = inputs.config.selection
     num_train = len(inputs.train)
     num_wanted = min(config.num_documents or num_train, num_train)
+    ids = [document.id for document in inputs.train]
     own_N = inclusion_probabilities(
-        _of_documents(inputs.residuals, inputs.train)
-        * _of_documents(inputs.influences, inputs.train),
+        fill_average(inputs.residuals, ids) * fill_average(inputs.influences, ids),
         num_wanted,
         uniform_share=config.uniform_share,
         gamma=config.gamma,
@@ -319,14 +320,6 @@ def _draw(
         "influences_known": len(inputs.influences),
     }
     return rows, decisions
-
-
-def _of_documents(
-    known: dict[int, float], documents: Sequence[DocumentRow]
-) -> FloatArray:
-    """Lay values out by document; where none is known yet it counts as average."""
-    average = float(np.mean(list(known.values()))) if known else 1.0
-    return np.array([known.get(document.id, average) for document in documents])
 
 
 def _tag(name: str) -> int:

@@ -9,6 +9,7 @@ from kompress.selection.residuals import (
     SD_FLOOR,
     ResidualModel,
     document_features,
+    fill_average,
     measured_residual,
     validate_prediction,
 )
@@ -216,3 +217,9 @@ def test_a_residual_is_never_above_the_whole_range_over_the_floor(words):
     residual = measured_residual(mean_N, sd_N, score_N)
 
     assert 0 <= residual <= 1 / SD_FLOOR
+
+
+def test_an_unknown_document_counts_as_average():
+    # (2 + 4) / 2 = 3.
+    assert fill_average({1: 2.0, 3: 4.0}, [3, 2, 1]).tolist() == [4.0, 3.0, 2.0]
+    assert fill_average({}, [1, 2]).tolist() == [1.0, 1.0]
