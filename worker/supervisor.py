@@ -24,6 +24,7 @@ from kompress.voters import VOTERS
 from worker.settings import WorkerSettings
 
 LOGGER = logging.getLogger(__name__)
+VERSION = "0.2.0"  # where the package is not installed; that of pyproject.toml
 BEAT_S = 2.0
 MAX_BACKOFF_S = 30.0
 # A child that ran this long has recovered: its next start is immediate again.
@@ -212,4 +213,4 @@ def version() -> str:
     try:
         return importlib.metadata.version("kompress-farm")
     except importlib.metadata.PackageNotFoundError:
-        return "0.1.0"
+        return VERSION

@@ -4,7 +4,9 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -20,6 +22,8 @@ from worker.supervisor import (
     supervise,
     version,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -235,6 +239,12 @@ raise SystemExit(supervise(ScriptPlan("w1", OBEDIENT), sessions, settings,
 
 def test_a_version_is_known_without_an_installation():
     assert version()[0].isdigit()
+
+
+def test_a_source_tree_states_the_version_of_its_project_file():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert project["version"] == supervisor.VERSION
 
 
 def test_a_late_child_is_killed(start, sessions, tmp_path, monkeypatch):
