@@ -1,6 +1,7 @@
 """What every kind of voter owes: a vote a word, for any text, always the same."""
 
 import json
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,28 @@ CORPUS = [
 # A teacher cannot vote without an engine; see test_teacher.py.
 ALONE = [kind for kind in VOTERS if VOTERS[kind].needs_engine is None]
 NEEDED = {"teacher": {"engine": "vllm", "model": "tiny"}}
+HOSTED = {"engine": "openai", "endpoint": "here"}
+# Stored votes are found by them: a new hash is a vote that is asked, and paid, again.
+FINGERPRINTS = [
+    ("references", {}, "f2f8bbfb8ce0"),
+    ("references", {"method": "bag_of_words", "worst_gap": 0.2}, "ca659e104560"),
+    ("salience", {}, "4206e2b4413a"),
+    ("salience", {"keep_rate": 0.6}, "0bc9a91d0e47"),
+    ("self_information", {}, "f1b25364bb08"),
+    ("self_information", {"min_count": 1}, "4ba444669206"),
+    ("syntax", {}, "00452ae9556b"),
+    ("simulated", {}, "79d1b83c4863"),
+    ("simulated", {"truth": "hash", "samples": 5}, "9b0c64dbff84"),
+    ("soundness", {}, "5d44d1cea5b5"),
+    ("soundness", {"signals": ["json"], "silent_p": None}, "cc716924d3db"),
+    ("teacher", {}, "58735bedde59"),
+    ("teacher", {"protocol": "rewrite", "samples": 3}, "101f584cda3a"),
+    ("teacher", {"protocol": "quotes", "criterion": "qa"}, "5a9d0c49be73"),
+    ("teacher", {"protocol": "correct", "gpus": 2}, "06f82f4e769b"),
+    ("teacher", {"protocol": "pairwise"}, "1646929d1602"),
+    ("teacher", HOSTED, "7c249da282ba"),
+    ("teacher", HOSTED | {"protocol": "pairwise"}, "de19fc9b0bf7"),
+]
 
 
 def voter(kind, corpus=CORPUS, **params):
@@ -74,6 +97,15 @@ def test_a_fingerprint_is_json_and_tells_what_decides_a_vote(kind):
     assert voter(kind).fingerprint.name == "v"
     assert json.loads(json.dumps(parts)) == parts
     assert {"kind", "version", "words", "params"} <= set(parts)
+
+
+@pytest.mark.parametrize(("kind", "params", "digest"), FINGERPRINTS)
+def test_a_fingerprint_stays_what_stored_votes_are_found_by(kind, params, digest):
+    parts = dict(voter(kind, **params).fingerprint.parts)
+    parts.pop("snapshot", None)  # of bytes that each zlib packs otherwise
+
+    canonical = json.dumps(parts, sort_keys=True).encode()
+    assert sha256(canonical).hexdigest()[:12] == digest
 
 
 @pytest.mark.parametrize("kind", ["salience", "self_information"])
