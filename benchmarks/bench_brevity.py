@@ -18,8 +18,8 @@ import numpy as np
 from kompress.corpora.generators import generate
 from kompress.metrics.keep_rate import keep_top
 from kompress.must_keep import classify_words
+from kompress.teachers import make_protocol
 from kompress.teachers.protocol import ModelSpec, ProtocolParams
-from kompress.teachers.word_votes import WordVotes
 from kompress.types import ABSTAIN, decode_votes
 from tests.micro_teacher.params import FOLDER, HELD_OUT_SEED, WORD_VOTES
 from tests.micro_teacher.scoring import measure
@@ -33,7 +33,7 @@ def main() -> dict[str, float]:
     documents = generate(NUM_DOCUMENTS, HELD_OUT_SEED)
     spec = ModelSpec("transformers", str(FOLDER), dtype="float32")
     engine = TransformersEngine(spec, gpu_locks=Path(tempfile.mkdtemp()))
-    protocol = WordVotes(ProtocolParams(**WORD_VOTES), engine.capabilities)
+    protocol = make_protocol(ProtocolParams(**WORD_VOTES), engine.capabilities)
     votes = measure(engine, protocol, documents).votes
     engine.close()
     # kept and all, of gold's words and of must-keep words

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kompress.corpora.generators import generate
-from kompress.teachers import PROTOCOLS
+from kompress.teachers import make_protocol
 from kompress.teachers.protocol import ModelSpec, ProtocolParams, TeacherProtocol
 from kompress.types import Document
 from tests.micro_teacher.params import FOLDER, HELD_OUT_SEED, REWRITE, WORD_VOTES
@@ -35,7 +35,7 @@ def main() -> None:
     transport = _open(engine)
     figures: dict[str, Any] = {"load_s": time.perf_counter() - started}
     protocols = {
-        params["protocol"]: PROTOCOLS[params["protocol"]](
+        params["protocol"]: make_protocol(
             ProtocolParams(**params), transport.capabilities
         )
         for params in (WORD_VOTES, REWRITE)

@@ -4,18 +4,17 @@ The draft is a student's compression; the words that it drops are shown struck o
 N = words of the text
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from kompress.errors import VoteFailed
-from kompress.teachers.chunks import Chunk, number_words, split_chunks
-from kompress.teachers.prompt import delimit, prompt_hash
+from kompress.teachers.chunks import Chunk
+from kompress.teachers.prompt import prompt_hash
 from kompress.teachers.protocol import ProtocolParams
-from kompress.teachers.request import Answer, Capabilities, Request
+from kompress.teachers.request import Capabilities, Request, Sample
 from kompress.teachers.word_votes import WordVotes
-from kompress.types import BoolArray, Vote
-from kompress.words import split_words, word_list
+from kompress.types import BoolArray, FloatArray
+from kompress.words import split_words
 
 NAME = "correct"
 # Changes whenever any prompt, or any vote read in an answer, would.
@@ -32,13 +31,13 @@ _DRAFT = (
 class Correct:
     """Asks for one letter a word of a text that shows what a draft drops.
 
-    Requests, answers and fallbacks are those of `word_votes`.
+    Questions, answers and fallbacks are those of `word_votes`; what the draft said is
+    not mixed into the vote: a letter says what to keep, not what to change.
 
     Source: ours.
     """
 
     def __init__(self, params: ProtocolParams, capabilities: Capabilities) -> None:
-        self._params = params
         self._letters = WordVotes(params, capabilities)
 
     @property
@@ -52,96 +51,42 @@ class Correct:
             "prompt": prompt_hash(letters["prompt"], _DRAFT, MARK),
         }
 
-    def requests(
-        self, text: str, *, draft_N: BoolArray | None = None, seed: int = 0
-    ) -> tuple[Request, ...]:
-        """Ask about each chunk of a text and its draft.
+    @property
+    def num_samples(self) -> int:
+        """Samples drawn for each chunk, see `WordVotes.num_samples`."""
+        return self._letters.num_samples
 
-        Args:
-            text: the shown text.
-            draft_N: (N,) which words the draft keeps.
-            seed: of the sampling, where there is any.
-
-        Returns:
-            The requests, in an order that `read` expects.
+    def ask(self, chunk: Chunk, draft_N: BoolArray | None) -> Request:
+        """Ask about a chunk and its draft.
 
         Raises:
-            VoteFailed: there is no draft, or it is of another text.
+            VoteFailed: there is no draft.
 
         Source: ours.
         """
-        num_words = len(word_list(text))
-        if num_words and draft_N is None:
+        if draft_N is None:
             raise VoteFailed(
                 "the text has no draft to correct; the protocol correct needs a "
                 "student: use it from the second round on",
                 is_transient=True,
             )
-        if draft_N is not None and draft_N.shape != (num_words,):
-            raise VoteFailed(
-                f"the draft has shape {draft_N.shape}; expected ({num_words},), one "
-                "entry for each word of the text"
-            )
-        requests = self._letters.requests(text, seed=seed)
-        chunks = split_chunks(text, self._params.chunk_words)
-        each = len(requests) // max(len(chunks), 1)
-        return tuple(
-            self._with_draft(request, chunks[number // each], draft_N)
-            for number, request in enumerate(requests)
-        )
+        request = self._letters.ask(_strike(chunk, draft_N), None)
+        return replace(request, system=request.system + _DRAFT)
 
-    def read(
-        self,
-        text: str,
-        answers: Sequence[Answer],
-        *,
-        draft_N: BoolArray | None = None,
-    ) -> Vote:
-        """Read P(keep) of every word; what the draft said is not mixed in.
-
-        Args:
-            text: the shown text of N words.
-            answers: one for each request, in order.
-            draft_N: not looked at: a letter says what to keep, not what to change.
-
-        Returns:
-            The vote, see `WordVotes.read`.
+    def read(self, chunk: Chunk, sample: Sample) -> FloatArray | BoolArray | str:
+        """Read the letters, see `WordVotes.read`.
 
         Raises:
             VoteFailed: see `WordVotes.read`.
-
-        Source: ours.
         """
-        del draft_N
-        return self._letters.read(text, answers)
-
-    def references(self, text: str, answers: Sequence[Answer]) -> list[BoolArray]:
-        """Give the masks that the answers stand for, see `WordVotes.references`.
-
-        Raises:
-            VoteFailed: see `WordVotes.read`.
-
-        Source: ours.
-        """
-        return self._letters.references(text, answers)
-
-    def _with_draft(
-        self, request: Request, chunk: Chunk, draft_N: BoolArray | None
-    ) -> Request:
-        """Show the draft in place of the plain text; the last line stays."""
-        if draft_N is None:
-            return request
-        struck = _strike(chunk, draft_N)
-        shown = delimit(number_words(struck, self._params.number_every))
-        _, _, last = request.user.rpartition("\n")
-        return replace(request, system=request.system + _DRAFT, user=f"{shown}\n{last}")
+        return self._letters.read(chunk, sample)
 
 
 def _strike(chunk: Chunk, draft_N: BoolArray) -> Chunk:
     """Strike out the words that the draft drops."""
     pieces: list[str] = []
     last = 0
-    for number, word in enumerate(split_words(chunk.text), start=chunk.start):
+    for number, word in enumerate(split_words(chunk.text)):
         mark = "" if draft_N[number] else MARK
         pieces += [chunk.text[last : word.start], mark]
         pieces += [chunk.text[word.start : word.end], mark]

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from kompress.errors import VoteFailed
-from kompress.teachers.chunks import Chunk, split_chunks
+from kompress.teachers.chunks import Chunk
 from kompress.teachers.prompt import CRITERIA, DATA_NOTE, delimit, prompt_hash
 from kompress.teachers.protocol import ProtocolParams
-from kompress.teachers.request import Answer, Capabilities, Request, Sample
-from kompress.teachers.word_votes import group_samples, join_masks, share_samples
-from kompress.types import BoolArray, Vote, encode_votes
+from kompress.teachers.request import Capabilities, Request, Sample
+from kompress.types import BoolArray
 from kompress.words import WORD_VERSION, word_list
 
 NAME = "quotes"
@@ -49,7 +47,7 @@ class Quotes:
 
     def __init__(self, params: ProtocolParams, capabilities: Capabilities) -> None:
         self._params = params
-        self._shares_prompt = capabilities.samples
+        del capabilities  # any engine can write quotes
         self._system = _SYSTEM.format(
             criterion=CRITERIA[params.criterion], note=DATA_NOTE
         )
@@ -70,121 +68,42 @@ class Quotes:
             "reads": "samples",
         }
 
-    def requests(
-        self, text: str, *, draft_N: BoolArray | None = None, seed: int = 0
-    ) -> tuple[Request, ...]:
-        """Ask for the quotes of each chunk of a text.
+    @property
+    def num_samples(self) -> int:
+        """Samples drawn for each chunk."""
+        return self._params.samples
 
-        Args:
-            text: the shown text.
-            draft_N: ignored; see `correct`.
-            seed: of the sampling.
-
-        Returns:
-            The requests, in an order that `read` expects.
-
-        Source: ours.
-        """
+    def ask(self, chunk: Chunk, draft_N: BoolArray | None) -> Request:
+        """Ask for the quotes of a chunk; the draft is not looked at."""
         del draft_N
-        return tuple(
-            request
-            for chunk in split_chunks(text, self._params.chunk_words)
-            for request in self._ask(chunk, seed)
-        )
-
-    def read(
-        self,
-        text: str,
-        answers: Sequence[Answer],
-        *,
-        draft_N: BoolArray | None = None,
-    ) -> Vote:
-        """Count how many samples quoted each word.
-
-        Args:
-            text: the shown text of N words.
-            answers: one for each request, in order.
-            draft_N: ignored; see `correct`.
-
-        Returns:
-            The vote; it pools as many samples as the chunk with the fewest has.
-
-        Raises:
-            VoteFailed: an answer is missing, or a chunk has no answer that can be
-                used; says of the first what is wrong with it.
-
-        Source: ours.
-        """
-        del draft_N
-        p_N = np.empty(len(word_list(text)))
-        num_samples = self._params.samples
-        for chunk, samples in self._group(text, answers):
-            found = [self._mask(chunk, sample) for sample in samples]
-            masks = [mask for mask in found if not isinstance(mask, VoteFailed)]
-            if not masks:
-                why = found[0] if found else "there is none"
-                raise VoteFailed(
-                    f"none of {len(samples)} answers on words {chunk.start + 1} to "
-                    f"{chunk.end} can be used; the first: {why}"
-                )
-            p_N[chunk.start : chunk.end] = np.mean(masks, axis=0)
-            num_samples = min(num_samples, len(masks))
-        return Vote(encode_votes(p_N), num_samples)
-
-    def references(self, text: str, answers: Sequence[Answer]) -> list[BoolArray]:
-        """Give the mask of each sample that can be used in every chunk.
-
-        Args:
-            text: the shown text of N words.
-            answers: one for each request, in order.
-
-        Returns:
-            (N,) masks, at most one a sample.
-
-        Raises:
-            VoteFailed: an answer is missing.
-
-        Source: ours.
-        """
-        rows: list[list[BoolArray | None]] = []
-        for chunk, samples in self._group(text, answers):
-            found = [self._mask(chunk, sample) for sample in samples]
-            rows.append([None if isinstance(m, VoteFailed) else m for m in found])
-        return join_masks(rows)
-
-    def _ask(self, chunk: Chunk, seed: int) -> list[Request]:
         num_bytes = len(chunk.text.encode("utf-8", "surrogatepass"))
         max_quotes = _TOKENS_PER_QUOTE * chunk.num_words
-        request = Request(
+        return Request(
             system=self._system,
             user=f"{delimit(chunk.text)}\n{_LAST}",
             max_tokens=num_bytes // _BYTES_PER_TOKEN + max_quotes + _SPARE_TOKENS,
             temperature=self._params.temperature,
         )
-        return share_samples(
-            request, self._params.samples, seed, shares_prompt=self._shares_prompt
-        )
 
-    def _group(
-        self, text: str, answers: Sequence[Answer]
-    ) -> list[tuple[Chunk, list[Sample]]]:
-        chunks = split_chunks(text, self._params.chunk_words)
-        each = 1 if self._shares_prompt else self._params.samples
-        return list(zip(chunks, group_samples(chunks, answers, each), strict=True))
+    def read(self, chunk: Chunk, sample: Sample) -> BoolArray | str:
+        """Read the words that a sample quotes.
 
-    def _mask(self, chunk: Chunk, sample: Sample) -> BoolArray | VoteFailed:
-        """Read one answer; a failure says why it cannot be used."""
+        Returns:
+            (N,) mask, or why the sample cannot be used.
+
+        Source: see `anchor`.
+        """
         if sample.finish_reason == "length":
-            return VoteFailed("it was cut at its greatest length")
+            return "it was cut at its greatest length"
         quotes = parse_quotes(sample.text)
         if quotes is None:
-            return VoteFailed(
+            return (
                 f"it begins {sample.text[:80]!r}; expected one quote a line, between "
                 "quotation marks"
             )
         keep_N, num_unfound = anchor(word_list(chunk.text), quotes)
         if num_unfound > self._params.max_unfound * len(quotes):
-            return VoteFailed(
+            return (
                 f"{num_unfound} of {len(quotes)} quotes are not in the text; expected "
                 f"at most {self._params.max_unfound:.0%}"
             )

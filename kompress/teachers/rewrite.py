@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kompress.errors import VoteFailed
 from kompress.subsequence import embed, find_bounds
-from kompress.teachers.chunks import Chunk, split_chunks
+from kompress.teachers.chunks import Chunk
 from kompress.teachers.prompt import (
     CRITERIA,
     DATA_NOTE,
@@ -21,9 +20,8 @@ from kompress.teachers.prompt import (
     prompt_hash,
 )
 from kompress.teachers.protocol import ProtocolParams
-from kompress.teachers.request import Answer, Capabilities, Request, Sample
-from kompress.teachers.word_votes import group_samples, join_masks, share_samples
-from kompress.types import BoolArray, Vote, encode_votes
+from kompress.teachers.request import Capabilities, Request, Sample
+from kompress.types import BoolArray
 from kompress.words import WORD_VERSION, line_numbers, word_list
 
 NAME = "rewrite"
@@ -56,7 +54,7 @@ class Rewrite:
 
     def __init__(self, params: ProtocolParams, capabilities: Capabilities) -> None:
         self._params = params
-        self._shares_prompt = capabilities.samples
+        del capabilities  # any engine can write prose
         self._system = _SYSTEM.format(
             criterion=CRITERIA[params.criterion], note=DATA_NOTE
         )
@@ -80,122 +78,44 @@ class Rewrite:
             "reads": "samples",
         }
 
-    def requests(
-        self, text: str, *, draft_N: BoolArray | None = None, seed: int = 0
-    ) -> tuple[Request, ...]:
-        """Ask for each chunk of a text, shortened.
+    @property
+    def num_samples(self) -> int:
+        """Samples drawn for each chunk."""
+        return self._params.samples
 
-        Args:
-            text: the shown text.
-            draft_N: ignored; see `correct`.
-            seed: of the sampling.
-
-        Returns:
-            The requests, in an order that `read` expects.
-
-        Source: ours.
-        """
+    def ask(self, chunk: Chunk, draft_N: BoolArray | None) -> Request:
+        """Ask for a chunk, shortened; the draft is not looked at."""
         del draft_N
-        return tuple(
-            request
-            for chunk in split_chunks(text, self._params.chunk_words)
-            for request in self._ask(chunk, seed)
-        )
-
-    def read(
-        self,
-        text: str,
-        answers: Sequence[Answer],
-        *,
-        draft_N: BoolArray | None = None,
-    ) -> Vote:
-        """Count how many samples kept each word.
-
-        Args:
-            text: the shown text of N words.
-            answers: one for each request, in order.
-            draft_N: ignored; see `correct`.
-
-        Returns:
-            The vote; it pools as many samples as the chunk with the fewest has.
-
-        Raises:
-            VoteFailed: an answer is missing, or a chunk has no sample that can be
-                used.
-
-        Source: ours.
-        """
-        del draft_N
-        p_N = np.empty(len(word_list(text)))
-        num_samples = self._params.samples
-        for chunk, masks in self._read_masks(text, answers):
-            known = [mask for mask in masks if mask is not None]
-            if not known:
-                raise VoteFailed(
-                    f"none of {len(masks)} rewrites of words {chunk.start + 1} to "
-                    f"{chunk.end} only deletes; expected at most "
-                    f"{self._params.max_unfound:.0%} words that the text does not have "
-                    "there; try another model or shorter chunks"
-                )
-            p_N[chunk.start : chunk.end] = np.mean(known, axis=0)
-            num_samples = min(num_samples, len(known))
-        return Vote(encode_votes(p_N), num_samples)
-
-    def references(self, text: str, answers: Sequence[Answer]) -> list[BoolArray]:
-        """Give the mask of each sample that can be used in every chunk.
-
-        Args:
-            text: the shown text of N words.
-            answers: one for each request, in order.
-
-        Returns:
-            (N,) masks, at most one a sample.
-
-        Raises:
-            VoteFailed: an answer is missing.
-
-        Source: ours.
-        """
-        return join_masks([masks for _, masks in self._read_masks(text, answers)])
-
-    def _ask(self, chunk: Chunk, seed: int) -> list[Request]:
         num_bytes = len(chunk.text.encode("utf-8", "surrogatepass"))
-        request = Request(
+        return Request(
             system=self._system,
             user=f"{delimit(chunk.text)}\n{_LAST}",
             max_tokens=num_bytes // _BYTES_PER_TOKEN + _SPARE_TOKENS,
             temperature=self._params.temperature,
         )
-        return share_samples(
-            request, self._params.samples, seed, shares_prompt=self._shares_prompt
-        )
 
-    def _read_masks(
-        self, text: str, answers: Sequence[Answer]
-    ) -> list[tuple[Chunk, list[BoolArray | None]]]:
-        """Give each chunk's mask in each sample, None where it cannot be used."""
-        chunks = split_chunks(text, self._params.chunk_words)
-        each = 1 if self._shares_prompt else self._params.samples
-        groups = group_samples(chunks, answers, each)
-        return [
-            (chunk, [self._mask(chunk, sample) for sample in samples])
-            for chunk, samples in zip(chunks, groups, strict=True)
-        ]
+    def read(self, chunk: Chunk, sample: Sample) -> BoolArray | str:
+        """Read the words that a sample kept.
 
-    def _mask(self, chunk: Chunk, sample: Sample) -> BoolArray | None:
+        Returns:
+            (N,) mask, or why the sample cannot be used.
+
+        Source: alignment by a longest common subsequence; ours.
+        """
         if sample.finish_reason == "length":
-            return None
+            return "it was cut at its greatest length"
         bar = delimiter_of(chunk.text)
+        keep_N = np.zeros(chunk.num_words, dtype=np.bool_)
         reference = _strip_delimiters(sample.text, bar)
-        num_written = len(word_list(reference))
-        if not num_written:
+        if not word_list(reference):
             # Nothing at all is no answer; the line alone says that nothing is kept.
-            said_so = bar in word_list(sample.text)
-            return np.zeros(chunk.num_words, dtype=np.bool_) if said_so else None
+            return keep_N if bar in word_list(sample.text) else "it is empty"
         keep = _align(chunk.text, reference, self._params.max_unfound)
         if keep is None:
-            return None
-        keep_N = np.zeros(chunk.num_words, dtype=np.bool_)
+            return (
+                f"more than {self._params.max_unfound:.0%} of its words are not the "
+                "text's, in order"
+            )
         keep_N[keep] = True
         return keep_N
 

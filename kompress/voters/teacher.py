@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from kompress.errors import InvalidConfig, VoteFailed
-from kompress.teachers import PROTOCOLS
+from kompress.teachers import make_protocol
 from kompress.teachers.endpoints import Endpoint, find_endpoint
 from kompress.teachers.pairwise import PairwiseJudge
 from kompress.teachers.protocol import (
@@ -128,7 +128,7 @@ class Teacher:
         self, name: str, params: TeacherParams, snapshot: bytes | None
     ) -> None:
         self._declared = _Declared(name, params, snapshot)
-        self._protocol = PROTOCOLS[params.protocol](params, self._declared.capabilities)
+        self._protocol = make_protocol(params, self._declared.capabilities)
         self._fingerprint = self._declared.fingerprint(self._protocol.parts)
         self._ask: Ask | None = None
         self._drafts: Mapping[str, BoolArray] = {}
@@ -241,9 +241,8 @@ class Teacher:
             # One question that cannot be answered makes asking the others useless.
             worst = min(failed, key=lambda each: each.is_transient)
             return VoteFailed(worst.error, is_transient=worst.is_transient)
-        draft_N = self._drafts.get(text)
         try:
-            return self._protocol.read(self.shown(text), answers, draft_N=draft_N)
+            return self._protocol.read(self.shown(text), answers)
         except VoteFailed as error:
             return error
 

@@ -10,12 +10,12 @@ from random import Random
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from kompress.teachers import make_protocol
 from kompress.teachers.chunks import Chunk, split_chunks
 from kompress.teachers.prompt import CRITERIA, delimiter_of
 from kompress.teachers.protocol import ProtocolParams
 from kompress.teachers.request import Capabilities, Request
-from kompress.teachers.rewrite import Rewrite
-from kompress.teachers.word_votes import DROP, KEEP, WordVotes
+from kompress.teachers.word_votes import DROP, KEEP
 from kompress.types import ABSTAIN, CodeArray, Document
 from kompress.words import join_kept
 from tests.micro_teacher.params import CHUNK_WORDS, REWRITE, WORD_VOTES
@@ -102,9 +102,9 @@ def make_examples(
 
 
 def _requests(chunk: Chunk, rng: Random) -> Iterator[tuple[Request, str]]:
-    for kind, params in ((WordVotes, WORD_VOTES), (Rewrite, REWRITE)):
+    for params in (WORD_VOTES, REWRITE):
         criterion = rng.choice(sorted(CRITERIA))
-        protocol = kind(ProtocolParams(**params, criterion=criterion), _ALL)
+        protocol = make_protocol(ProtocolParams(**params, criterion=criterion), _ALL)
         yield protocol.requests(chunk.text)[0], params["protocol"]
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from kompress.corpora.generators import generate
+from kompress.teachers import make_protocol
 from kompress.teachers.protocol import ModelSpec, ProtocolParams
 from kompress.teachers.request import Answer, Request
-from kompress.teachers.word_votes import WordVotes
 from tests.micro_teacher.params import HELD_OUT_SEED, WORD_VOTES
 from tests.vllm.processes import SERVED
 from worker.settings import WorkerSettings
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def requests(vllm_engine):
-    protocol = WordVotes(ProtocolParams(**WORD_VOTES), vllm_engine.capabilities)
+    protocol = make_protocol(ProtocolParams(**WORD_VOTES), vllm_engine.capabilities)
     documents = generate(8, HELD_OUT_SEED)
     return [r for document in documents for r in protocol.requests(document.text)]
 

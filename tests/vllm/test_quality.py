@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from kompress.corpora.generators import generate
+from kompress.teachers import make_protocol
 from kompress.teachers.protocol import ProtocolParams
-from kompress.teachers.rewrite import Rewrite
-from kompress.teachers.word_votes import WordVotes
 from tests.micro_teacher.params import HELD_OUT_SEED, REWRITE, WORD_VOTES
 from tests.micro_teacher.scoring import measure
 
@@ -34,9 +33,11 @@ def documents():
 def test_word_votes_are_right_and_no_worse_than_five_rewrites(vllm_engine, documents):
     able = vllm_engine.capabilities
     votes = measure(
-        vllm_engine, WordVotes(ProtocolParams(**WORD_VOTES), able), documents
+        vllm_engine, make_protocol(ProtocolParams(**WORD_VOTES), able), documents
     )
-    rewrites = measure(vllm_engine, Rewrite(ProtocolParams(**REWRITE), able), documents)
+    rewrites = measure(
+        vllm_engine, make_protocol(ProtocolParams(**REWRITE), able), documents
+    )
 
     assert votes.votes.count(None) == 0
     assert votes.balanced_accuracy >= 0.85
@@ -44,7 +45,7 @@ def test_word_votes_are_right_and_no_worse_than_five_rewrites(vllm_engine, docum
 
 
 def test_an_injection_flips_no_more_votes_than_neutral_text(vllm_engine, documents):
-    protocol = WordVotes(ProtocolParams(**WORD_VOTES), vllm_engine.capabilities)
+    protocol = make_protocol(ProtocolParams(**WORD_VOTES), vllm_engine.capabilities)
     texts = [document.text for document in documents]
     plain = votes_on(vllm_engine, protocol, texts)
     flips_D = {}

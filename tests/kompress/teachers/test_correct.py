@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from kompress.errors import VoteFailed
-from kompress.teachers.correct import Correct
+from kompress.teachers import make_protocol
 from kompress.teachers.protocol import ProtocolParams
 from kompress.teachers.request import Answer, Capabilities, Sample
-from kompress.teachers.word_votes import WordVotes
 from kompress.types import decode_votes
 
 ALL = Capabilities(forced_tokens=True, logprobs=True, samples=True, prefix_cache=True)
@@ -17,7 +16,7 @@ DRAFT_N = np.array([True, True, False, True, False])
 
 
 def make(capabilities=ALL, **params):
-    return Correct(ProtocolParams(protocol="correct", **params), capabilities)
+    return make_protocol(ProtocolParams(protocol="correct", **params), capabilities)
 
 
 def test_the_draft_is_shown_struck_out_and_numbered_as_words_are():
@@ -31,7 +30,7 @@ def test_the_draft_is_shown_struck_out_and_numbered_as_words_are():
 
 def test_it_asks_for_letters_as_word_votes_does_and_shows_more():
     params = ProtocolParams(chunk_words=2)
-    plain = WordVotes(params, ALL).requests(TEXT)
+    plain = make_protocol(params, ALL).requests(TEXT)
     drafted = make(chunk_words=2).requests(TEXT, draft_N=DRAFT_N)
 
     assert len(plain) == len(drafted) == 3
@@ -50,7 +49,7 @@ def test_the_letters_are_the_vote_and_the_draft_is_not_mixed_in():
     probs = ((0.9, 0.1), (0.2, 0.8), (1.0, 0.0), (0.5, 0.5), (0.0, 1.0))
     answer = Answer((Sample("KDKKD", choice_probs=probs),), 1, 1)
 
-    vote = make().read(TEXT, [answer], draft_N=DRAFT_N)
+    vote = make().read(TEXT, [answer])
 
     # floor(255 p), 254 at most.
     assert vote.codes_N.tolist() == [229, 51, 254, 127, 0]

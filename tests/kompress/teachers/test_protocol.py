@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kompress.config import parse_config
 from kompress.errors import InvalidConfig, VoteFailed
-from kompress.teachers import PROTOCOLS
+from kompress.teachers import PROTOCOLS, make_protocol
 from kompress.teachers.pairwise import PairwiseJudge
 from kompress.teachers.protocol import ModelSpec, ProtocolParams
 from kompress.teachers.request import Answer, Capabilities, Sample
@@ -45,7 +45,7 @@ HASHES = {
 
 def make(name, engine="all", **params):
     params = ProtocolParams(protocol=name, **params)
-    return PROTOCOLS[name](params, ENGINES[engine])
+    return make_protocol(params, ENGINES[engine])
 
 
 def answer(text, **sample):
@@ -190,10 +190,9 @@ def is_usable(name, engine, sample):
 def test_garbage_is_refused_and_never_a_vote_by_accident(name, engine, answers, data):
     samples = data.draw(st.sampled_from([1, 3]))
     protocol = make(name, engine, samples=samples)
-    draft_N = np.zeros(NUM_WORDS, dtype=bool)
 
     try:
-        vote = protocol.read(TEXT, answers, draft_N=draft_N)
+        vote = protocol.read(TEXT, answers)
     except VoteFailed:
         pass
     else:

@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.errors import VoteFailed
+from kompress.teachers import make_protocol
 from kompress.teachers.protocol import ProtocolParams
-from kompress.teachers.quotes import Quotes, anchor, parse_quotes
+from kompress.teachers.quotes import anchor, parse_quotes
 from kompress.teachers.request import Answer, Capabilities, Sample
 from kompress.types import decode_votes
 
@@ -16,7 +17,7 @@ TEXT = "build at 10:02: disk full\nbuild at 10:03: (disk full) again"
 
 
 def make(**params):
-    return Quotes(ProtocolParams(protocol="quotes", **params), CAPABILITIES)
+    return make_protocol(ProtocolParams(protocol="quotes", **params), CAPABILITIES)
 
 
 def answer(*texts, reason="stop"):

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.errors import VoteFailed
+from kompress.teachers import make_protocol
 from kompress.teachers.protocol import ProtocolParams
 from kompress.teachers.request import Answer, Capabilities, Sample
-from kompress.teachers.rewrite import Rewrite
 from kompress.words import join_kept, word_list
 
 ALL = Capabilities(forced_tokens=True, logprobs=True, samples=True, prefix_cache=True)
@@ -14,7 +14,7 @@ TEXT = "ok fine\nerror: disk full on disk sda\nok fine"  # 10 words
 
 
 def make(**params):
-    return Rewrite(ProtocolParams(protocol="rewrite", **params), ALL)
+    return make_protocol(ProtocolParams(protocol="rewrite", **params), ALL)
 
 
 def say(*texts, reason="stop"):
@@ -60,7 +60,7 @@ def test_a_words_vote_is_how_many_samples_kept_it():
     ],
 )
 def test_what_does_more_than_delete_is_no_vote(answer):
-    with pytest.raises(VoteFailed, match="none of 1 rewrites of words 1 to 10"):
+    with pytest.raises(VoteFailed, match="none of 1 answers on words 1 to 10"):
         read(answer)
     assert make().references(TEXT, [say(answer)]) == []
 
