@@ -18,14 +18,14 @@ from sqlalchemy.orm import Session
 
 from db.queries import diversity, loops, quality, quality_views, voters
 from db.queries.jobs import JobRow
-from kompress.aggregation.evidence import WITHIN_VOTER
+from kompress.aggregation.reliability.evidence import WITHIN_VOTER
 from kompress.config import RoundConfig, VoterConfig
+from kompress.labelling.fitting import Rate, read_rates
 from kompress.selection.budget import VoterSheet, allocate
 from kompress.selection.information_gain import stack_words
 from kompress.selection.residuals import fill_average
 from kompress.types import JSON, STRATA, FloatArray
 from kompress.voters import VOTERS
-from worker.fitting import Rate, read_rates
 
 # A voter of unknown rates tosses coins: its votes are expected to tell nothing.
 _COIN: Rate = (0.5, 0.5)

@@ -18,11 +18,10 @@ from sqlalchemy.orm import Session
 
 from db.queries import corpora, labels, selections, texts, votes
 from db.queries.loops import RoundRow
-from db.queries.votes import VoteRow
 from kompress.config import MixPart, RecipeConfig, RoundConfig
 from kompress.errors import TrainingFailed
 from kompress.selection.mix import MixDocument, thin
-from kompress.types import ABSTAIN, KEEPS_FROM, CodeArray, FloatArray, Label
+from kompress.types import ABSTAIN, KEEPS_FROM, CodeArray, FloatArray, Label, VoteRow
 from worker.scope import LESSONS, load_known
 
 GOLD = "gold"

@@ -22,11 +22,11 @@ from db.queries import candidates, students, voters, votes
 from db.queries.candidates import CandidateRow
 from db.queries.loops import RoundRow
 from kompress.config import PAIRWISE, RoundConfig
+from kompress.labelling.evidence import STUDENT
 from kompress.types import KEEPS_FROM, BoolArray, Candidate
 from kompress.words import join_kept
 from worker.voters import teachers
 
-STUDENT = "student"
 # What the teachers' words say by the round's rule. Simulated, it raises the winners' F1
 # where teachers err apart (bench_references); that of all voters lowers it.
 CONSENSUS = "consensus"

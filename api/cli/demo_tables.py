@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.cli.output import format_cell
 from api.cli.status import format_seconds
-from db.rule_labels import chosen_label
+from kompress.rule_labels import chosen_label
 from kompress.types import CATEGORIES
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from db.rule_labels import chosen_label, voter_of
+from kompress.rule_labels import chosen_label, voter_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

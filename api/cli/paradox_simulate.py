@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from api.cli.output import print_table, say
 
 if TYPE_CHECKING:
-    from kompress.aggregation.paradox import SweepRow
+    from kompress.ensemble.paradox import SweepRow
 
 NUM_WORDS = 10_000  # drawn; a share's standard error is at most .005
 DRAW_SEED = 0
@@ -79,7 +79,7 @@ def work_out(num_voters: int, k: int, correlation: float | None) -> Theory:
         InvalidConfig: the correlation is.
     """
     from api.errors import InvalidInput
-    from kompress.aggregation import paradox
+    from kompress.ensemble import paradox
 
     if not 1 <= k <= num_voters <= MAX_VOTERS:
         raise InvalidInput(
@@ -166,8 +166,8 @@ def _by_k(num_voters: int, recall: float, rho: float) -> Iterator[ByK]:
     """Draw the voters once and go through every k."""
     import numpy as np
 
-    from kompress.aggregation import paradox
-    from kompress.aggregation import paradox_simulation as drawn
+    from kompress.ensemble import paradox
+    from kompress.ensemble import paradox_simulation as drawn
 
     rng = np.random.default_rng(DRAW_SEED)
     spread_M = paradox.spread_recalls(num_voters)

@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.gains import Gain, GoldVotes, measure_additions
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.replicates import pool_replicates
 from kompress.config import RoundConfig, parse_config
+from kompress.ensemble.gains import Gain, GoldVotes, measure_additions
 from kompress.types import ABSTAIN, KEEPS_FROM
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.models import Round
-    from db.queries.votes import VoteRow
+    from kompress.types import VoteRow
 
 # The first ones by id: enough for an interval, and a command answers in seconds.
 MAX_TEXTS = 300

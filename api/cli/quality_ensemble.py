@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from api.cli.output import format_cell, print_table, say
-from kompress.aggregation.diversity import Diversity, describe
-from kompress.aggregation.suggestions import Suggestions, suggest
+from kompress.ensemble.diversity import Diversity, describe
+from kompress.ensemble.suggestions import Suggestions, suggest
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db.rule_labels import LIKE_ALONE, voter_of
+from kompress.rule_labels import LIKE_ALONE, voter_of
 
 _COMPARE = text("""
     WITH stats AS (

@@ -1,36 +1,14 @@
 """Labels, and the integers that every rate of them is made of."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 
 import numpy as np
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db.copy import copy_rows
-from kompress.types import Label
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class CountKey:
-    """What a row of `label_counts` counts, within a round."""
-
-    source: str
-    kind: str
-    category: str
-    rule_set: str
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Documents and words, and how many of them were kept."""
-
-    num_documents: int
-    num_words: int
-    num_kept: int
-    num_must_keep: int
-    num_must_keep_kept: int
-
+from kompress.types import CountKey, Label, LabelCounts
 
 # Little-endian on every machine: the bytes are compared between hosts.
 FLOAT16 = np.dtype("<f2")
@@ -122,7 +100,7 @@ def load_labels(
 
 
 def add_label_counts(
-    session: Session, round_id: int, counts: Mapping[CountKey, Counts]
+    session: Session, round_id: int, counts: Mapping[CountKey, LabelCounts]
 ) -> None:
     """Add a shard's integers to those of its round.
 
@@ -138,7 +116,7 @@ def add_label_counts(
     )
 
 
-def load_label_counts(session: Session, round_id: int) -> dict[CountKey, Counts]:
+def load_label_counts(session: Session, round_id: int) -> dict[CountKey, LabelCounts]:
     """Load a round's integers, in the order of their keys."""
     rows = session.execute(_LOAD_COUNTS, {"round_id": round_id})
-    return {CountKey(*row[:4]): Counts(*row[4:]) for row in rows}
+    return {CountKey(*row[:4]): LabelCounts(*row[4:]) for row in rows}

@@ -1,109 +1,16 @@
 """How good voters, rules and students were in a round: integers first."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
-from typing import NamedTuple
+from dataclasses import astuple
 
 from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db.copy import copy_rows, psycopg_connection, staged_rows
+from kompress.types import ResidualRow, RuleStatRow, VoterStatRow
 
 Histograms = dict[tuple[str, str, str], tuple[list[int], list[int]]]
-
-
-@dataclass(frozen=True, slots=True)
-class VoterStatRow:
-    """One voter's counts in one stratum against one truth.
-
-    Attributes:
-        voter: the voter's name.
-        stratum: a name of `STRATA`, or `all`.
-        truth: `gold`, `leave_one_out` or `must_keep`.
-        num_keep_kept: words truly kept that it kept.
-        num_keep_dropped: words truly kept that it dropped.
-        num_drop_kept: words truly dropped that it kept.
-        num_drop_dropped: words truly dropped that it dropped.
-        num_agreed: words equal to the consensus without it.
-        num_compared: words compared so.
-        keep_codes: 256 counts, vote codes of words truly kept.
-        drop_codes: 256 counts, vote codes of words truly dropped.
-    """
-
-    voter: str
-    stratum: str
-    truth: str
-    num_keep_kept: int
-    num_keep_dropped: int
-    num_drop_kept: int
-    num_drop_dropped: int
-    num_agreed: int
-    num_compared: int
-    keep_codes: list[int]
-    drop_codes: list[int]
-
-
-class ResidualRow(NamedTuple):
-    """What students get wrong about a document, and what its label teaches them.
-
-    Attributes:
-        measured: the residual, where the document has a label.
-        predicted: what a model of all measured ones says; None before it was fitted.
-        influence: see `kompress.selection.influence`; None for fewer than two folds.
-        predicted_influence: likewise by a model.
-    """
-
-    measured: float | None
-    predicted: float | None
-    influence: float | None = None
-    predicted_influence: float | None = None
-
-    @property
-    def residual(self) -> float | None:
-        """As measured, else as predicted."""
-        return self.predicted if self.measured is None else self.measured
-
-    @property
-    def known_influence(self) -> float | None:
-        """As measured, else as predicted."""
-        known = self.influence
-        return self.predicted_influence if known is None else known
-
-
-@dataclass(frozen=True, slots=True)
-class RuleStatRow:
-    """One aggregation rule's counts in one stratum, beside its best voter.
-
-    Attributes:
-        rule: its label, such as `beta` and `k_of_n(2)`; `beta+fallback` with the strata
-            that one voter decides alone, which is then what the round's labels are;
-            `voter(a)` for a voter by itself.
-        stratum: a name of `STRATA`, or `all`.
-        truth: `gold`, or `must_keep`: every word that is no must-keep word then counts
-            as one to drop, and all rules keep as many words of each text.
-        num_keep_kept: words truly kept that it kept.
-        num_keep_dropped: words truly kept that it dropped.
-        num_drop_kept: words truly dropped that it kept.
-        num_drop_dropped: words truly dropped that it dropped.
-        best_voter: the voter with the best value in the rule's place (where it is
-            silent the rule decides), '' if none has one.
-        best_value: balanced accuracy of that, against must-keep its recall.
-        difference_low: lower end of the 95 % interval of the rule's value minus that.
-        difference_high: its upper end; below 0 the rule has collapsed.
-    """
-
-    rule: str
-    stratum: str
-    truth: str
-    num_keep_kept: int
-    num_keep_dropped: int
-    num_drop_kept: int
-    num_drop_dropped: int
-    best_voter: str = ""
-    best_value: float | None = None
-    difference_low: float | None = None
-    difference_high: float | None = None
 
 
 _CONFUSION = {

@@ -1,7 +1,6 @@
 """Votes: immutable rows, and which of them a round used."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db.copy import psycopg_connection, staged_rows
-from kompress.types import CodeArray, Vote
-
-
-@dataclass(frozen=True, slots=True)
-class VoteRow:
-    """A stored vote; `codes_N` is one byte a word, see `kompress.types`."""
-
-    voter_id: int
-    voter: str
-    replicate: int
-    num_samples: int
-    codes_N: CodeArray
-
+from kompress.types import Vote, VoteRow
 
 _VOTE = {
     "text_id": "int8",

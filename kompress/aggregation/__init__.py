@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from kompress.aggregation.beta import Beta
-from kompress.aggregation.dawid_skene_rule import DawidSkene
-from kompress.aggregation.inverse_variance import InverseVariance
-from kompress.aggregation.k_of_n import KOfN
-from kompress.aggregation.majority import Majority
-from kompress.aggregation.random_effects import RandomEffects
-from kompress.aggregation.reliability import Reliability
-from kompress.aggregation.stacking import Stacking
-from kompress.aggregation.uniform import Uniform
+from kompress.aggregation.dawid_skene.rule import DawidSkene
+from kompress.aggregation.reliability.rule import Reliability
+from kompress.aggregation.rules.beta import Beta
+from kompress.aggregation.rules.inverse_variance import InverseVariance
+from kompress.aggregation.rules.k_of_n import KOfN
+from kompress.aggregation.rules.majority import Majority
+from kompress.aggregation.rules.random_effects import RandomEffects
+from kompress.aggregation.rules.stacking import Stacking
+from kompress.aggregation.rules.uniform import Uniform
 from kompress.aggregation.votes import Aggregator
 from kompress.config import AggregationConfig
 from kompress.errors import InvalidConfig

@@ -12,13 +12,13 @@ from typing import Literal
 
 import numpy as np
 
-from kompress.aggregation.comparison import is_enough
 from kompress.aggregation.statistics import (
     balanced_accuracies,
     count_by_group,
     rates,
     recalls,
 )
+from kompress.ensemble.comparison import is_enough
 from kompress.errors import InvalidConfig
 from kompress.evaluation.sheet import Sheet
 from kompress.evaluation.subject import Subject

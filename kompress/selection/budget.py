@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from kompress.aggregation.information import joint_information
+from kompress.ensemble.information import joint_information
 from kompress.errors import InvalidSelection
 from kompress.selection.information_gain import (
     BIN_MEAN_B,

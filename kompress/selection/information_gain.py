@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from kompress.aggregation.information import joint_information
 from kompress.aggregation.votes import read_stratum
+from kompress.ensemble.information import joint_information
 from kompress.errors import InvalidSelection
 from kompress.types import STRATA, FloatArray
 

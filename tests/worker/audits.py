@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from db.queries.votes import VoteRow
 from kompress.config import RoundConfig, parse_config
+from kompress.types import VoteRow
 from worker.stages import judge
 
 

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from db.queries.votes import VoteRow
 from kompress.config import RoundConfig, parse_config
-from kompress.types import STRATA
+from kompress.labelling.panel import make_panel
+from kompress.types import STRATA, VoteRow
 from tests.worker.pulse import Pulse
-from worker.panel import make_panel
 from worker.stages import pilot
 
 # The strata of which one voter each knows something, in the order of their codes.

@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.queries import loops
-from db.queries.votes import VoteRow
 from kompress.config import RecipeConfig, RoundConfig, parse_config
 from kompress.errors import TrainingFailed
-from kompress.types import Label
+from kompress.types import Label, VoteRow
 from tests.end_to_end.farm import loop_config
 from tests.worker.learning import add_late_gold, forget_half_of_the_gold
 from worker.mixing import (

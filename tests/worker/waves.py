@@ -5,8 +5,8 @@ import json
 import numpy as np
 
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.information import entropy_bits
 from kompress.aggregation.patterns import count_patterns, merge_patterns
+from kompress.ensemble.information import entropy_bits
 from kompress.types import STRATA, decode_votes
 from tests.worker.worlds import change
 
@@ -154,7 +154,7 @@ def assert_pooled(farm, bought):
         # One answer is worth 1, two of one voter 2 / 1.5; gamma is silent.
         p_NM = np.stack([(first + second) / 2, beta, np.full(beta.size, np.nan)], 1)
         expected = learned.aggregate(p_NM, np.array([2.0, 1.0, 0.0]), stratum_N).mean_N
-        # Not where one voter decides, see `kompress.aggregation.fallback`.
+        # Not where one voter decides, see `kompress.ensemble.fallback`.
         pooled_N = np.isin(stratum_N, own)
         assert pooled_N.any()
         np.testing.assert_allclose(mean_N[pooled_N], expected[pooled_N], atol=2**-11)

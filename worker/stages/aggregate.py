@@ -14,25 +14,13 @@ from sqlalchemy.orm import Session
 from db.queries import fits, labels, loops, quality, selections, texts, votes
 from db.queries.corpora import DocumentRow
 from db.queries.jobs import JobRow
-from db.queries.labels import CountKey, Counts
-from db.queries.quality import VoterStatRow
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.fallback import fallback_columns
 from kompress.aggregation.learned import Learned
 from kompress.aggregation.statistics import code_histogram, confusion
 from kompress.config import RoundConfig, parse_config
-from kompress.types import (
-    ABSTAIN,
-    RULE_SETS,
-    STRATA,
-    BoolArray,
-    CodeArray,
-    Label,
-    encode_votes,
-)
-from worker.counting import ALL, LabelCounter
-from worker.heartbeat import Heartbeat
-from worker.panel import (
+from kompress.ensemble.fallback import fallback_columns
+from kompress.labelling.counting import ALL, LabelCounter
+from kompress.labelling.panel import (
     Panel,
     Panels,
     consensus_panels,
@@ -41,7 +29,20 @@ from worker.panel import (
     make_panels,
     read_calibration,
 )
-from worker.pooling import FALLBACK, pool_consensus, read_fits, without_each
+from kompress.labelling.pooling import FALLBACK, pool_consensus, read_fits, without_each
+from kompress.types import (
+    ABSTAIN,
+    RULE_SETS,
+    STRATA,
+    BoolArray,
+    CodeArray,
+    CountKey,
+    Label,
+    LabelCounts,
+    VoterStatRow,
+    encode_votes,
+)
+from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage
 
@@ -70,7 +71,7 @@ class Outputs:
     """Labels by source, and the integers made of them."""
 
     labels: dict[str, dict[int, Label]]
-    counts: dict[CountKey, Counts]
+    counts: dict[CountKey, LabelCounts]
     stats: list[VoterStatRow]
     # Must-keep words of the consensus by document: total and kept.
     must_keep: dict[int, tuple[int, int]]
@@ -190,7 +191,9 @@ def _silver(panel: Panel) -> dict[int, Label]:
     return {text_id: made[text_id] for text_id in heard}
 
 
-def _count(inputs: Inputs, made: dict[str, dict[int, Label]]) -> dict[CountKey, Counts]:
+def _count(
+    inputs: Inputs, made: dict[str, dict[int, Label]]
+) -> dict[CountKey, LabelCounts]:
     """Count every voter and every source over all documents of the shard."""
     counter = LabelCounter()
     p_by_text = inputs.panel.split(inputs.panel.p_WM)

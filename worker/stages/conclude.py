@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from db.queries import corpora, gold, loops, quality, records, scores, students, texts
 from db.queries.jobs import JobRow
-from db.queries.quality import ResidualRow
 from db.queries.quality_views import round_summary
 from kompress.config import LoopConfig, parse_config
+from kompress.labelling.folds import fold_of
 from kompress.metrics.ratios import Confusion
 from kompress.selection.promotion import (
     Candidate,
@@ -30,8 +30,7 @@ from kompress.selection.residuals import (
     validate_prediction,
 )
 from kompress.selection.stopping import RoundFacts, decide
-from kompress.types import FloatArray, Score
-from worker.folds import fold_of
+from kompress.types import FloatArray, ResidualRow, Score
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage

@@ -1,6 +1,7 @@
 """Count a shard's joint votes for the rules that learn.
 
-Which words count: `worker.evidence`. Nothing is counted where no rule learns.
+Which words count: `kompress.labelling.evidence`. Nothing is counted where no rule
+learns.
 """
 
 from dataclasses import dataclass
@@ -11,15 +12,11 @@ from db.queries import loops, patterns
 from db.queries.jobs import JobRow
 from kompress.aggregation.patterns import VotePatterns
 from kompress.config import RoundConfig, parse_config
-from worker.evidence import (
-    Evidence,
-    count_evidence,
-    echoes_of,
-    load_evidence,
-)
+from kompress.labelling.evidence import Evidence, count_evidence, echoes_of
+from kompress.labelling.pooling import learners
+from worker.evidence import load_evidence
 from worker.heartbeat import Heartbeat
 from worker.pipeline import last_wave
-from worker.pooling import learners
 from worker.runtime import Runtime
 from worker.scope import find_scope
 from worker.stage import Stage

@@ -10,7 +10,8 @@ How open a word is, is the entropy of its mean: whether its P(keep) is .5 or .52
 well known, as of voters that toss coins, and its deviation small.
 
 A rule that learns is fitted to what the first waves said, and what gold says of it: of
-the words that `worker.evidence` would let count if no wave followed, in this one job.
+the words that `kompress.labelling.evidence` would let count if no wave followed, in
+this one job.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,25 +23,20 @@ from sqlalchemy.orm import Session
 
 from db.queries import loops, records, selections, texts, votes
 from db.queries.jobs import JobRow
-from db.queries.votes import VoteRow
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.information import entropy_bits
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import VotePatterns
 from kompress.config import RoundConfig, parse_config
+from kompress.ensemble.information import entropy_bits
+from kompress.labelling.evidence import count_evidence, echoes_of, merge_stream
+from kompress.labelling.panel import Panel, Panels, make_panel
+from kompress.labelling.pooling import pool
 from kompress.selection.information_gain import histogram_words, pack_words
-from kompress.types import JSON
+from kompress.types import JSON, VoteRow
 from worker.buying import Market, Purchase, buy, load_market
-from worker.evidence import (
-    count_evidence,
-    echoes_of,
-    load_evidence,
-    merge_stream,
-)
+from worker.evidence import load_evidence
 from worker.heartbeat import PATIENCE_S, Heartbeat
-from worker.panel import Panel, Panels, make_panel
 from worker.pipeline import ASKED, escalation_key
-from worker.pooling import pool
 from worker.runtime import Runtime
 from worker.scope import Scope, counts_gold, find_scope
 from worker.stage import Stage

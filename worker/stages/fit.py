@@ -2,9 +2,9 @@
 
 Against calibration gold of the train split, whatever the round selected of it: each
 teacher's temperature and strength (integers that merge in any order; no gold, no
-change). By all that `worker.evidence` lets count: the rules that learn, how far the
-voters differ, and the strata that one voter had better decide alone. One job; shards
-are read one at a time, and what is held does not grow with their number.
+change). By all that `kompress.labelling.evidence` lets count: the rules that learn, how
+far the voters differ, and the strata that one voter had better decide alone. One job;
+shards are read one at a time, and what is held does not grow with their number.
 
 W = words of some texts, C = byte codes
 """
@@ -21,27 +21,24 @@ from sqlalchemy.orm import Session
 
 from db.queries import diversity, fits, loops, patterns, selections, texts, votes
 from db.queries.jobs import JobRow
-from db.queries.votes import VoteRow
 from kompress.aggregation.calibration import Calibration, fit_calibration
-from kompress.aggregation.diversity import Diversity, measure_diversity
-from kompress.aggregation.fallback import choose_fallbacks
 from kompress.aggregation.pairs import PairRow, pair_rows
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns
-from kompress.aggregation.reliability import Reliability
+from kompress.aggregation.reliability.rule import Reliability
 from kompress.aggregation.statistics import NUM_CELLS, code_histogram
 from kompress.config import LoopConfig, RoundConfig, parse_config
-from kompress.types import ABSTAIN, JSON, KEEPS_FROM, CodeArray, encode_votes
-from worker.evidence import (
+from kompress.ensemble.diversity import Diversity, measure_diversity
+from kompress.ensemble.fallback import choose_fallbacks
+from kompress.labelling.evidence import (
     Evidence,
     count_evidence,
     draw_texts,
     echoes_of,
     heard_codes,
     join_evidence,
-    load_evidence,
     merge_stream,
 )
-from worker.fitting import (
+from kompress.labelling.fitting import (
     NUM_FOLDS,
     RATES,
     count_fits,
@@ -49,8 +46,7 @@ from worker.fitting import (
     fitted_rates,
     keep_out_of_fold,
 )
-from worker.heartbeat import PATIENCE_S, Heartbeat
-from worker.panel import (
+from kompress.labelling.panel import (
     DECISION,
     Panel,
     Panels,
@@ -58,8 +54,11 @@ from worker.panel import (
     consensus_voters,
     make_panel,
 )
+from kompress.labelling.pooling import FALLBACK, learners
+from kompress.types import ABSTAIN, JSON, KEEPS_FROM, CodeArray, VoteRow, encode_votes
+from worker.evidence import load_evidence
+from worker.heartbeat import PATIENCE_S, Heartbeat
 from worker.pipeline import last_wave
-from worker.pooling import FALLBACK, learners
 from worker.runtime import Runtime
 from worker.scope import Scope, find_scope, load_truth, may_count
 from worker.stage import Stage

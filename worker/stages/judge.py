@@ -20,12 +20,8 @@ from sqlalchemy.orm import Session
 
 from db.queries import fits, gold, loops, quality, selections, texts, votes
 from db.queries.jobs import JobRow
-from db.queries.quality import RuleStatRow, VoterStatRow
-from db.queries.votes import VoteRow
-from db.rule_labels import label_fallback
 from kompress.aggregation import make_aggregator, rules_of
 from kompress.aggregation.calibration import Calibration
-from kompress.aggregation.fallback import fallback_columns
 from kompress.aggregation.learned import Learned
 from kompress.aggregation.statistics import (
     NUM_CELLS,
@@ -33,11 +29,10 @@ from kompress.aggregation.statistics import (
     expected_calibration_error,
 )
 from kompress.config import LoopConfig, RoundConfig, parse_config
-from kompress.types import ABSTAIN, JSON, STRATA, CodeArray, encode_votes
-from worker.counting import ALL
-from worker.fitting import read_rates
-from worker.heartbeat import PATIENCE_S, Heartbeat
-from worker.panel import (
+from kompress.ensemble.fallback import fallback_columns
+from kompress.labelling.counting import ALL
+from kompress.labelling.fitting import read_rates
+from kompress.labelling.panel import (
     Panel,
     Panels,
     consensus_panels,
@@ -46,7 +41,7 @@ from worker.panel import (
     read_calibration,
     take_both,
 )
-from worker.pooling import (
+from kompress.labelling.pooling import (
     FALLBACK,
     learned_of,
     measured_beside,
@@ -54,11 +49,8 @@ from worker.pooling import (
     pool_consensus,
     read_fits,
 )
-from worker.runtime import Runtime
-from worker.stage import Stage
-from worker.stages.aggregate import stat_rows
-from worker.tallies import GroupCounts, TextSample
-from worker.verdicts import (
+from kompress.labelling.tallies import GroupCounts, TextSample
+from kompress.labelling.verdicts import (
     GOLD,
     MUST_KEEP,
     Decided,
@@ -71,6 +63,21 @@ from worker.verdicts import (
     of_voter,
     rule_rows,
 )
+from kompress.rule_labels import label_fallback
+from kompress.types import (
+    ABSTAIN,
+    JSON,
+    STRATA,
+    CodeArray,
+    RuleStatRow,
+    VoteRow,
+    VoterStatRow,
+    encode_votes,
+)
+from worker.heartbeat import PATIENCE_S, Heartbeat
+from worker.runtime import Runtime
+from worker.stage import Stage
+from worker.stages.aggregate import stat_rows
 
 # A mean over so many words is within 2 % in a stratum that has a hundredth of them.
 MAX_WEIGHT_WORDS = 2**16

@@ -18,20 +18,19 @@ from sqlalchemy.orm import Session
 from db.queries import candidates, loops, selections, texts, voters, votes
 from db.queries.answers import AnswerKey
 from db.queries.jobs import JobRow
-from db.queries.votes import VoteRow
 from kompress.aggregation.replicates import pool_replicates
 from kompress.config import PAIRWISE, RoundConfig, VoterConfig, parse_config
 from kompress.errors import VoteFailed
-from kompress.types import BoolArray, Candidate
+from kompress.labelling.evidence import STUDENT
+from kompress.labelling.panel import Panel, make_labels, make_panel
+from kompress.labelling.pooling import pool_unlearned
+from kompress.types import BoolArray, Candidate, VoteRow
 from kompress.voters.teacher import Teacher
 from worker.asking import read_answers
 from worker.checkpoints import load_student
 from worker.heartbeat import Heartbeat
-from worker.panel import Panel, make_labels, make_panel
-from worker.pooling import pool_unlearned
 from worker.references import (
     SAMPLES,
-    STUDENT,
     absent_voters,
     as_candidate,
     consensus_origin,

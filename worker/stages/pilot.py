@@ -16,22 +16,16 @@ from sqlalchemy.orm import Session
 from db.queries import loops, records, selections, texts, votes
 from db.queries.jobs import JobRow
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.comparison import compare_with_best
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.statistics import IntArray, balanced_accuracies, recalls
 from kompress.config import LoopConfig, RoundConfig, parse_config
-from kompress.types import JSON, STRATA, CodeArray, FloatArray
-from worker.counting import ALL
-from worker.evidence import Evidence, count_evidence, echoes_of
-from worker.fitting import keep_out_of_fold
-from worker.heartbeat import Heartbeat
-from worker.panel import Panel, Panels, make_panel
-from worker.pipeline import PILOT_WAVE
-from worker.runtime import Runtime
-from worker.scope import SELECTED, load_known
-from worker.stage import Stage
-from worker.verdicts import (
+from kompress.ensemble.comparison import compare_with_best
+from kompress.labelling.counting import ALL
+from kompress.labelling.evidence import Evidence, count_evidence, echoes_of
+from kompress.labelling.fitting import keep_out_of_fold
+from kompress.labelling.panel import Panel, Panels, make_panel
+from kompress.labelling.verdicts import (
     GOLD,
     Truth,
     count_beside,
@@ -41,6 +35,12 @@ from worker.verdicts import (
     of_rule,
     of_voter,
 )
+from kompress.types import JSON, STRATA, CodeArray, FloatArray
+from worker.heartbeat import Heartbeat
+from worker.pipeline import PILOT_WAVE
+from worker.runtime import Runtime
+from worker.scope import SELECTED, load_known
+from worker.stage import Stage
 
 DECISION = "pilot"
 WARNED = "pilot_warned"
@@ -98,7 +98,8 @@ class Counts:
 
     Attributes:
         rule_GS4: the rule's counts.
-        voter_MGS4: each voter's in the rule's place, see `worker.verdicts.in_place_of`.
+        voter_MGS4: each voter's in the rule's place, see
+            `kompress.labelling.verdicts.in_place_of`.
         heard_MS: words that each voter says something about, of those compared.
     """
 

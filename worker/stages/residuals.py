@@ -13,15 +13,14 @@ from sqlalchemy.orm import Session
 
 from db.queries import labels, loops, quality, selections, students, texts
 from db.queries.jobs import JobRow
-from db.queries.quality import ResidualRow
 from kompress.config import RoundConfig, parse_config
+from kompress.labelling.folds import fold_of
 from kompress.selection.influence import influence
 from kompress.selection.residuals import measured_residual
 from kompress.selection.student_spread import StudentSpread
 from kompress.students import Student
-from kompress.types import FloatArray, Label
+from kompress.types import FloatArray, Label, ResidualRow
 from worker.checkpoints import load_student
-from worker.folds import fold_of
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage

@@ -19,16 +19,23 @@ from db.errors import NotFound
 from db.queries import labels, loops, selections, students, texts, votes
 from db.queries.corpora import DocumentRow
 from db.queries.jobs import JobRow
-from db.queries.labels import CountKey, Counts
 from kompress.config import RoundConfig, SelfLabelConfig, parse_config
+from kompress.labelling.counting import LabelCounter
+from kompress.labelling.panel import make_panel, read_calibration
 from kompress.metrics.keep_rate import keep_top
 from kompress.must_keep import classify_words
-from kompress.types import RULE_SETS, BoolArray, CodeArray, FloatArray, Label
+from kompress.types import (
+    RULE_SETS,
+    BoolArray,
+    CodeArray,
+    CountKey,
+    FloatArray,
+    Label,
+    LabelCounts,
+)
 from kompress.words import join_kept, line_numbers, word_list
 from worker.checkpoints import load_student
-from worker.counting import LabelCounter
 from worker.heartbeat import Heartbeat
-from worker.panel import make_panel, read_calibration
 from worker.runtime import Runtime
 from worker.stage import Stage
 from worker.stages.aggregate import correct
@@ -71,7 +78,7 @@ class Outputs:
     """Labels of the accepted documents, by source, and their counts."""
 
     labels: dict[str, dict[int, Label]]
-    counts: dict[CountKey, Counts]
+    counts: dict[CountKey, LabelCounts]
 
 
 def load(session: Session, job: JobRow) -> Inputs:

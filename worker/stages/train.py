@@ -19,6 +19,7 @@ from db.queries.loops import RoundRow
 from db.queries.students import NewStudent
 from kompress.config import RecipeConfig, RoundConfig, parse_config
 from kompress.errors import TrainingFailed
+from kompress.labelling.folds import fold_of
 from kompress.selection.probabilities import training_weights
 from kompress.students import Student
 from kompress.students.pretrained import load_pretrained
@@ -26,7 +27,6 @@ from kompress.training.texts import TrainText
 from kompress.training.train import TrainResult, train
 from kompress.types import Score
 from worker.checkpoints import save_student
-from worker.folds import fold_of
 from worker.heartbeat import Heartbeat
 from worker.mixing import (
     Lesson,

@@ -18,11 +18,10 @@ from db.queries import (
     voters,
     votes,
 )
-from db.queries.quality import RuleStatRow
 from db.queries.students import NewStudent
 from kompress.config import LoopConfig, parse_config
 from kompress.corpora.generators import generate
-from kompress.types import Fingerprint, Vote
+from kompress.types import Fingerprint, RuleStatRow, Vote
 
 # Kinds of voters that are fitted to nothing; `paid` cannot be asked again.
 VOTERS = [

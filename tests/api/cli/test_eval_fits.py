@@ -8,8 +8,8 @@ from api.cli.eval_inputs import Study
 from api.intake import ingest
 from db.queries import fits, loops
 from kompress.aggregation.patterns import count_patterns
-from kompress.aggregation.reliability import Reliability
-from kompress.aggregation.stacking import Stacking
+from kompress.aggregation.reliability.rule import Reliability
+from kompress.aggregation.rules.stacking import Stacking
 from kompress.config import LoopConfig, parse_config
 from kompress.corpora.generators import generate
 

@@ -3,7 +3,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from db.queries import loops, quality
-from db.queries.quality import RuleStatRow, VoterStatRow
+from kompress.types import RuleStatRow, VoterStatRow
 from tests.api.cli.conftest import Farm
 
 # Counts by (keep kept, keep dropped, drop kept, drop dropped), ten words of each.

@@ -5,8 +5,7 @@ import polars as pl
 import pytest
 
 from db.queries import corpora, labels, loops, quality
-from db.queries.labels import CountKey, Counts
-from kompress.types import Label
+from kompress.types import CountKey, Label, LabelCounts, VoterStatRow
 
 
 @pytest.fixture
@@ -23,10 +22,10 @@ def loop(farm, ndjson, sessions):
         (document,) = corpora.documents(session, found.corpus_id, 1)
         labels.store_labels(session, first.id, "silver", {document.text_id: label})
         counts = {
-            CountKey("silver", "all", "all", "farm"): Counts(1, 3, 2, 2, 1),
-            CountKey("silver", "all", "number", "farm"): Counts(1, 3, 2, 1, 1),
-            CountKey("silver", "log", "all", "farm"): Counts(1, 3, 2, 2, 1),
-            CountKey("silver", "all", "all", "kompress-r0"): Counts(1, 3, 2, 0, 0),
+            CountKey("silver", "all", "all", "farm"): LabelCounts(1, 3, 2, 2, 1),
+            CountKey("silver", "all", "number", "farm"): LabelCounts(1, 3, 2, 1, 1),
+            CountKey("silver", "log", "all", "farm"): LabelCounts(1, 3, 2, 2, 1),
+            CountKey("silver", "all", "all", "kompress-r0"): LabelCounts(1, 3, 2, 0, 0),
         }
         labels.add_label_counts(session, first.id, counts)
     return "mine"
@@ -76,15 +75,17 @@ def criteria(farm, loop, sessions):
         for source, (whole, hexes, numbers) in kept.items():
             # Of 10 words 4 are hex and 4 numbers.
             counts |= {
-                CountKey(source, "all", "all", "farm"): Counts(
+                CountKey(source, "all", "all", "farm"): LabelCounts(
                     2, 10, whole, 8, hexes + numbers
                 ),
-                CountKey(source, "all", "number", "farm"): Counts(
+                CountKey(source, "all", "number", "farm"): LabelCounts(
                     2, 4, numbers, 4, numbers
                 ),
-                CountKey(source, "all", "hex", "farm"): Counts(2, 4, hexes, 4, hexes),
-                CountKey(source, "all", "plain", "farm"): Counts(2, 2, 0, 0, 0),
-                CountKey(source, "log", "all", "farm"): Counts(1, 9, 1, 1, 0),
+                CountKey(source, "all", "hex", "farm"): LabelCounts(
+                    2, 4, hexes, 4, hexes
+                ),
+                CountKey(source, "all", "plain", "farm"): LabelCounts(2, 2, 0, 0, 0),
+                CountKey(source, "log", "all", "farm"): LabelCounts(1, 9, 1, 1, 0),
             }
         labels.add_label_counts(session, first.id, counts)
         loops.record_decision(
@@ -99,7 +100,7 @@ def criteria(farm, loop, sessions):
             },
         )  # fmt: skip
         stats = [
-            quality.VoterStatRow(voter, "all", "must_keep", 3, 1, 0, 0, 0, 0, [], [])
+            VoterStatRow(voter, "all", "must_keep", 3, 1, 0, 0, 0, 0, [], [])
             for voter in kept
         ]
         quality.add_voter_stats(session, first.id, stats)

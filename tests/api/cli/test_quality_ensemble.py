@@ -15,11 +15,10 @@ from db.queries import (
     voters,
     votes,
 )
-from db.queries.labels import CountKey, Counts
-from kompress.aggregation.diversity import measure_diversity, pair_rows
 from kompress.aggregation.patterns import UNKNOWN, count_patterns
-from kompress.aggregation.stacking import Stacking
-from kompress.types import Fingerprint, Gold, Vote
+from kompress.aggregation.rules.stacking import Stacking
+from kompress.ensemble.diversity import measure_diversity, pair_rows
+from kompress.types import CountKey, Fingerprint, Gold, LabelCounts, Vote
 
 NAMES = ("t1", "t2", "t3")
 NUM_WORDS = 20
@@ -90,7 +89,7 @@ def panel(farm, ndjson, sessions):
             own_N = codes_NM[:, NAMES.index(name)]
             cast(session, first.id, ids[name], found[:50], own_N)  # 1,000 words
         labels.add_label_counts(session, first.id, {
-            CountKey(source, "all", "all", "farm"): Counts(60, 1_000, 500, 9, 9)
+            CountKey(source, "all", "all", "farm"): LabelCounts(60, 1_000, 500, 9, 9)
             for source in (*NAMES, "consensus")
         })  # fmt: skip
     return "mine", measured, found, codes_NM, truth_N

@@ -5,7 +5,7 @@ import pytest
 
 from api.cli.quality_plot import choose_rows, draw_diagrams
 from db.queries import loops, quality
-from db.queries.quality import VoterStatRow
+from kompress.types import VoterStatRow
 
 
 def row(voter, truth="gold", number=1, stratum="all", n=10):

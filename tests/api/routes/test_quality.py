@@ -1,9 +1,8 @@
 from api import queue
 from api.intake import ingest
 from db.queries import labels, loops
-from db.queries.labels import CountKey, Counts
 from kompress.config import LoopConfig, parse_config
-from kompress.types import Document
+from kompress.types import CountKey, Document, LabelCounts
 
 
 def test_quality_gives_the_rows_of_both_views(client, sessions, config):
@@ -13,7 +12,7 @@ def test_quality_gives_the_rows_of_both_views(client, sessions, config):
         (row,) = loops.rounds_of(session, loop.id)
         key = CountKey("consensus", "all", "all", "farm")
         # 12 of 16 must-keep words survive: 0.75; 50 of 80 words are kept: 0.625.
-        labels.add_label_counts(session, row.id, {key: Counts(1, 80, 50, 16, 12)})
+        labels.add_label_counts(session, row.id, {key: LabelCounts(1, 80, 50, 16, 12)})
 
     answer = client.get("/v1/loops/x/quality?round=1").json()
 

@@ -1,5 +1,5 @@
 from db.queries import comparison, quality
-from db.queries.quality import RuleStatRow, VoterStatRow
+from kompress.types import RuleStatRow, VoterStatRow
 
 CODES = [0] * 256
 

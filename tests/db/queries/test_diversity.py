@@ -17,13 +17,11 @@ from db.queries import (
     voters,
 )
 from db.queries import votes as votes_of
-from db.queries.labels import CountKey, Counts
-from db.queries.quality import VoterStatRow
-from kompress.aggregation.diagrams import reliability_diagram
-from kompress.aggregation.diversity import measure_diversity, pair_rows
 from kompress.aggregation.pairs import error_correlation, sides_of
 from kompress.aggregation.patterns import UNKNOWN, count_patterns
-from kompress.types import Fingerprint, Vote
+from kompress.ensemble.diagrams import reliability_diagram
+from kompress.ensemble.diversity import measure_diversity, pair_rows
+from kompress.types import CountKey, Fingerprint, LabelCounts, Vote, VoterStatRow
 
 
 @pytest.fixture
@@ -206,7 +204,7 @@ class Till:
             votes_of.link_votes(session, world.round_id, voter_id, texts, 1)
             num_words = 10 * len(texts)
             counted = {
-                CountKey(name, "all", "all", "farm"): Counts(1, num_words, 1, 1, 1)
+                CountKey(name, "all", "all", "farm"): LabelCounts(1, num_words, 1, 1, 1)
             }
             labels.add_label_counts(session, world.round_id, counted)
 

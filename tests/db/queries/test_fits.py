@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from db.models import VoterStat
 from db.queries import fits, quality
-from db.queries.quality import VoterStatRow
+from kompress.types import VoterStatRow
 
 
 @settings(

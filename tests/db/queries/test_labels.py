@@ -3,8 +3,7 @@
 import numpy as np
 
 from db.queries import labels
-from db.queries.labels import CountKey, Counts
-from kompress.types import Label
+from kompress.types import CountKey, Label, LabelCounts
 
 
 def test_a_label_comes_back_bit_for_bit(session, world):
@@ -42,13 +41,16 @@ def test_the_first_label_of_a_round_and_source_stays(session, world):
 def test_the_counts_of_shards_add_up(session, world):
     everything = CountKey("silver", "all", "all", "farm")
     hexes = CountKey("silver", "all", "hex", "farm")
-    first = {everything: Counts(2, 30, 20, 10, 9), hexes: Counts(1, 4, 3, 4, 3)}
-    second = {everything: Counts(1, 10, 5, 2, 1)}
+    first = {
+        everything: LabelCounts(2, 30, 20, 10, 9),
+        hexes: LabelCounts(1, 4, 3, 4, 3),
+    }
+    second = {everything: LabelCounts(1, 10, 5, 2, 1)}
 
     labels.add_label_counts(session, world.round_id, first)
     labels.add_label_counts(session, world.round_id, second)
 
     assert labels.load_label_counts(session, world.round_id) == {
-        everything: Counts(3, 40, 25, 12, 10),
-        hexes: Counts(1, 4, 3, 4, 3),
+        everything: LabelCounts(3, 40, 25, 12, 10),
+        hexes: LabelCounts(1, 4, 3, 4, 3),
     }

@@ -1,5 +1,5 @@
 from db.queries import paradox, quality
-from db.queries.quality import RuleStatRow, VoterStatRow
+from kompress.types import RuleStatRow, VoterStatRow
 
 EMPTY = [0] * 256
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from db.models import RuleStat, VoterStat
 from db.queries import quality
-from db.queries.quality import ResidualRow, RuleStatRow, VoterStatRow
+from kompress.types import ResidualRow, RuleStatRow, VoterStatRow
 
 ROW = VoterStatRow("rules", "all", "gold", 1, 2, 3, 4, 5, 6, [0] * 256, [1] * 256)
 

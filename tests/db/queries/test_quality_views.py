@@ -15,9 +15,7 @@ from db.queries import (
     selections,
     students,
 )
-from db.queries.labels import CountKey, Counts
-from db.queries.quality import RuleStatRow, VoterStatRow
-from kompress.types import Score
+from kompress.types import CountKey, LabelCounts, RuleStatRow, Score, VoterStatRow
 
 # Design §5: names and order are the contract.
 COLUMNS = {
@@ -52,7 +50,7 @@ def test_a_view_has_the_columns_of_the_contract(session, view):
 
 def add_counts(session, round_id, source, *counts):
     key = CountKey(source, "all", "all", "farm")
-    labels.add_label_counts(session, round_id, {key: Counts(*counts)})
+    labels.add_label_counts(session, round_id, {key: LabelCounts(*counts)})
 
 
 def test_a_rate_over_nothing_is_null(session, world):

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from kompress.aggregation import AGGREGATORS, make_aggregator, rules_of
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, count_patterns
-from kompress.aggregation.reliability import ReliabilityFit
+from kompress.aggregation.reliability.rule import ReliabilityFit
 from kompress.config import AggregationConfig
 from kompress.errors import InvalidConfig
 from kompress.types import STRATA, CodeArray, FloatArray

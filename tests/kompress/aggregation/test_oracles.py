@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from kompress.aggregation import AGGREGATORS
-from kompress.aggregation.agreement import krippendorff_alpha
-from kompress.aggregation.between_variance import between_variance
-from kompress.aggregation.dawid_skene import fit
-from kompress.aggregation.dawid_skene_rule import LearnedDawidSkene
+from kompress.aggregation.dawid_skene.em import fit
+from kompress.aggregation.dawid_skene.rule import LearnedDawidSkene
 from kompress.aggregation.patterns import count_patterns
+from kompress.aggregation.rules.between_variance import between_variance
+from kompress.ensemble.agreement import krippendorff_alpha
 from kompress.types import STRATA, BoolArray, FloatArray
 
 # The toy set of crowd-kit's own tests: yes 1, no 0, voters w1 to w5 by tasks t1 to t5.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kompress.aggregation.information import joint_information
+from kompress.ensemble.information import joint_information
 from kompress.errors import InvalidSelection
 from kompress.selection.budget import VoterSheet, allocate
 from kompress.selection.information_gain import (

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kompress.aggregation.information import entropy_bits, joint_information
+from kompress.ensemble.information import entropy_bits, joint_information
 from kompress.errors import InvalidSelection
 from kompress.selection.information_gain import (
     BIN_MEAN_B,

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from db.queries.quality import ResidualRow
+from kompress.types import ResidualRow
 from tests.end_to_end.farm import loop_config
 from tests.worker.pulse import Pulse
 from worker.stages.conclude import Inputs, compute

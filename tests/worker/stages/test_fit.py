@@ -3,11 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from db.queries.votes import VoteRow
 from kompress.aggregation.calibration import Calibration, fit_calibration
+from kompress.labelling.panel import make_panel, read_calibration
+from kompress.types import VoteRow
 from tests.worker.pulse import Pulse
 from tests.worker.worlds import change
-from worker.panel import make_panel, read_calibration
 from worker.stages.fit import as_decision, count_codes, each_patiently, sampled_voters
 
 TEACHER = {"engine": "transformers", "model": "micro"}

@@ -6,12 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from db.errors import NotFound
-from db.queries.votes import VoteRow
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.patterns import DROP, KEEP, count_patterns
 from kompress.config import RoundConfig, parse_config
-from kompress.types import STRATA
+from kompress.errors import NotFitted
+from kompress.types import STRATA, VoteRow
 from tests.worker.audits import Case, case_of, panel_of
 from tests.worker.pilots import SIGHTED, each_sighted_on_one_stratum
 from tests.worker.pulse import Pulse
@@ -263,7 +262,7 @@ def test_a_rule_that_learns_is_judged_by_what_it_learned():
 def test_a_rule_that_learns_never_learns_from_what_it_is_judged_by():
     case = each_sighted_on_one_stratum(panel_of, rule="stacking")
 
-    with pytest.raises(NotFound, match="expected one of the stage fit"):
+    with pytest.raises(NotFitted, match="expected one of the stage fit"):
         case.judged()
 
 

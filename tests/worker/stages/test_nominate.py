@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from db.queries.votes import VoteRow
 from kompress.config import PAIRWISE, VoterConfig
-from kompress.types import encode_votes
+from kompress.types import VoteRow, encode_votes
 from worker.stages.nominate import count_replicates, nominate_votes
 
 TEXT = "one two three"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kompress.aggregation.patterns import count_patterns
-from kompress.aggregation.reliability import Reliability
+from kompress.aggregation.reliability.rule import Reliability
 from kompress.config import AggregationConfig, EvaluationConfig
 from kompress.evaluation.baselines.electorate import Electorate, Member
 from kompress.evaluation.baselines.lineup import (

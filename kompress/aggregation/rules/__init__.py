@@ -1,0 +1,1 @@
+"""Rules that pool votes, one a module."""

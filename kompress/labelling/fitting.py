@@ -1,0 +1,169 @@
+"""Fit the rules that learn to a round's joint votes, and try them on unseen gold.
+
+W = words of some texts, M = voters, S = strata, P = patterns
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from kompress.aggregation import make_aggregator
+from kompress.aggregation.learned import Learned, Learner
+from kompress.aggregation.patterns import UNKNOWN, VotePatterns
+from kompress.aggregation.votes import Aggregator
+from kompress.config import RoundConfig
+from kompress.labelling.counting import ALL
+from kompress.labelling.evidence import Evidence, count_evidence, leave_out, take_voters
+from kompress.labelling.panel import Panel, Panels, consensus_voters, take_both
+from kompress.labelling.pooling import keeps, label_without, learners, measured_beside
+from kompress.types import ABSTAIN, STRATA, BoolArray, FloatArray
+
+# A word of gold is pooled by a fit to the other folds of document groups.
+NUM_FOLDS = 5
+# Where a round keeps how often its rule thinks that each voter is right.
+RATES = "reliability"
+# Sensitivity P(keep | keep) and specificity P(drop | drop).
+Rate = tuple[float, float]
+Rates = dict[str, dict[str, Rate]]
+
+
+@runtime_checkable
+class Reliable(Protocol):
+    """What a rule learned, where that is how often each voter is right."""
+
+    @property
+    def sensitivity_SM(self) -> FloatArray:
+        """(S, M) P(keep | keep)."""
+        ...
+
+    @property
+    def specificity_SM(self) -> FloatArray:
+        """(S, M) P(drop | drop)."""
+        ...
+
+
+def fit_rules(
+    config: RoundConfig, found: VotePatterns
+) -> Iterator[tuple[str, Learned]]:
+    """Fit every rule of a round that learns, one after the other.
+
+    The round's own is fitted once more without each voter: what that voter is judged by
+    has never seen its votes.
+
+    Args:
+        config: the round's.
+        found: patterns of all its voters, `config.panel()`.
+
+    Yields:
+        What was learned, by label.
+    """
+    for label, rule in learners(config).items():
+        is_own = label == config.aggregation.rule
+        names = consensus_voters(config) if is_own else measured_beside(config)
+        own = take_voters(found, [config.panel().index(name) for name in names])
+        yield label, rule.fit(own)
+        for column, name in enumerate(names if is_own else ()):
+            yield label_without(label, name), rule.fit(leave_out(own, column))
+
+
+def count_fits(config: RoundConfig) -> int:
+    """Count what `fit_rules` yields."""
+    found = learners(config)
+    own = len(consensus_voters(config)) if config.aggregation.rule in found else 0
+    return len(found) + own
+
+
+def keep_out_of_fold(
+    config: RoundConfig,
+    panels: Panels,
+    evidence: Evidence,
+    echoes: frozenset[str],
+    progress: Callable[[], object],
+) -> BoolArray:
+    """Decide words of gold by the round's rule, as if their gold were not known.
+
+    A rule that learns is fitted to the gold of other document groups; a plain one has
+    learned nothing from any.
+
+    Args:
+        config: the round's.
+        panels: all columns of the evidence.
+        evidence: what the rule is fitted to.
+        echoes: of `echoes_of`.
+        progress: called after each fold.
+
+    Returns:
+        (W,) whether a label would keep the word; False where truth is unknown.
+    """
+    own = take_both(panels, consensus_voters(config))
+    rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
+    known_W = evidence.truth_W != UNKNOWN
+    keep_W = np.zeros(known_W.size, dtype=np.bool_)
+    if not isinstance(rule, Learner):
+        keep_W[known_W] = _decide(own.calibrated, known_W, rule)
+        return keep_W
+    part = replace(evidence, panel=own.raw)
+    fold_W = evidence.group_W % NUM_FOLDS
+    for fold in np.unique(fold_W[known_W]).tolist():
+        asked_W = known_W & (fold_W == fold)
+        rest = replace(part, counts_W=evidence.counts_W & ~asked_W)
+        learned = rule.fit(count_evidence(rest, echoes))
+        keep_W[asked_W] = _decide(own.raw, asked_W, learned)
+        progress()
+    return keep_W
+
+
+def fitted_rates(config: RoundConfig, learned: object, found: VotePatterns) -> Rates:
+    """Read how often each voter is right off what the round's own rule learned.
+
+    Args:
+        config: the round's.
+        learned: by its rule; anything but `Reliable` says nothing.
+        found: patterns of all voters; `all` weighs strata by the voter's words there.
+
+    Returns:
+        (sensitivity, specificity) by voter and stratum; a stratum of which the rule
+        has heard nothing (NaN) is left out.
+    """
+    if not isinstance(learned, Reliable):
+        return {}
+    rates: Rates = {}
+    for column, voter in enumerate(consensus_voters(config)):
+        voted_P = found.code_PM[:, config.panel().index(voter)] != ABSTAIN
+        words_S = np.zeros(len(STRATA))
+        np.add.at(words_S, found.stratum_P[voted_P], found.count_P[voted_P])
+        rate_S2 = np.stack(
+            [learned.sensitivity_SM[:, column], learned.specificity_SM[:, column]],
+            axis=1,
+        )
+        known_S = np.isfinite(rate_S2[:, 0]) & np.isfinite(rate_S2[:, 1])
+        words_S = np.where(known_S, words_S, 0.0)
+        own = {
+            STRATA[s]: (float(rate_S2[s, 0]), float(rate_S2[s, 1]))
+            for s in np.flatnonzero(known_S)
+        }
+        if words_S.sum():
+            rate_S2 = np.where(known_S[:, None], rate_S2, 0.0)
+            whole = (rate_S2 * words_S[:, None]).sum(axis=0) / words_S.sum()
+            own[ALL] = (float(whole[0]), float(whole[1]))
+        rates[voter] = own
+    return rates
+
+
+def read_rates(decisions: Mapping[str, Any]) -> dict[tuple[str, str], Rate]:
+    """Read those rates as the stage `fit` stored them, by (voter, stratum)."""
+    return {
+        (voter, stratum): (float(pair[0]), float(pair[1]))
+        for voter, by_stratum in sorted(decisions.get(RATES, {}).items())
+        for stratum, pair in sorted(by_stratum.items())
+    }
+
+
+def _decide(panel: Panel, wanted_W: BoolArray, rule: Aggregator | Learned) -> BoolArray:
+    """Pool some words, and threshold as a label is stored."""
+    posterior = rule.aggregate(
+        panel.p_WM[wanted_W], panel.strength_WM[wanted_W], panel.stratum_W[wanted_W]
+    )
+    return keeps(posterior)

@@ -1,0 +1,290 @@
+"""A panel's diversity: covered by its interval, said in a sentence, read back."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kompress.aggregation.patterns import UNKNOWN, count_patterns
+from kompress.aggregation.reliability.copies import find_copies
+from kompress.aggregation.rules.stacking import Stacking
+from kompress.ensemble.diversity import Diversity, describe, measure_diversity
+from kompress.errors import InvalidVotes
+
+
+def draw(seed, *, num_voters=5, rho=0.35, error=0.15, num_words=400):
+    """Equicorrelated errors: a word's error rate is Beta with this ρ."""
+    rng = np.random.default_rng(seed)
+    truth_N = rng.integers(0, 2, num_words).astype(np.uint8)
+    spread = (1 - rho) / rho
+    rate_N = rng.beta(error * spread, (1 - error) * spread, num_words)
+    wrong_NM = rng.random((num_words, num_voters)) < rate_N[:, None]
+    codes_NM = np.where((truth_N[:, None] == 1) ^ wrong_NM, 254, 0).astype(np.uint8)
+    return codes_NM, truth_N, np.zeros(num_words, int), np.arange(num_words) // 20
+
+
+def measure(codes_NM, truth_N, stratum_N, group_N, **options):
+    names = [f"t{number}" for number in range(1, codes_NM.shape[1] + 1)]
+    options = {"num_bootstraps": 100, **options}
+    return measure_diversity(
+        names, codes_NM, truth_N, stratum_N, group_N, np.random.default_rng(1),
+        **options,
+    )  # fmt: skip
+
+
+def test_the_interval_covers_what_correlated_voters_are_worth():
+    # 5 voters at ρ = .35: 5 / (1 + 4 · .35) = 2.083. Of 40 draws a 95 % interval
+    # misses 2 on average; more than 6 has a chance of .3 %.
+    found = [measure(*draw(seed)) for seed in range(40)]
+
+    covered = sum(d.n_eff_low <= 5 / 2.4 <= d.n_eff_high for d in found)
+    assert covered >= 34
+    assert np.mean([d.n_eff for d in found]) == pytest.approx(5 / 2.4, abs=0.1)
+    assert np.mean([d.mean_correlation for d in found]) == pytest.approx(0.35, abs=0.03)
+
+
+def test_near_copies_are_named():
+    codes_NM, *rest = draw(0, rho=0.1, num_words=1_240)
+    rng = np.random.default_rng(2)
+    copied_N = rng.random(1_240) < 0.98
+    codes_NM[:, 3] = np.where(copied_N, codes_NM[:, 2], codes_NM[:, 3])
+
+    found = measure(codes_NM, *rest)
+
+    assert [pair[:2] for pair in found.copies] == [("t3", "t4")]
+    assert found.copies[0][2] > 0.8
+    assert found.identical == ()
+    n_eff, low, high = found.n_eff, found.n_eff_low, found.n_eff_high
+    assert describe(found, noun="teachers") == (
+        f"5 teachers, worth {n_eff:.1f} independent ones ({low:.1f} to {high:.1f}, on "
+        "1,240 gold words); t3 and t4 are near copies"
+    )
+
+
+def test_without_gold_nobody_claims_to_know():
+    codes_NM, truth_N, *rest = draw(0)
+
+    found = measure(codes_NM, np.full_like(truth_N, UNKNOWN), *rest)
+
+    assert found.truth == "none"
+    assert (found.n_eff, found.n_eff_low, found.mean_correlation) == (None, None, None)
+    assert found.num_unidentified == 10
+    assert (found.copies, found.split.error) == ((), None)
+    assert found.alpha > 0.5
+    assert describe(replace(found, alpha=0.618)) == (
+        "5 voters that agree with alpha .62; without calibration gold nobody can say "
+        "whether they agree because they are right or because they copy each other: "
+        "add gold with `farm gold add`"
+    )
+
+
+def test_exact_copies_are_reported_without_gold():
+    codes_NM, truth_N, *rest = draw(0)
+    codes_NM[:, 4] = codes_NM[:, 3] = codes_NM[:, 1]
+    codes_NM[::3, 4] = 255  # where it voted it said the same
+
+    found = measure(codes_NM, np.full_like(truth_N, UNKNOWN), *rest)
+
+    assert found.identical == (("t2", "t4", 400), ("t2", "t5", 266), ("t4", "t5", 266))
+    assert describe(found).endswith("; t2, t4 and t5 never voted differently")
+
+
+def test_an_exact_copy_is_worth_nothing_more():
+    codes_NM, *rest = draw(0, num_voters=2, rho=0.01)
+    twice = np.column_stack([codes_NM, codes_NM[:, 1]])
+
+    alone, beside = measure(codes_NM, *rest), measure(twice, *rest)
+
+    assert beside.n_eff == pytest.approx(alone.n_eff, abs=1e-3)
+    assert "t2 and t3 never voted differently" in describe(beside)
+    assert "near copies" not in describe(beside)  # said once
+
+
+@pytest.mark.parametrize(
+    ("keeps", "drops", "alone", "identical"),
+    [
+        (6, 6, 0, (("t1", "t2", 12),)),  # the same words, however few
+        (500, 0, 0, (("t1", "t2", 500),)),
+        # Each voted alone as well. Of independent votes 2 · 500 · 5 / 505 = 9.9 would
+        # be expected to differ, fewer than 25; 2 · 500 · 13 / 513 = 25.3 are enough.
+        (500, 5, 300, ()),
+        (500, 13, 300, (("t1", "t2", 513),)),
+    ],
+)
+def test_pairs_are_identical_where_a_rule_would_count_them_as_one(
+    keeps, drops, alone, identical
+):
+    shared = [(254, 254)] * keeps + [(0, 0)] * drops
+    codes_NM = np.array(shared + [(0, 255), (255, 0)] * alone, dtype=np.uint8)
+    size = len(codes_NM)
+
+    found = measure(codes_NM, np.full(size, UNKNOWN), [0] * size, [0] * size)
+
+    assert found.identical == identical
+    copies = find_copies(count_patterns(codes_NM, np.ones(2), [0] * size))
+    assert (copies == {0: 0, 1: 0}) is bool(identical)
+
+
+def test_copies_of_one_voter_that_share_no_word_are_one_family():
+    codes_NM, truth_N, *rest = draw(0, num_voters=3)
+    codes_NM[:, 0] = codes_NM[:, 2] = codes_NM[:, 1]
+    codes_NM[:200, 0] = codes_NM[200:, 2] = 255
+
+    found = measure(codes_NM, np.full_like(truth_N, UNKNOWN), *rest)
+
+    assert found.identical == (("t1", "t2", 200), ("t2", "t3", 200))
+    assert describe(found).endswith("; t1, t2 and t3 never voted differently")
+
+
+def test_flawless_voters_leave_the_question_open():
+    truth_N = np.tile([0, 1], 50).astype(np.uint8)
+    codes_NM = np.column_stack([truth_N * 254, truth_N * 200])
+
+    found = measure(codes_NM, truth_N, [0] * 100, np.arange(100) // 10)
+
+    assert (found.truth, found.n_eff, found.num_unidentified) == ("gold", None, 1)
+    assert "on 100 gold words too few of them err" in describe(found)
+
+
+def test_pairs_without_errors_are_counted_and_said():
+    codes_NM, truth_N, *rest = draw(0, num_voters=3)
+    codes_NM[:, 2] = truth_N * 250
+
+    found = measure(codes_NM, truth_N, *rest)
+
+    assert found.num_unidentified == 2
+    assert "for 2 of 3 pairs gold shows no errors" in describe(found)
+
+
+def test_a_copy_among_flawless_voters_does_not_stand_for_the_others():
+    truth_N = np.tile([0, 1], 50).astype(np.uint8)
+    codes_NM = np.tile(truth_N[:, None] * 254, 3)
+    codes_NM[::9, 2] ^= 1  # another byte of the same side
+
+    found = measure(codes_NM, truth_N, [0] * 100, np.arange(100) // 10)
+
+    # t1 and t2 say the same, and are right: gold does not tell whether they copy each
+    # other, nor what all are worth.
+    assert found.identical == (("t1", "t2", 100),)
+    assert (found.n_eff, found.num_unidentified) == (None, 3)
+    assert found.copies == ()
+
+
+def test_two_flawless_voters_do_not_count_as_one():
+    # 60 words; t1 and t2 are never wrong. t3 and t4 are on three words each, apart.
+    truth_N = np.tile([0, 1], 30).astype(np.uint8)
+    codes_NM = np.tile(truth_N[:, None] * 254, 4)
+    for word, voter in ((10, 2), (14, 2), (18, 2), (15, 3), (21, 3), (27, 3)):
+        codes_NM[word, voter] = 254 - codes_NM[word, voter]
+
+    found = measure(codes_NM, truth_N, [0] * 60, np.arange(60) // 6)
+
+    # t3 errs on words to drop and t4 on words to keep: nothing in common, ρ = 0; the
+    # other five pairs count as that one, and not one of them as 1 (which gave 3.0).
+    assert found.identical == (("t1", "t2", 60),)
+    assert (found.n_eff, found.num_unidentified) == (pytest.approx(4), 5)
+
+
+@pytest.mark.parametrize(
+    ("num_groups", "spread", "is_copy"),
+    [
+        (8, 1, False),  # six shared errors in one document
+        (8, 4, False),
+        (8, 5, True),
+        (2, 2, False),
+    ],
+)
+def test_copies_share_their_errors_in_five_documents(num_groups, spread, is_copy):
+    # 400 words; t1 and t2 are wrong on twenty together, in so many documents, and t1 on
+    # one of its own; t3 is on three.
+    group_N = np.arange(400) // (400 // num_groups)
+    truth_N = np.tile([0, 1], 200).astype(np.uint8)
+    codes_NM = np.tile(truth_N[:, None] * 254, 3)
+    shared_N = np.concatenate(
+        [np.flatnonzero(group_N == g)[: 20 // spread] for g in range(spread)]
+    )
+    codes_NM[shared_N, :2] = 254 - codes_NM[shared_N, :2]
+    for word, voter in ((399, 0), (130, 2), (280, 2), (345, 2)):
+        codes_NM[word, voter] = 254 - codes_NM[word, voter]
+
+    found = measure(codes_NM, truth_N, [0] * 400, group_N)
+
+    # In 200 words of each truth both err on ten, t1 on one more: over .9 in all cases.
+    assert [pair[:2] for pair in found.copies] == ([("t1", "t2")] if is_copy else [])
+    assert ("t1 and t2 are near copies" in describe(found)) is is_copy
+
+
+def test_few_documents_give_no_interval():
+    codes_NM, truth_N, stratum_N, group_N = draw(0)
+
+    found = measure(codes_NM, truth_N, stratum_N, group_N // 5)  # 4 groups
+
+    assert found.n_eff is not None
+    assert (found.n_eff_low, found.n_eff_high) == (None, None)
+    assert "(on 400 gold words of too few documents for an interval)" in describe(found)
+
+
+def test_agreement_and_strata_are_those_of_everything():
+    codes_NM, truth_N, stratum_N, group_N = draw(0)
+    more = np.tile(np.array([[254] * 5, [0] * 5], dtype=np.uint8), (400, 1))
+    everything = count_patterns(
+        np.concatenate([codes_NM, more]),
+        np.ones(5),
+        np.concatenate([stratum_N, np.full(800, 8)]),
+        np.concatenate([truth_N, np.full(800, UNKNOWN)]),
+    )
+
+    alone = measure(codes_NM, truth_N, stratum_N, group_N)
+    found = measure(codes_NM, truth_N, stratum_N, group_N, everything=everything)
+
+    assert found.alpha > alone.alpha
+    assert found.strata == (("plain", 400, 400), ("path", 800, 0))
+    assert (found.num_words, found.num_gold_words) == (1_200, 400)
+    assert (found.blind_strata, alone.blind_strata) == (("path",), ())
+    assert found.n_eff == alone.n_eff
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32), st.integers(1, 5))
+def test_what_is_stored_is_read_back(seed, num_voters):
+    rng = np.random.default_rng(seed)
+    codes_NM = rng.choice([0, 254, 255], (60, num_voters)).astype(np.uint8)
+    truth_N, stratum_N = rng.choice([0, 1, 255], 60), rng.integers(0, 3, 60)
+    found = measure(codes_NM, truth_N, stratum_N, np.arange(60) // 6, num_bootstraps=5)
+
+    stored = found.as_json()
+
+    assert Diversity.from_json(json.loads(json.dumps(stored, allow_nan=False))) == found
+    assert stored["num_voters"] == num_voters
+    if found.n_eff is not None:
+        assert 1 <= found.n_eff <= num_voters
+
+
+def test_a_learner_tells_what_each_voter_adds():
+    found = measure(*draw(0), learner=Stacking())
+
+    assert [gain.voter for gain in found.gains] == list(found.voters)
+    assert Diversity.from_json(found.as_json()) == found
+
+
+def test_one_voter_has_nobody_beside_it():
+    found = measure(*draw(0, num_voters=1))
+
+    assert (found.n_eff, found.num_unidentified) == (1, 0)
+    assert describe(found) == "1 voter; there is nobody to compare with"
+
+
+def test_voters_can_be_called_otherwise():
+    codes_NM, *rest = draw(0, num_voters=2)
+    codes_NM[:, 1] = codes_NM[:, 0]
+
+    assert "A and B never" in describe(measure(codes_NM, *rest), ("A", "B"))
+
+
+def test_names_that_do_not_fit_are_refused():
+    codes_NM, *rest = draw(0)
+    with pytest.raises(InvalidVotes, match="1 names for 5 voters"):
+        measure_diversity(("a",), codes_NM, *rest, np.random.default_rng(0))

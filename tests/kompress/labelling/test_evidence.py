@@ -1,0 +1,257 @@
+import itertools
+import tracemalloc
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kompress.aggregation.patterns import (
+    DROP,
+    KEEP,
+    UNKNOWN,
+    count_patterns,
+    merge_patterns,
+)
+from kompress.config import RoundConfig, parse_config
+from kompress.labelling.evidence import (
+    Evidence,
+    count_evidence,
+    draw_texts,
+    echoes_of,
+    heard_codes,
+    join_evidence,
+    leave_out,
+    merge_stream,
+    read_truth,
+    take_voters,
+)
+from kompress.labelling.panel import make_panel
+from kompress.types import VoteRow
+
+
+def vote(voter, *codes, num_samples=1):
+    return VoteRow(1, voter, 0, num_samples, np.array(codes, dtype=np.uint8))
+
+
+def rows_of(patterns):
+    """Patterns as (stratum, truth, codes, count)."""
+    return [
+        (int(s), int(t), tuple(codes.tolist()), int(n))
+        for s, t, codes, n in zip(
+            patterns.stratum_P,
+            patterns.truth_P,
+            patterns.code_PM,
+            patterns.count_P,
+            strict=True,
+        )
+    ]
+
+
+def evidence(names, votes, truth, counts=None):
+    """Evidence of plain words; text n is of group gn."""
+    sizes = {t: rows[0].codes_N.size for t, rows in votes.items()}
+    panel = make_panel(
+        names, votes, {t: np.zeros(size, dtype=np.uint8) for t, size in sizes.items()}
+    )
+    truth_W = np.array(truth, dtype=np.uint8)
+    counts_W = np.ones(truth_W.size, dtype=np.bool_) if counts is None else counts
+    return Evidence(panel, truth_W, np.array(counts_W), {t: f"g{t}" for t in votes})
+
+
+def test_gold_says_keep_drop_or_nothing():
+    codes_N = np.array([254, 0, 255, 127, 126], dtype=np.uint8)
+
+    assert read_truth(codes_N).tolist() == [KEEP, DROP, UNKNOWN, KEEP, DROP]
+
+
+def test_words_that_may_not_be_learned_from_are_not_counted():
+    votes = {1: [vote("a", 254, 0, 254), vote("b", 0, 255, 255, num_samples=5)]}
+    found = evidence("ab", votes, [KEEP, UNKNOWN, UNKNOWN], [True, False, True])
+
+    patterns = count_evidence(found, frozenset())
+
+    assert rows_of(patterns) == [
+        (0, KEEP, (254, 0), 1),
+        (0, UNKNOWN, (254, 255), 1),
+    ]
+    # Of the counted words a voted on two with a sample each, b on one with five.
+    assert patterns.samples_M.tolist() == [2, 5]
+
+
+def test_a_voter_that_may_repeat_a_student_counts_on_gold_only():
+    votes = {1: [vote("a", 254, 254), vote("pairwise", 254, 254)]}
+    found = evidence(("a", "pairwise"), votes, [KEEP, UNKNOWN])
+    alone = evidence(("a",), votes, [KEEP, UNKNOWN])
+
+    patterns = count_evidence(found, frozenset({"pairwise"}))
+
+    assert rows_of(patterns) == [
+        (0, KEEP, (254, 254), 1),
+        (0, UNKNOWN, (254, 255), 1),
+    ]
+    # What it echoes adds nothing to what is known of the other.
+    assert rows_of(take_voters(patterns, [0])) == rows_of(
+        count_evidence(alone, frozenset())
+    )
+
+
+def test_an_echo_is_heard_on_gold_only_and_others_everywhere():
+    votes = {1: [vote("a", 254, 9), vote("echo", 254, 254)]}
+    found = evidence(("a", "echo"), votes, [KEEP, UNKNOWN])
+
+    all_W = np.ones(2, dtype=bool)
+    heard = heard_codes(found, frozenset({"echo"}), all_W)
+
+    assert heard.tolist() == [[254, 254], [9, 255]]
+    assert heard_codes(found, frozenset(), all_W).tolist() == [[254, 254], [9, 254]]
+
+
+def test_echoes_are_the_winning_reference_correctors_and_readers_of_students():
+    config = parse_config(
+        RoundConfig,
+        {
+            "voters": [
+                {"name": "plain", "kind": "salience"},
+                {"name": "fixer", "kind": "teacher", "params": {"protocol": "correct"}},
+                {
+                    "name": "reader",
+                    "kind": "references",
+                    "params": {"origin": "student@0123456789ab"},
+                },
+                {
+                    "name": "people",
+                    "kind": "references",
+                    "params": {"origin": "upload"},
+                },
+            ]
+        },
+    )
+
+    assert echoes_of(config) == {"pairwise", "fixer", "reader"}
+
+
+CODES = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from([DROP, KEEP, UNKNOWN]),
+        st.sampled_from([0, 254, 255]),
+        st.sampled_from([0, 127, 255]),
+    ),
+    max_size=30,
+)
+
+
+def count(rows):
+    table = np.array(rows, dtype=np.uint8).reshape(-1, 4)
+    return count_patterns(table[:, 2:], [1, 3], table[:, 0], table[:, 1])
+
+
+@given(CODES, st.lists(st.integers(0, 30), max_size=6), st.randoms())
+def test_patterns_merge_to_the_same_bytes_however_words_are_cut(rows, cuts, random):
+    bounds = sorted({0, len(rows), *(min(cut, len(rows)) for cut in cuts)})
+    parts = [count(rows[a:b]) for a, b in itertools.pairwise(bounds)]
+    random.shuffle(parts)
+
+    merged = merge_stream(iter(parts), 2)
+
+    assert merged.to_bytes() == merge_patterns([count(rows)]).to_bytes()
+
+
+def test_many_parts_are_merged_on_the_way():
+    rng = np.random.default_rng(0)
+    size = 20_000
+    parts = [
+        count_patterns(
+            rng.integers(0, 255, (size, 3), dtype=np.uint8),
+            np.ones(3),
+            np.zeros(size, dtype=int),
+        )
+        for _ in range(8)
+    ]
+
+    merged = merge_stream(iter(parts), 3)
+
+    # 160,000 patterns, nearly all of them different: one merge before the last.
+    assert merged.num_words == 8 * size
+    assert merged.to_bytes() == merge_patterns(parts).to_bytes()
+
+
+def test_leaving_a_voter_out_is_as_if_it_had_abstained():
+    patterns = count([(0, KEEP, 254, 0), (0, KEEP, 254, 127), (1, DROP, 255, 0)])
+
+    left = leave_out(patterns, 1)
+
+    # The third word is nobody's any more; the first two are one pattern.
+    assert rows_of(left) == [(0, KEEP, (254, 255), 2)]
+    assert left.samples_M.tolist() == [2, 0]
+    assert rows_of(take_voters(patterns, [1])) == [
+        (0, KEEP, (0,), 1),
+        (0, KEEP, (127,), 1),
+        (1, DROP, (0,), 1),
+    ]
+    assert take_voters(patterns, [1, 0]).samples_M.tolist() == [9, 2]
+
+
+def test_shards_join_in_the_order_of_texts_however_they_were_cut():
+    votes = {n: [vote("a", n, 254), vote("b", 3 * n, 0)] for n in (1, 2, 3)}
+    truth = {1: [KEEP, UNKNOWN], 2: [DROP, KEEP], 3: [UNKNOWN, UNKNOWN]}
+
+    def part(*ids):
+        return evidence(
+            "ab", {n: votes[n] for n in ids}, [t for n in ids for t in truth[n]]
+        )
+
+    whole = join_evidence([part(1, 2, 3)], "ab")
+    for parts in ([part(3), part(1), part(2)], [part(2, 3), part(1)]):
+        joined = join_evidence(parts, "ab")
+
+        assert joined.panel.text_ids == (1, 2, 3)
+        assert joined.panel.end_T.tolist() == [2, 4, 6]
+        assert joined.panel.p_WM.tobytes() == whole.panel.p_WM.tobytes()
+        assert joined.truth_W.tolist() == whole.truth_W.tolist()
+        assert joined.group_W.tolist() == [0, 0, 1, 1, 2, 2]
+    assert whole.truth_W.tolist() == [KEEP, UNKNOWN, DROP, KEEP, UNKNOWN, UNKNOWN]
+
+
+def test_whole_texts_are_drawn_until_there_are_enough_words():
+    votes = {n: [vote("a", 1, 2, 3)] for n in range(10)}
+    found = evidence("a", votes, [UNKNOWN] * 30, [True, True, False] * 10)
+
+    def draw(limit):
+        return draw_texts(found, limit, np.random.default_rng(0))
+
+    # Two words of each text count: 7 are held by four texts.
+    drawn_T = draw(7).reshape(10, 3)
+    assert sorted(drawn_T.sum(axis=1).tolist()) == [0] * 6 + [2] * 4
+    assert not drawn_T[:, 2].any()
+    assert draw(8).sum() == 8
+    assert draw(20).tolist() == found.counts_W.tolist()
+
+
+def test_nothing_joins_to_nothing():
+    joined = join_evidence([], "ab")
+
+    assert joined.panel.p_WM.shape == (0, 2)
+    assert joined.group_W.size == joined.truth_W.size == 0
+    assert count_evidence(joined, frozenset()).num_words == 0
+
+
+def test_merging_holds_no_more_than_what_parts_merge_to():
+    rng = np.random.default_rng(0)
+
+    def parts(count):
+        for _ in range(count):
+            codes = rng.integers(0, 9, (5_000, 3), dtype=np.uint8)
+            yield count_patterns(codes, np.ones(3), np.zeros(5_000, dtype=int))
+
+    def peak(count):
+        tracemalloc.start()
+        merged = merge_stream(parts(count), 3)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert merged.num_words == 5_000 * count
+        return most
+
+    peak(1)
+    # 729 patterns a part: 180 of them are waiting at most.
+    assert peak(800) < 1.2 * peak(200)
