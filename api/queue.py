@@ -197,7 +197,7 @@ def _mistakes(config: RoundConfig) -> list[str]:
         _voter_mistake(f"pairwise.judges.{judge.name}", judge, is_judge=True)
         for judge in config.pairwise.judges
     ]
-    for rule in config.aggregation.compare:
+    for rule in config.aggregation.compare or ():
         params = config.aggregation.params if rule == config.aggregation.rule else {}
         found += _rule_mistakes("aggregation.compare", rule, params)
     found += _rule_mistakes(

@@ -6,24 +6,27 @@ from typing import Any
 
 from kompress.aggregation.dawid_skene.rule import DawidSkene
 from kompress.aggregation.reliability.rule import Reliability
-from kompress.aggregation.rules.beta import Beta
-from kompress.aggregation.rules.inverse_variance import InverseVariance
-from kompress.aggregation.rules.k_of_n import KOfN
-from kompress.aggregation.rules.majority import Majority
-from kompress.aggregation.rules.random_effects import RandomEffects
+from kompress.aggregation.rules.plain import (
+    Beta,
+    InverseVariance,
+    KOfN,
+    Majority,
+    RandomEffects,
+    Uniform,
+)
 from kompress.aggregation.rules.stacking import Stacking
-from kompress.aggregation.rules.uniform import Uniform
 from kompress.aggregation.votes import Aggregator
 from kompress.config import AggregationConfig
 from kompress.errors import InvalidConfig
 
+# In the order in which a round measures them beside its own.
 AGGREGATORS: dict[str, type[Aggregator]] = {
     "majority": Majority,
+    "uniform": Uniform,
     "k_of_n": KOfN,
     "inverse_variance": InverseVariance,
-    "beta": Beta,
-    "uniform": Uniform,
     "random_effects": RandomEffects,
+    "beta": Beta,
     "stacking": Stacking,
     "dawid_skene": DawidSkene,
     "reliability": Reliability,
@@ -63,7 +66,8 @@ def rules_of(config: AggregationConfig, num_voters: int) -> dict[str, tuple[str,
     """Name the rules of a round: its own, and those measured beside it.
 
     Args:
-        config: the round's; `k_of_n` stands for one rule for every k.
+        config: the round's; `k_of_n` stands for one rule for every k. Where it names
+            none to compare with, all of `AGGREGATORS` are.
         num_voters: M.
 
     Returns:
@@ -71,7 +75,8 @@ def rules_of(config: AggregationConfig, num_voters: int) -> dict[str, tuple[str,
         of the view `ensemble_paradox`.
     """
     rules: dict[str, tuple[str, Any]] = {}
-    for name in dict.fromkeys((config.rule, *config.compare)):
+    beside = AGGREGATORS if config.compare is None else config.compare
+    for name in dict.fromkeys((config.rule, *beside)):
         if name == "k_of_n":
             for k in range(1, num_voters + 1):
                 rules[f"k_of_n({k})"] = ("k_of_n", {"k": k})

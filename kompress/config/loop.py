@@ -84,17 +84,8 @@ class AggregationConfig(Frozen):
 
     rule: str = "reliability"
     params: dict[str, Any] = Field(default_factory=dict)
-    compare: tuple[str, ...] = (
-        "majority",
-        "uniform",
-        "k_of_n",
-        "inverse_variance",
-        "random_effects",
-        "beta",
-        "stacking",
-        "dawid_skene",
-        "reliability",
-    )
+    # None: every rule that there is.
+    compare: tuple[str, ...] | None = None
     pilot_documents: Annotated[int, Field(ge=0, le=200)] = 20
 
 

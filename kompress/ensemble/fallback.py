@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kompress.aggregation.patterns import KEEP, UNKNOWN
-from kompress.aggregation.rules.beta import Beta
+from kompress.aggregation.rules.plain import Beta
 from kompress.aggregation.statistics import count_by_group
 from kompress.aggregation.votes import read_stratum
 from kompress.ensemble.comparison import compare_with_best

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kompress.aggregation.rules.k_of_n import KOfN
+from kompress.aggregation.rules.plain import KOfN
 from kompress.ensemble.paradox import nested_recall, spread_recalls
 from kompress.errors import InvalidConfig
 from kompress.types import BoolArray, FloatArray
@@ -162,7 +162,7 @@ def recall_of(kept_NM: BoolArray, k: int) -> float:
     Raises:
         InvalidConfig: k is below 1.
 
-    Source: `kompress.aggregation.rules.k_of_n`.
+    Source: `kompress.aggregation.rules.plain`.
     """
     num_words, num_voters = kept_NM.shape
     posterior = KOfN(k).aggregate(

@@ -9,7 +9,7 @@ from kompress.aggregation import AGGREGATORS
 from kompress.aggregation.dawid_skene.em import fit
 from kompress.aggregation.dawid_skene.rule import LearnedDawidSkene
 from kompress.aggregation.patterns import count_patterns
-from kompress.aggregation.rules.between_variance import between_variance
+from kompress.aggregation.rules.plain import between_variance
 from kompress.ensemble.agreement import krippendorff_alpha
 from kompress.types import STRATA, BoolArray, FloatArray
 

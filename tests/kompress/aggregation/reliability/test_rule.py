@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kompress.aggregation.patterns import UNKNOWN, count_patterns
 from kompress.aggregation.reliability import rule as reliability
 from kompress.aggregation.reliability.rule import Reliability
-from kompress.aggregation.rules.uniform import Uniform
+from kompress.aggregation.rules.plain import Uniform
 from kompress.types import STRATA
 
 
