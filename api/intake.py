@@ -285,7 +285,7 @@ def _store_gold(
             use = assign_gold_use(place.group_id, place.split)
             rows.append((text_ids[digest], replace(truth, use=use)))
     if rows:
-        gold.store_golds(session, rows)
+        gold.store_gold(session, rows)
 
 
 def _place(

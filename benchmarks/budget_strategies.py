@@ -18,10 +18,10 @@ from benchmarks.budget_world import (
     Draw,
     train_student,
 )
+from kompress.ensemble.information import joint_information
 from kompress.selection.budget import Allocation, VoterSheet, allocate
 from kompress.selection.influence import influence
 from kompress.selection.information_gain import (
-    expected_gain,
     histogram_words,
     novelty,
 )
@@ -217,10 +217,11 @@ class Farm:
         )
         columns = []
         for m in range(M):
-            gain_W = expected_gain(
+            gain_W = joint_information(
                 belief_W,
-                self.sheet.sensitivity_MS[m, self.stratum_W],
-                self.sheet.specificity_MS[m, self.stratum_W],
+                self.sheet.sensitivity_MS[[m]][:, self.stratum_W],
+                self.sheet.specificity_MS[[m]][:, self.stratum_W],
+                (1,),
             )
             columns.append(np.bincount(document_W, gain_W)[:NUM_POOL])
         return np.asarray(np.stack(columns, axis=1) / self.price_M)

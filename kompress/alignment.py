@@ -177,35 +177,6 @@ def fit_filter(
     return AlignmentFilter(min(variation, max_variation_rate), min(gap, max_gap))
 
 
-def filter_alignments(
-    alignments: Sequence[Alignment],
-    *,
-    worst_variation: float = 0.05,
-    worst_gap: float = 0.10,
-    max_variation_rate: float = 1.0,
-    max_gap: float = 1.0,
-) -> list[str]:
-    """Say of each alignment why it is left out, '' if it stays.
-
-    Args:
-        alignments: those of one source of references.
-        worst_variation: see `fit_filter`, as are the others.
-
-    Raises:
-        InvalidConfig: a share is outside [0, 1).
-
-    Source: see `fit_filter`.
-    """
-    fitted = fit_filter(
-        alignments,
-        worst_variation=worst_variation,
-        worst_gap=worst_gap,
-        max_variation_rate=max_variation_rate,
-        max_gap=max_gap,
-    )
-    return [fitted.refusal(alignment) for alignment in alignments]
-
-
 def bag_of_words(
     text: str, reference: str, *, rule_set: str = "kompress-r0"
 ) -> BoolArray:

@@ -52,7 +52,7 @@ def add_gold(
                 bad.append(made)
             else:
                 rows.append(made)
-        gold.store_golds(session, rows)
+        gold.store_gold(session, rows)
     if as_json:
         lines = [{"line": row.number, "reason": row.reason} for row in bad]
         print_json({"stored": len(rows), "bad": lines})

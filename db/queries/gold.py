@@ -35,17 +35,8 @@ _HAS_AUDIT_GOLD = text("""
 """)
 
 
-def store_gold(session: Session, text_id: int, gold: Gold) -> None:
-    """Store one text's gold; the same again changes nothing.
-
-    Raises:
-        Conflict: this origin said something else about the text before.
-    """
-    store_golds(session, [(text_id, gold)])
-
-
-def store_golds(session: Session, rows: Sequence[tuple[int, Gold]]) -> None:
-    """Store the gold of many texts, (text id, gold) each, as `store_gold` does.
+def store_gold(session: Session, rows: Sequence[tuple[int, Gold]]) -> None:
+    """Store gold, (text id, gold) each; the same again changes nothing.
 
     Raises:
         Conflict: an origin said something else about a text before.

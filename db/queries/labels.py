@@ -39,12 +39,6 @@ _LOAD = text("""
       AND (CAST(:text_ids AS bigint[]) IS NULL OR text_id = ANY(:text_ids))
     ORDER BY text_id
 """)
-_LOAD_COUNTS = text("""
-    SELECT source, kind, category, rule_set, num_documents, num_words, num_kept,
-           num_must_keep, num_must_keep_kept
-    FROM label_counts WHERE round_id = :round_id
-    ORDER BY source, kind, category, rule_set
-""")
 
 
 def store_labels(
@@ -114,9 +108,3 @@ def add_label_counts(
         key=_COUNT_KEY,
         on_conflict="add",
     )
-
-
-def load_label_counts(session: Session, round_id: int) -> dict[CountKey, LabelCounts]:
-    """Load a round's integers, in the order of their keys."""
-    rows = session.execute(_LOAD_COUNTS, {"round_id": round_id})
-    return {CountKey(*row[:4]): LabelCounts(*row[4:]) for row in rows}

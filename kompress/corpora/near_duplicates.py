@@ -7,14 +7,10 @@ machines: band keys may be stored and compared with those of later uploads.
 H = hash functions, S = shingles of one text, B = bands
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
-
-from kompress.errors import InvalidConfig
 
 SHINGLE_WORDS = 3
 # 25 bands of 5 rows: a pair of similarity 0.8 meets with probability
@@ -22,7 +18,7 @@ SHINGLE_WORDS = 3
 NUM_BANDS = 25
 ROWS_PER_BAND = 5
 # A text meets at most this many others of a bucket: a corpus of one template stays
-# linear. Pairs already in one group cost nothing.
+# linear.
 MAX_COMPARED = 32
 # Bounds the (S, H) matrix of a long text to 4 MiB.
 _BLOCK = 4096
@@ -46,18 +42,8 @@ class MinHasher:
 
     def signature(self, text: str) -> HashArray:
         """Hash a text to (H,) minima; the share of equal ones estimates Jaccard."""
-        return self._minima(shingles(text))
-
-    def band_keys(self, text: str) -> list[int]:
-        """Hash a text to B signed 64-bit keys; near-duplicates share at least one.
-
-        A key carries its band's number, so keys of all bands fit one column (bigint)
-        and one index.
-        """
-        return [int(key) for key in self._bands(self.signature(text))]
-
-    def _minima(self, shingles_S: HashArray) -> HashArray:
         minima_H = np.full(len(self._factor_H), np.iinfo(np.uint64).max)
+        shingles_S = shingles(text)
         for start in range(0, len(shingles_S), _BLOCK):
             block_S1 = shingles_S[start : start + _BLOCK, None]
             hashed_SH = block_S1 * self._factor_H + self._offset_H
@@ -66,12 +52,17 @@ class MinHasher:
             np.minimum(minima_H, hashed_SH.min(axis=0), out=minima_H)
         return minima_H
 
-    def _bands(self, minima_H: HashArray) -> NDArray[np.int64]:
-        rows_BR = minima_H.reshape(NUM_BANDS, ROWS_PER_BAND)
+    def band_keys(self, text: str) -> list[int]:
+        """Hash a text to B signed 64-bit keys; near-duplicates share at least one.
+
+        A key carries its band's number, so keys of all bands fit one column (bigint)
+        and one index.
+        """
+        rows_BR = self.signature(text).reshape(NUM_BANDS, ROWS_PER_BAND)
         keys_B = np.arange(1, NUM_BANDS + 1, dtype=np.uint64)
         for row in range(ROWS_PER_BAND):
             keys_B = _mix(keys_B ^ rows_BR[:, row])
-        return keys_B.view(np.int64)
+        return [int(key) for key in keys_B.view(np.int64)]
 
 
 def shingles(text: str) -> HashArray:
@@ -98,73 +89,6 @@ def jaccard(first_S: HashArray, second_S: HashArray) -> float:
     """
     both = len(np.intersect1d(first_S, second_S, assume_unique=True))
     return both / (len(first_S) + len(second_S) - both)
-
-
-def group_near_duplicates(texts: Sequence[str], threshold: float = 0.8) -> list[int]:
-    """Put texts that are nearly the same into one group.
-
-    Two texts are joined if the Jaccard similarity of their 3-word shingles reaches the
-    threshold; groups are the transitive closure. Pairs are proposed by MinHash, so a
-    pair near a threshold far below 0.8 may be missed (0.55 meet at 0.5).
-
-    Args:
-        texts: the texts, in an order that decides the numbering only.
-        threshold: the least similarity of a near-duplicate, in (0, 1].
-
-    Returns:
-        One number a text, from 0 in the order of each group's first text.
-
-    Raises:
-        InvalidConfig: the threshold lies outside (0, 1].
-
-    Source: Broder 1997 for resemblance; grouping as above: ours.
-    """
-    if not 0 < threshold <= 1:
-        raise InvalidConfig(
-            f"threshold is {threshold}; expected a similarity in (0, 1]; 0.8 is usual"
-        )
-    hasher = MinHasher()
-    sets = [shingles(text) for text in texts]
-    parents = list(range(len(texts)))
-    buckets: dict[int, list[int]] = defaultdict(list)
-    known: dict[tuple[int, int], bool] = {}
-    for new, shingles_S in enumerate(sets):
-        for key in hasher._bands(hasher._minima(shingles_S)).tolist():  # noqa: SLF001
-            bucket = buckets[key]
-            for old in bucket[-MAX_COMPARED:]:
-                if _root(parents, old) == _root(parents, new):
-                    continue
-                if (old, new) not in known:
-                    known[old, new] = jaccard(sets[old], shingles_S) >= threshold
-                if known[old, new]:
-                    _join(parents, old, new)
-            bucket.append(new)
-    numbers: dict[int, int] = {}
-    return [
-        numbers.setdefault(_root(parents, item), len(numbers))
-        for item in range(len(texts))
-    ]
-
-
-def signature(text: str) -> bytes:
-    """Pack a text's MinHash signature: 125 little-endian 32-bit minima.
-
-    Source: Broder 1997.
-    """
-    return MinHasher().signature(text).astype("<u4").tobytes()
-
-
-def _root(parents: list[int], item: int) -> int:
-    while parents[item] != item:
-        parents[item] = parents[parents[item]]
-        item = parents[item]
-    return item
-
-
-def _join(parents: list[int], first: int, second: int) -> None:
-    """Make the smaller root the root, so that groups do not depend on bucket order."""
-    low, high = sorted((_root(parents, first), _root(parents, second)))
-    parents[high] = low
 
 
 def _hash_word(word: str) -> int:

@@ -30,17 +30,17 @@ def evaluate_all(
         suite: the texts, at least one.
         config: rule sets, keep_rates and number of bootstraps; the defaults if None.
         seed: decides the perturbations and the resamples of the intervals.
-        rules: add the rows of `evaluate_rules` and `time_override`.
-        robustness: add the rows of `evaluate_robustness`, which scores the suite once
-            more for each perturbation.
+        rules: add the rows of `rule_rows` and `time_override`.
+        robustness: add the rows of `robustness_rows`, which scores the suite once more
+            for each perturbation.
         progress: passed to the scorer for the suite itself.
         count_tokens: gives each word's tokens; None means the scorer's own tokenizer,
             and no token_savings where it has none.
-        other_domain: for `evaluate_robustness`.
+        other_domain: for `robustness_rows`.
 
     Returns:
         Rows for `scores`, no two with one key: those of `evaluate_scores`, of
-        `evaluate_guards`, and what was asked for.
+        `guard_rows`, and what was asked for.
 
     Raises:
         InvalidSuite: the suite is empty or its gold does not fit.

@@ -3,29 +3,18 @@
 W = words of the suite, T = texts
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from kompress.config import EvaluationConfig
 from kompress.evaluation.figures import Figure, share
 from kompress.evaluation.rows import RowMaker
 from kompress.evaluation.sheet import Sheet
-from kompress.evaluation.subject import Arrays, Subject, take
-from kompress.evaluation.suites import Suite
+from kompress.evaluation.subject import Subject
 from kompress.soundness import check_json, check_lines, is_guarded, is_json
 from kompress.types import BoolArray, Score
 from kompress.words import join_kept, word_list
 
 
-def evaluate_guards(
-    scores: Arrays,
-    suite: Suite,
-    config: EvaluationConfig | None = None,
-    *,
-    seed: int = 0,
-    own_keep: Sequence[BoolArray] | None = None,
-) -> list[Score]:
+def guard_rows(subject: Subject) -> list[Score]:
     """Measure the meaning guards of a subject's compression of a suite.
 
     At the own threshold, without and with the config's override: `negation_pct`
@@ -37,26 +26,11 @@ def evaluate_guards(
     `json_faithful_pct` where they have any.
 
     Args:
-        scores: one (N,) array a text.
-        suite: the texts, at least one.
-        config: rule sets, keep_rates and number of bootstraps; the defaults if None.
-        seed: decides the resamples of the intervals.
-        own_keep: one (N,) mask a text to use instead of score > 0.5.
+        subject: what is kept of the suite.
 
     Returns:
         Rows for `scores`; n counts guarded words, texts, or JSON texts.
-
-    Raises:
-        InvalidSuite: the suite is empty or its gold does not fit.
-        InvalidVotes: scores or masks do not fit the texts.
-
-    Source: ours.
     """
-    return guard_rows(take(scores, suite, config, seed=seed, own_keep=own_keep))
-
-
-def guard_rows(subject: Subject) -> list[Score]:
-    """Make the rows of `evaluate_guards` of a subject."""
     sheet, own_W = subject.sheet, subject.own_W
     guarded_W = find_guarded(sheet)
     own = subject.rows()

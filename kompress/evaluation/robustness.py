@@ -12,14 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kompress.config import EvaluationConfig
 from kompress.evaluation.figures import Figure, gold, survival
 from kompress.evaluation.perturbations import PERTURBATIONS, perturb
 from kompress.evaluation.rows import RowMaker
 from kompress.evaluation.sheet import Sheet
 from kompress.evaluation.subject import (
     OWN_THRESHOLD,
-    Progress,
     Scorer,
     Subject,
     flatten,
@@ -49,14 +47,12 @@ class _Changed:
         return keep_W
 
 
-def evaluate_robustness(
+def robustness_rows(
     scorer: Scorer,
-    suite: Suite,
-    config: EvaluationConfig | None = None,
+    subject: Subject,
     *,
-    seed: int = 0,
+    seed: int,
     other_domain: Suite | None = None,
-    progress: Progress | None = None,
 ) -> list[Score]:
     """Score a student on changed texts, and give the drop with its interval.
 
@@ -69,35 +65,20 @@ def evaluate_robustness(
 
     Args:
         scorer: a student, or a baseline.
-        suite: the texts, at least one.
-        config: rule sets, keep_rates and number of bootstraps; the defaults if None.
+        subject: what it keeps of the suite.
         seed: decides the perturbations and the resamples.
-        other_domain: texts of kinds that the student did not train on, see
-            `suites.hold_apart`; None or empty leaves the domain out.
-        progress: passed to the scorer for the original texts.
+        other_domain: texts of kinds that the student did not train on; None or empty
+            leaves the domain out.
 
     Returns:
         Rows for `scores`; n as for the metric on that suite.
 
     Raises:
-        InvalidSuite: the suite is empty or its gold does not fit.
+        InvalidSuite: the other domain's gold does not fit.
         InvalidVotes: the scorer did not give one number in [0, 1] a word.
 
     Source: Ribeiro et al. 2020 (CheckList, invariance tests); ours.
     """
-    scores = scorer.score([text.text for text in suite.texts], progress=progress)
-    subject = take(scores, suite, config, seed=seed)
-    return robustness_rows(scorer, subject, seed=seed, other_domain=other_domain)
-
-
-def robustness_rows(
-    scorer: Scorer,
-    subject: Subject,
-    *,
-    seed: int,
-    other_domain: Suite | None = None,
-) -> list[Score]:
-    """Make the rows of `evaluate_robustness` of a scorer's subject."""
     rates: list[float | None] = [None, *subject.config.keep_rates]
     rows: list[Score] = []
     for name in PERTURBATIONS:

@@ -6,7 +6,7 @@ much of a difference is the rule's.
 W = words of the suite
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
 
@@ -15,7 +15,7 @@ import numpy as np
 from kompress.config import EvaluationConfig
 from kompress.evaluation.figures import share
 from kompress.evaluation.sheet import Sheet
-from kompress.evaluation.subject import Arrays, Subject, take
+from kompress.evaluation.subject import Subject
 from kompress.evaluation.suites import Suite
 from kompress.must_keep import classify_texts, classify_words
 from kompress.students.chunks import CHUNK_WORDS
@@ -27,14 +27,7 @@ MAX_TIMED_WORDS = 7_000
 _TIMED_RUNS = 3
 
 
-def evaluate_rules(
-    scores: Arrays,
-    suite: Suite,
-    config: EvaluationConfig | None = None,
-    *,
-    seed: int = 0,
-    own_keep: Sequence[BoolArray] | None = None,
-) -> list[Score]:
+def rule_rows(subject: Subject) -> list[Score]:
     """Measure one compression under each rule set and definition.
 
     At the own threshold: `exact_pct` for each of three rule sets, by multiset and by
@@ -44,27 +37,14 @@ def evaluate_rules(
     equal values and keys.
 
     Args:
-        scores: one (N,) array a text.
-        suite: the texts, at least one.
-        config: the override and the number of bootstraps; the defaults if None.
-        seed: decides the resamples of the intervals.
-        own_keep: one (N,) mask a text to use instead of score > 0.5.
+        subject: what is kept of the suite.
 
     Returns:
         Rows for `scores`; n counts must-keep words (by substring: occurrences), or
         words that gold drops.
 
-    Raises:
-        InvalidSuite: the suite is empty or its gold does not fit.
-        InvalidVotes: scores or masks do not fit the texts.
-
     Source: design §1 "Honest figures"; override_extra: ours.
     """
-    return rule_rows(take(scores, suite, config, seed=seed, own_keep=own_keep))
-
-
-def rule_rows(subject: Subject) -> list[Score]:
-    """Make the rows of `evaluate_rules` of a subject."""
     sheet, own_W = subject.sheet, subject.own_W
     override = subject.config.override
     rows = []
@@ -92,7 +72,7 @@ def time_override(
     """Time the override: finding its words and keeping them, text by text.
 
     A time, not a quality: it differs between runs and machines, so it is no part of
-    `evaluate_rules`.
+    `rule_rows`.
 
     Args:
         suite: the texts; about 20 chunks of them are timed.

@@ -6,7 +6,7 @@ whose gold also asks a question.
 """
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.resources import files
@@ -88,24 +88,6 @@ def make_suite(name: str, held_out: Iterable[SuiteText]) -> Suite:
         f"found suite {name!r}; expected one of {', '.join(SUITES)}; correct "
         "`evaluation.suites`"
     )
-
-
-def hold_apart(suite: Suite, kinds: Collection[str]) -> tuple[Suite, Suite]:
-    """Split a suite by kind: those that a student trained on, and the others.
-
-    Args:
-        suite: the texts.
-        kinds: the kinds that the student knows.
-
-    Returns:
-        Two suites of the same name, each possibly empty; the second is another domain
-        for `evaluate_robustness`.
-
-    Source: ours.
-    """
-    known = tuple(text for text in suite.texts if text.kind in kinds)
-    foreign = tuple(text for text in suite.texts if text.kind not in kinds)
-    return Suite(suite.name, known), Suite(suite.name, foreign)
 
 
 def load_dense() -> Suite:

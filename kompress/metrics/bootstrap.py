@@ -190,40 +190,6 @@ def independent_difference(
     return _difference(value, a_B - b_B, testable=testable)
 
 
-def bootstrap_interval(
-    counts_TK: FloatArray,
-    group_ids: Sequence[str],
-    statistic: Statistic,
-    *,
-    rng: np.random.Generator,
-    num_bootstraps: int = 1_000,
-) -> Interval:
-    """Resample groups and give the percentile 95 % interval; one call for one figure.
-
-    Args:
-        counts_TK: (T, K) counts per text.
-        group_ids: T names of groups.
-        statistic: maps sums (B, K) to values (B,); NaN where undefined.
-        rng: source of the resamples.
-        num_bootstraps: B.
-
-    Returns:
-        The interval, see `percentile_interval`.
-
-    Raises:
-        InvalidConfig: counts and group ids do not match.
-
-    Source: design §1 "Exactly".
-    """
-    counts_GK = sum_by_group(counts_TK, group_ids)
-    if len(counts_GK) < 2:
-        return NO_INTERVAL
-    weights_BG = resample_weights(
-        len(counts_GK), num_bootstraps=num_bootstraps, rng=rng
-    )
-    return percentile_interval(counts_GK, weights_BG, statistic)
-
-
 def ratio_statistic(sums_BK: FloatArray) -> FloatArray:
     """Divide column 0 by column 1; NaN where column 1 is 0."""
     return _divide(sums_BK[:, 0], sums_BK[:, 1])

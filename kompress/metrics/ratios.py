@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from kompress.types import BoolArray
-
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
@@ -47,21 +43,3 @@ def ratio(numerator: float, denominator: float) -> float | None:
     Source: design §1 "Exactly".
     """
     return None if denominator == 0 else float(numerator) / float(denominator)
-
-
-def count_confusion(keep_N: BoolArray, truth_N: BoolArray) -> Confusion:
-    """Count a mask against the truth of the same words.
-
-    Args:
-        keep_N: (N,) what was kept.
-        truth_N: (N,) what should be kept.
-
-    Source: design §1 "Exactly" (keep is positive).
-    """
-    keep_N = np.asarray(keep_N, dtype=np.bool_)
-    truth_N = np.asarray(truth_N, dtype=np.bool_)
-    return Confusion(
-        tp=int(np.count_nonzero(keep_N & truth_N)),
-        fp=int(np.count_nonzero(keep_N & ~truth_N)),
-        fn=int(np.count_nonzero(~keep_N & truth_N)),
-    )

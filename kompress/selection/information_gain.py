@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from kompress.aggregation.votes import read_stratum
-from kompress.ensemble.information import joint_information
 from kompress.errors import InvalidSelection
 from kompress.types import STRATA, FloatArray
 
@@ -23,43 +22,6 @@ from kompress.types import STRATA, FloatArray
 NUM_BINS = 64
 # Middles of the bins.
 BIN_MEAN_B = (np.arange(NUM_BINS) + 0.5) / NUM_BINS
-
-
-def expected_gain(
-    mean_N: ArrayLike,
-    sensitivity: ArrayLike,
-    specificity: ArrayLike,
-    *,
-    novelty: float = 1.0,
-) -> FloatArray:
-    """Expect by how much one more vote lowers each word's entropy.
-
-    H(μ) − E_v H(μ | v) for a vote that keeps a word to keep with probability
-    `sensitivity` and drops a word to drop with probability `specificity`, times how new
-    the voter is to those who voted.
-
-    Args:
-        mean_N: (N,) posterior P(keep) before the vote, in [0, 1].
-        sensitivity: of the voter, one number or (N,), by the words' strata.
-        specificity: likewise.
-        novelty: share of the vote that others have not said already, see `novelty`.
-
-    Returns:
-        (N,) bits, at least 0 and at most H(μ).
-
-    Raises:
-        InvalidSelection: a probability lies outside [0, 1] or is NaN.
-
-    Source: Lindley 1956; the mutual information of a binary asymmetric channel. The
-    factor `novelty`: ours.
-    """
-    mean_N = _probabilities(mean_N, "posterior means")
-    sensitivity = _probabilities(sensitivity, "sensitivities")
-    specificity = _probabilities(specificity, "specificities")
-    share = float(_probabilities(novelty, "novelty"))
-    return share * joint_information(
-        mean_N, sensitivity[None, ...], specificity[None, ...], (1,)
-    )
 
 
 def novelty(correlation_MM: ArrayLike, asked_M: Sequence[int], voter: int) -> float:

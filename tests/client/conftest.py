@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from kompress.config import RecipeConfig, StudentConfig
-from kompress.corpora.near_duplicates import group_near_duplicates
 from kompress.corpora.readers import load_sample
 from kompress.corpora.splits import assign_split
 from kompress.evaluation.suites import AGENT_KINDS
@@ -22,6 +23,7 @@ from kompress.students import load
 from kompress.training import TrainText, train
 from kompress.types import decode_votes
 from kompress.voters import VOTERS, make_voter
+from tests.kompress.corpora.near_pairs import find_near_pairs
 
 ROOT = Path(__file__).parents[2]
 CLIENT_PYTHON = ROOT / ".farm" / "client-venv" / "bin" / "python"
@@ -61,8 +63,11 @@ def _one_thread():
 @pytest.fixture(scope="session")
 def corpus():
     documents = load_sample()
-    groups = group_near_duplicates([document.text for document in documents])
-    places = list(zip(documents, map(assign_split, map(str, groups)), strict=True))
+    pairs_2P = np.array(sorted(find_near_pairs([d.text for d in documents], 0.8))).T
+    near_DD = coo_array((np.ones(pairs_2P.shape[1]), pairs_2P), [len(documents)] * 2)
+    _, group_D = connected_components(near_DD, directed=False)
+    splits = map(assign_split, map(str, group_D.tolist()))
+    places = list(zip(documents, splits, strict=True))
     train = [document.text for document, split in places if split == "train"]
     ends = np.cumsum([len(text.split()) for text in train])
     return Corpus(

@@ -11,7 +11,6 @@ from kompress.alignment import (
     AlignmentFilter,
     align,
     bag_of_words,
-    filter_alignments,
     find_variation_rate,
     fit_filter,
 )
@@ -151,13 +150,15 @@ def test_the_worst_are_left_out_and_ties_stay():
     # 20 of them: one is 5 %, and of the 19 left one is 10 %, rounded down.
     rates = [rated(0.0)] * 17 + [rated(0.1, gap=0.2), rated(0.2, gap=0.1), rated(0.9)]
 
-    reasons = filter_alignments(rates)
+    bounds = fit_filter(rates)
+    reasons = [bounds.refusal(one) for one in rates]
 
     assert [bool(reason) for reason in reasons] == [False] * 17 + [True, False, True]
     assert reasons[17].startswith("alignment gap 0.200 is above 0.100")
     assert reasons[19].startswith("variation rate 0.900 is above 0.200")
-    assert filter_alignments([rated(0.3, gap=0.1)] * 30) == [""] * 30
-    assert filter_alignments([]) == []
+    equal = rated(0.3, gap=0.1)
+    assert fit_filter([equal] * 30).refusal(equal) == ""
+    assert fit_filter([]) == AlignmentFilter()
 
 
 def test_absolute_bounds_hold_whatever_the_shares():

@@ -83,4 +83,4 @@ def add_late_gold(farm):
     with farm.sessions.begin() as session:
         for text_id, num_words in rows:
             codes_N = np.where(np.arange(num_words) % 3 == 0, 254, 0).astype(np.uint8)
-            gold.store_gold(session, text_id, Gold("0 late", "calibrate", codes_N))
+            gold.store_gold(session, [(text_id, Gold("0 late", "calibrate", codes_N))])

@@ -60,7 +60,7 @@ def start_panel(farm, voters, *, answer=agree, **changes):
                  "JOIN documents d ON d.text_id = t.id ORDER BY t.id")
         ).all()  # fmt: skip
         session.execute(text("DELETE FROM gold"))
-        gold.store_golds(
+        gold.store_gold(
             session,
             [
                 (

@@ -120,12 +120,12 @@ def test_gold_that_comes_after_the_look_is_not_loaded(sessions):
     first, second, third = world.text_ids
     with sessions.begin() as session:
         selections.store_selections(session, world.round_id, rows)
-        gold.store_gold(session, second, Gold("bob", "calibrate", early))
+        gold.store_gold(session, [(second, Gold("bob", "calibrate", early))])
         found = look_at_evidence(session, world.round_id)
         # On a text that had none; by a name that comes first on one that had.
-        gold.store_gold(session, first, Gold("bob", "calibrate", late))
-        gold.store_gold(session, second, Gold("ann", "calibrate", late))
-        gold.store_gold(session, third, Gold("bob", "evaluate", late))
+        gold.store_gold(session, [(first, Gold("bob", "calibrate", late))])
+        gold.store_gold(session, [(second, Gold("ann", "calibrate", late))])
+        gold.store_gold(session, [(third, Gold("bob", "evaluate", late))])
 
         truth = load_truth(session, world.text_ids, scope_of(found["gold_runs"]))
 
@@ -157,7 +157,7 @@ def test_after_the_first_wave_gold_counts_where_every_voter_sees_it(
         rows = [(document_id, "train", False, 1.0) for document_id in ids]
         selections.store_selections(session, world.round_id, rows)
         for text_id in world.text_ids[:2]:
-            gold.store_gold(session, text_id, Gold("ann", "calibrate", codes(0)))
+            gold.store_gold(session, [(text_id, Gold("ann", "calibrate", codes(0)))])
         held = loops.read_round(session, world.round_id)
 
         scope = find_scope(session, held, num_waves=num_waves)
@@ -189,14 +189,14 @@ def select_two(sessions, **config):
         selections.store_selections(session, world.round_id, rows)
         for place in (0, 2):
             known = Gold("bob", "calibrate", codes(0))
-            gold.store_gold(session, world.text_ids[place], known)
+            gold.store_gold(session, [(world.text_ids[place], known)])
     return world
 
 
 def upload_late(session, world):
     """Gold of all texts, by a name that comes first."""
     for text_id in world.text_ids:
-        gold.store_gold(session, text_id, Gold("ann", "calibrate", codes(254)))
+        gold.store_gold(session, [(text_id, Gold("ann", "calibrate", codes(254)))])
 
 
 def test_students_learn_from_the_gold_that_was_there_selected_or_not(sessions):
@@ -265,7 +265,7 @@ def test_gold_that_arrives_between_two_shards_changes_nothing(farm):
             WHERE v.name = 'alpha'
         """):
             codes_N = np.frombuffer(invert(codes), dtype=np.uint8)
-            gold.store_gold(session, text_id, Gold("0 late", "calibrate", codes_N))
+            gold.store_gold(session, [(text_id, Gold("0 late", "calibrate", codes_N))])
 
     farm.run(until="train")
     during = results(farm, "while")

@@ -84,7 +84,7 @@ def test_a_plan_counts_the_documents_with_gold_that_later_waves_see(
         # Two runs of texts, by different people.
         for who, text_id in [("ann", i) for i in ids[:4]] + [("bob", ids[6])]:
             known = Gold(who, "calibrate", np.zeros(7, dtype=np.uint8))
-            gold.store_gold(session, text_id, known)
+            gold.store_gold(session, [(text_id, known)])
 
     after = farm.json("loop", "start", "ops", "--config", loop_file, "--plan")
 

@@ -168,7 +168,7 @@ def test_an_idle_voter_with_stored_votes_is_weighed(farm, panel, sessions):
             own = slice(n * NUM_WORDS, (n + 1) * NUM_WORDS)
             known_N = np.where(truth_N[own] == UNKNOWN, 255, truth_N[own] * 254)
             known = Gold("test", "calibrate", known_N.astype(np.uint8))
-            gold.store_gold(session, document.text_id, known)
+            gold.store_gold(session, [(document.text_id, known)])
         for m, name in enumerate((*NAMES, "idle")):
             # The idle voter voted in another round.
             round_id = other.id if name == "idle" else row.id

@@ -39,7 +39,7 @@ def fill(session, world):
     bands = {text_id: [text_id] for text_id in world.text_ids}
     corpora.add_bands(session, world.corpus_id, bands)
     for text_id in world.text_ids:
-        gold.store_gold(session, text_id, Gold("ann", "calibrate", codes_N))
+        gold.store_gold(session, [(text_id, Gold("ann", "calibrate", codes_N))])
 
 
 def student(world, seed, text_ids, parent=None):

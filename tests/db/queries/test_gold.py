@@ -14,7 +14,7 @@ def test_gold_comes_back_by_text_and_use(session, world):
     planted = Gold("gen/1", "evaluate", CODES_N, "why?", (Fact("line", (0, 3)),))
     person = Gold("ann", "calibrate", CODES_N[::-1])
     a, b, c = world.text_ids
-    gold.store_golds(session, [(a, planted), (a, person), (b, person)])
+    gold.store_gold(session, [(a, planted), (a, person), (b, person)])
 
     found = gold.load_gold(session, [a, b, c])
     (evaluated,) = gold.load_gold(session, [a, b, c], use="evaluate")[a]
@@ -28,11 +28,11 @@ def test_gold_comes_back_by_text_and_use(session, world):
 
 def test_the_same_gold_twice_is_fine_and_another_is_refused(session, world):
     text_id = world.text_ids[0]
-    gold.store_gold(session, text_id, Gold("ann", "calibrate", CODES_N))
-    gold.store_gold(session, text_id, Gold("ann", "calibrate", CODES_N))
+    gold.store_gold(session, [(text_id, Gold("ann", "calibrate", CODES_N))])
+    gold.store_gold(session, [(text_id, Gold("ann", "calibrate", CODES_N))])
 
     with pytest.raises(Conflict, match="origin of its own"):
-        gold.store_gold(session, text_id, Gold("ann", "calibrate", CODES_N[::-1]))
+        gold.store_gold(session, [(text_id, Gold("ann", "calibrate", CODES_N[::-1]))])
 
 
 def test_only_evaluation_gold_of_audit_documents_is_audit_gold(session, world):
@@ -41,12 +41,12 @@ def test_only_evaluation_gold_of_audit_documents_is_audit_gold(session, world):
     selections.store_selections(
         session, world.round_id, [(id_, role, False, 1.0) for id_, role in roles]
     )
-    gold.store_gold(session, a, Gold("ann", "calibrate", CODES_N))
-    gold.store_gold(session, b, Gold("ann", "evaluate", CODES_N))
+    gold.store_gold(session, [(a, Gold("ann", "calibrate", CODES_N))])
+    gold.store_gold(session, [(b, Gold("ann", "evaluate", CODES_N))])
 
     assert not gold.has_audit_gold(session, world.round_id)
 
-    gold.store_gold(session, a, Gold("bea", "evaluate", CODES_N))
+    gold.store_gold(session, [(a, Gold("bea", "evaluate", CODES_N))])
 
     assert gold.has_audit_gold(session, world.round_id)
     assert not gold.has_audit_gold(session, world.round_id + 1)

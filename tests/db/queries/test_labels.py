@@ -1,6 +1,7 @@
 """Labels to the bit, and counts that add up."""
 
 import numpy as np
+from sqlalchemy import text
 
 from db.queries import labels
 from kompress.types import CountKey, Label, LabelCounts
@@ -50,7 +51,15 @@ def test_the_counts_of_shards_add_up(session, world):
     labels.add_label_counts(session, world.round_id, first)
     labels.add_label_counts(session, world.round_id, second)
 
-    assert labels.load_label_counts(session, world.round_id) == {
+    rows = session.execute(
+        text(
+            """SELECT source, kind, category, rule_set, num_documents, num_words,
+                      num_kept, num_must_keep, num_must_keep_kept
+               FROM label_counts WHERE round_id = :round_id"""
+        ),
+        {"round_id": world.round_id},
+    )
+    assert {CountKey(*row[:4]): LabelCounts(*row[4:]) for row in rows} == {
         everything: LabelCounts(3, 40, 25, 12, 10),
         hexes: LabelCounts(1, 4, 3, 4, 3),
     }

@@ -39,7 +39,7 @@ def test_a_repeated_shard_replaces_its_patterns(session, world):
 def test_only_train_documents_and_calibration_gold_are_evidence(session, world):
     select_all(session, world, ["train", "train", "audit"], random_slice={1, 2})
     for number, use in enumerate(("calibrate", "evaluate", "calibrate")):
-        gold.store_gold(session, world.text_ids[number], Gold("ann", use, CODES))
+        gold.store_gold(session, [(world.text_ids[number], Gold("ann", use, CODES))])
 
     rows = patterns.list_evidence(session, world.round_id, 0)
 
@@ -91,9 +91,9 @@ def test_gold_is_listed_in_runs_of_texts(session, world, origins, expected):
     select_all(session, world, ["train"] * 3)
     for text_id, origin in zip(world.text_ids, origins, strict=True):
         if origin:
-            gold.store_gold(session, text_id, Gold(origin, "calibrate", CODES))
+            gold.store_gold(session, [(text_id, Gold(origin, "calibrate", CODES))])
             # The first by name counts.
-            gold.store_gold(session, text_id, Gold("zoe", "calibrate", CODES))
+            gold.store_gold(session, [(text_id, Gold("zoe", "calibrate", CODES))])
 
     runs = patterns.list_gold_runs(session, world.round_id)
 
@@ -105,7 +105,9 @@ def test_a_document_that_was_not_selected_does_not_end_a_run(session, world):
     rows = [(world.document_ids[place], "train", False, 0.5) for place in (0, 2)]
     selections.store_selections(session, world.round_id, rows)
     for place in (0, 2):
-        gold.store_gold(session, world.text_ids[place], Gold("ann", "calibrate", CODES))
+        gold.store_gold(
+            session, [(world.text_ids[place], Gold("ann", "calibrate", CODES))]
+        )
 
     runs = patterns.list_gold_runs(session, world.round_id)
 

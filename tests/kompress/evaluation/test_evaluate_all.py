@@ -7,9 +7,10 @@ from kompress.config import EvaluationConfig
 from kompress.corpora.generators import generate
 from kompress.evaluation import evaluate, evaluate_all
 from kompress.evaluation.baselines.random_dropping import RandomBaseline
-from kompress.evaluation.guards import evaluate_guards
-from kompress.evaluation.robustness import evaluate_robustness
-from kompress.evaluation.rules import evaluate_rules
+from kompress.evaluation.guards import guard_rows
+from kompress.evaluation.robustness import robustness_rows
+from kompress.evaluation.rules import rule_rows
+from kompress.evaluation.subject import take
 from kompress.evaluation.suites import Suite, SuiteText
 
 CONFIG = EvaluationConfig(num_bootstraps=20, keep_rates=(0.5, 0.8))
@@ -34,11 +35,12 @@ def rows():
 
 def test_every_part_is_there_once(rows):
     scores = SCORER.score([text.text for text in SUITE.texts])
+    subject = take(scores, SUITE, CONFIG)
     parts = [
         *evaluate(SCORER, SUITE, CONFIG),
-        *evaluate_guards(scores, SUITE, CONFIG),
-        *evaluate_rules(scores, SUITE, CONFIG),
-        *evaluate_robustness(SCORER, SUITE, CONFIG),
+        *guard_rows(subject),
+        *rule_rows(subject),
+        *robustness_rows(SCORER, subject, seed=0),
     ]
 
     found = {key(row): row for row in rows}

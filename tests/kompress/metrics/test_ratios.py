@@ -1,9 +1,8 @@
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kompress.metrics.ratios import Confusion, count_confusion, ratio
+from kompress.metrics.ratios import Confusion, ratio
 
 
 def test_a_ratio_over_nothing_is_none():
@@ -28,13 +27,6 @@ def test_figures_of_a_confusion_are_those_worked_by_hand(counts, precision, reca
         recall,
         f1,
     )
-
-
-def test_a_mask_is_counted_against_the_truth():
-    keep_N = np.array([True, True, False, False])
-    truth_N = np.array([True, False, True, False])
-
-    assert count_confusion(keep_N, truth_N) == Confusion(tp=1, fp=1, fn=1)
 
 
 CONFUSIONS = st.builds(Confusion, *[st.integers(0, 1_000)] * 3)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from kompress.errors import InvalidSelection
 from kompress.selection.probabilities import inclusion_probabilities
 from kompress.selection.sampling import systematic_sample
+from tests.kompress.selection.hajek import hajek_ratio
 
 
 def test_documents_are_chosen_as_often_as_their_probability_says():
@@ -72,3 +73,36 @@ def test_the_sample_has_exactly_the_size_of_the_budget(residuals, data, seed):
 
     assert len(chosen) == n
     assert (np.diff(chosen) > 0).all()
+
+
+def test_the_corpus_ratio_and_its_error_are_those_worked_by_hand():
+    # Σk/π = 1/.5 + 2 = 4, Σt/π = 2/.5 + 2 = 6, R = 2/3. Only the first document is
+    # uncertain: (1 - 4/3) / .5 = -2/3, se² = 2/1 * .5 * 4/9 / 36 = 1/81.
+    value, se = hajek_ratio(np.array([1, 2]), np.array([2, 2]), np.array([0.5, 1.0]))
+
+    assert value == pytest.approx(2 / 3)
+    assert se == pytest.approx(1 / 9)
+
+
+@pytest.mark.slow
+def test_ninety_five_per_cent_intervals_cover_the_corpus_ratio_that_often():
+    rng = np.random.default_rng(0)
+    total_N = rng.integers(5, 60, size=600)
+    quality_N = rng.beta(4, 2, size=600)
+    kept_N = rng.binomial(total_N, quality_N)
+    truth = kept_N.sum() / total_N.sum()
+    # Documents that are kept badly are chosen more often: the naive ratio is biased.
+    pi_N = inclusion_probabilities(1 - quality_N, 90, uniform_share=0.2, gamma=1.0)
+
+    covered, naive, values = 0, [], []
+    for _ in range(1_000):
+        n = systematic_sample(pi_N, rng)
+        value, se = hajek_ratio(kept_N[n], total_N[n], pi_N[n])
+        covered += abs(value - truth) <= 1.96 * se
+        values.append(value)
+        naive.append(kept_N[n].sum() / total_N[n].sum())
+
+    # The sd of the coverage is sqrt(.95 * .05 / 1000) = .007.
+    assert 0.92 <= covered / 1_000 <= 0.98
+    assert np.mean(values) == pytest.approx(truth, abs=0.005)
+    assert np.mean(naive) < truth - 0.03

@@ -200,7 +200,7 @@ def fill(session, round_id, text_ids, rng):
         for text_id in text_ids[::4]
         for cast in [rng.integers(0, 2, NUM_WORDS)]
     ]
-    gold.store_golds(session, known)
+    gold.store_gold(session, known)
 
 
 def peak_bytes(runtime, round_id, stage, share=None):

@@ -199,7 +199,7 @@ def test_evaluation_gold_students_and_self_labels_teach_a_rule_nothing(farm):
         for text_id, codes in train:
             codes_N = np.frombuffer(codes, dtype=np.uint8)
             sure_N = np.where(codes_N >= 127, 254, 0).astype(np.uint8)
-            gold.store_gold(session, text_id, Gold("0 wrong", "evaluate", sure_N))
+            gold.store_gold(session, [(text_id, Gold("0 wrong", "evaluate", sure_N))])
             mean_N = (codes_N >= 127).astype(np.float16)
             made[text_id] = Label(mean_N, np.zeros_like(mean_N))
         for source in ("self_label", "self_label+teacher"):
