@@ -20,7 +20,7 @@ from kompress.config import (
     parse_config,
 )
 from kompress.errors import InvalidConfig
-from kompress.voters import VOTERS
+from kompress.voters import VOTERS, offered_kinds
 
 SUITES = ("dense", "agent", "qa", "planted")
 STUDENT = "student/"  # a recipe's parent: a stored student, by its id
@@ -223,7 +223,7 @@ def _voter_mistake(key: str, voter: VoterConfig, *, is_judge: bool) -> str:
     if voter.kind not in VOTERS:
         return (
             f"{key}.kind: found {voter.kind!r}; expected one of "
-            f"{', '.join(sorted(VOTERS))}"
+            f"{', '.join(offered_kinds())}"
         )
     try:
         VOTERS[voter.kind].check(voter.params)

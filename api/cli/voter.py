@@ -63,7 +63,7 @@ def list_voters(as_json: AsJson = False) -> None:
     from api.cli.connection import open_session
     from api.cli.teacher import SHOWN, describe_teacher, is_teacher
     from db.queries import voters
-    from kompress.voters import VOTERS
+    from kompress.voters import offered_kinds
 
     with open_session() as session:
         rows = [
@@ -95,7 +95,7 @@ def list_voters(as_json: AsJson = False) -> None:
     )
     show(listed, as_json=as_json, empty="no voter has voted yet")
     if not as_json:
-        say(f"kinds: {', '.join(sorted(VOTERS))}")
+        say(f"kinds: {', '.join(offered_kinds())}")
 
 
 @app.command("test")
@@ -209,12 +209,12 @@ def read_text(file: Path) -> str:
 
 def _check_kind(kind: str) -> None:
     from api.errors import InvalidInput
-    from kompress.voters import VOTERS
+    from kompress.voters import VOTERS, offered_kinds
 
     if kind not in VOTERS:
         raise InvalidInput(
             f"no voter is of kind {kind!r}; expected one of "
-            f"{', '.join(sorted(VOTERS))}; `farm voter list` lists the stored ones"
+            f"{', '.join(offered_kinds())}; `farm voter list` lists the stored ones"
         )
 
 

@@ -54,7 +54,7 @@ def average_usage(requests: Sequence[Sequence[Request]]) -> Usage:
     if not requests:
         raise InvalidConfig(
             "there is no document to estimate from; expected a corpus with documents "
-            "of its train split; `farm corpus add` adds some"
+            "of its train split; add some"
         )
     every = [request for of_text in requests for request in of_text]
     size_bytes = sum(len((r.system + r.user).encode("utf-8", "replace")) for r in every)

@@ -24,6 +24,14 @@ VOTERS: dict[str, VoterKind[Any, Voter]] = {
 }
 
 
+def offered_kinds() -> list[str]:
+    """Name the kinds that users are offered, sorted; drills have more.
+
+    Source: ours.
+    """
+    return sorted(name for name, kind in VOTERS.items() if not kind.for_drills)
+
+
 def make_voter(
     name: str, kind: str, params: Mapping[str, Any], snapshot: bytes | None
 ) -> Voter:
@@ -44,6 +52,6 @@ def make_voter(
     if kind not in VOTERS:
         raise InvalidConfig(
             f"voter {name!r} is of unknown kind {kind!r}; expected one of "
-            f"{', '.join(sorted(VOTERS))}"
+            f"{', '.join(offered_kinds())}"
         )
     return VOTERS[kind].load(name, params, snapshot)

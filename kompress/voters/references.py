@@ -41,7 +41,7 @@ class ReferencesParams(VoterParams):
     """Parameters of the references voter.
 
     Attributes:
-        origin: whose references, as `farm corpus add --references` named them.
+        origin: whose references: the name that they were added under.
         method: `align`, or `bag_of_words`, the published rule.
         rule_set: whose must-keep words `bag_of_words` keeps.
         worst_variation: share of the references to leave out by variation rate.
@@ -65,7 +65,7 @@ class References:
     A text without a reference gets abstentions. One whose reference aligns too badly
     (`align` only; the published rule filters nothing) is a failure that says so.
 
-    Blind strata: those of whoever wrote the references; see `farm corpus losses`.
+    Blind strata: those of whoever wrote the references; see the corpus' losses.
 
     Source: alignment and filters, LLMLingua-2, Pan et al. 2024; `bag_of_words`, the
     public trainers of the kompress line.
@@ -166,8 +166,8 @@ def fit_references(
     if not pairs:
         raise InvalidConfig(
             f"no train document of the corpus has a reference of origin "
-            f"{checked.origin!r}; expected some; add them with `farm corpus add NAME "
-            f"FILE --references {checked.origin}` and start another loop"
+            f"{checked.origin!r}; expected some; add them to the corpus under this "
+            "origin and start another loop"
         )
     bounds = AlignmentFilter()
     if checked.method == "align":

@@ -4,20 +4,17 @@ N = words, V = terms of the vocabulary
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from hashlib import sha256
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from kompress.errors import VoteFailed
-from kompress.types import Fingerprint, FloatArray, Vote, encode_votes
+from kompress.types import FloatArray
 from kompress.voters.rank import squash_rank
 from kompress.voters.snapshot import pack, pack_words, unpack, unpack_words
-from kompress.voters.voter import VoterKind, VoterParams, describe, parse_params
-from kompress.words import WORD_VERSION
+from kompress.voters.voter import VoterParams, deterministic_kind, parse_params
 
 KIND = "salience"
 VERSION = "1"  # changes whenever any vote would
@@ -51,9 +48,7 @@ class Salience:
     question does not need, LLMLingua-2, Pan et al. 2024. No digits: ours.
     """
 
-    def __init__(
-        self, name: str, params: SalienceParams, snapshot: bytes | None
-    ) -> None:
+    def __init__(self, params: SalienceParams, snapshot: bytes | None) -> None:
         arrays = unpack(snapshot, kind=KIND, names=("terms", "df_V", "documents"))
         documents = int(arrays["documents"])
         idf_V = np.log((1 + documents) / (1 + arrays["df_V"]))
@@ -61,34 +56,10 @@ class Salience:
             zip(unpack_words(arrays["terms"]), idf_V.tolist(), strict=True)
         )
         self._params = params
-        self._fingerprint = Fingerprint(
-            name,
-            describe(
-                params,
-                kind=KIND,
-                version=VERSION,
-                words=WORD_VERSION,
-                snapshot=sha256(snapshot or b"").hexdigest(),
-            ),
-        )
 
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Everything that decides a vote."""
-        return self._fingerprint
-
-    def vote(
-        self, texts: Sequence[str], *, replicate: int = 0
-    ) -> Iterator[tuple[int, Vote | VoteFailed]]:
-        """Vote on each text in turn; there is no chance, so replicates are equal.
-
-        Yields:
-            A text's index and its vote.
-        """
-        del replicate
-        for index, text in enumerate(texts):
-            p_N = squash_rank(self._score(text), self._params.keep_rate)
-            yield index, Vote(encode_votes(p_N))
+    def p_keep(self, text: str) -> FloatArray:
+        """Give (N,) P(keep) of a text's words."""
+        return squash_rank(self._score(text), self._params.keep_rate)
 
     def _score(self, text: str) -> FloatArray:
         terms = _terms(text)
@@ -137,7 +108,7 @@ def fit(params: Mapping[str, Any], texts: Iterable[str]) -> bytes:
     )
 
 
-SALIENCE = VoterKind(KIND, SalienceParams, Salience, fit=fit)
+SALIENCE = deterministic_kind(KIND, SalienceParams, Salience, version=VERSION, fit=fit)
 
 
 def _terms(text: str) -> list[str]:

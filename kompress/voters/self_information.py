@@ -4,16 +4,14 @@ N = words, V = vocabulary
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kompress.errors import VoteFailed
-from kompress.types import Fingerprint, FloatArray, Vote, encode_votes
+from kompress.types import FloatArray
 from kompress.voters.ngrams import (
     MAX_WORD_CHARS,
     NgramModel,
@@ -22,8 +20,7 @@ from kompress.voters.ngrams import (
 )
 from kompress.voters.rank import squash_rank
 from kompress.voters.snapshot import pack, pack_words, unpack, unpack_words
-from kompress.voters.voter import VoterKind, VoterParams, describe, parse_params
-from kompress.words import WORD_VERSION
+from kompress.voters.voter import VoterParams, deterministic_kind, parse_params
 
 KIND = "self_information"
 VERSION = "1"  # changes whenever any vote would
@@ -59,9 +56,7 @@ class SelfInformation:
     Bell 1991, method C; shapes for unseen words: ours.
     """
 
-    def __init__(
-        self, name: str, params: SelfInformationParams, snapshot: bytes | None
-    ) -> None:
+    def __init__(self, params: SelfInformationParams, snapshot: bytes | None) -> None:
         arrays = unpack(snapshot, kind=KIND, names=_NAMES)
         words = unpack_words(arrays["words"])
         self._number_of = {word: number for number, word in enumerate(words, start=1)}
@@ -73,34 +68,10 @@ class SelfInformation:
             members_V=arrays["members_V"],
         )
         self._params = params
-        self._fingerprint = Fingerprint(
-            name,
-            describe(
-                params,
-                kind=KIND,
-                version=VERSION,
-                words=WORD_VERSION,
-                snapshot=sha256(snapshot or b"").hexdigest(),
-            ),
-        )
 
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Everything that decides a vote."""
-        return self._fingerprint
-
-    def vote(
-        self, texts: Sequence[str], *, replicate: int = 0
-    ) -> Iterator[tuple[int, Vote | VoteFailed]]:
-        """Vote on each text in turn; there is no chance, so replicates are equal.
-
-        Yields:
-            A text's index and its vote.
-        """
-        del replicate
-        for index, text in enumerate(texts):
-            p_N = squash_rank(self.information(text), self._params.keep_rate)
-            yield index, Vote(encode_votes(p_N))
+    def p_keep(self, text: str) -> FloatArray:
+        """Give (N,) P(keep) of a text's words."""
+        return squash_rank(self.information(text), self._params.keep_rate)
 
     def information(self, text: str) -> FloatArray:
         """Measure how surprising each word is.
@@ -158,7 +129,9 @@ def fit(params: Mapping[str, Any], texts: Iterable[str]) -> bytes:
     return pack(arrays)
 
 
-SELF_INFORMATION = VoterKind(KIND, SelfInformationParams, SelfInformation, fit=fit)
+SELF_INFORMATION = deterministic_kind(
+    KIND, SelfInformationParams, SelfInformation, version=VERSION, fit=fit
+)
 
 
 def _read_words(

@@ -1,4 +1,4 @@
-"""A voter made of dice: given error rates, correlation, latency and failures.
+"""A double for tests and drills: given error rates, correlation, latency and failures.
 
 N = words, S = strata, D = draws (samples of one vote)
 """
@@ -6,7 +6,7 @@ N = words, S = strata, D = draws (samples of one vote)
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -23,7 +23,7 @@ from kompress.types import (
     Vote,
     encode_votes,
 )
-from kompress.voters.voter import VoterKind, VoterParams, describe, parse_params
+from kompress.voters.voter import VoterKind, VoterParams, describe
 from kompress.words import WORD_VERSION
 
 KIND = "simulated"
@@ -196,26 +196,9 @@ class Simulated:
         time.sleep(max(0.0, end - time.perf_counter()))
 
 
-def simulated_truth(text: str, params: Mapping[str, Any]) -> BoolArray:
-    """Tell what a simulated voter with these params takes for the truth.
-
-    Args:
-        text: any string.
-        params: the voter's; `truth`, `keep_share` and `seed` matter.
-
-    Returns:
-        (N,) bool, True for a word to keep.
-
-    Raises:
-        InvalidConfig: the params are wrong.
-
-    Source: ours.
-    """
-    checked = parse_params(SimulatedParams, KIND, params)
-    return _truth(text, classify_words(text.split()), checked)
-
-
-SIMULATED = VoterKind(KIND, SimulatedParams, Simulated, varies=lambda _parts: True)
+SIMULATED = VoterKind(
+    KIND, SimulatedParams, Simulated, varies=lambda _parts: True, for_drills=True
+)
 
 
 def _truth(text: str, stratum_N: CodeArray, params: SimulatedParams) -> BoolArray:

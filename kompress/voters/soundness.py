@@ -7,19 +7,18 @@ N = words, C = characters
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from kompress.config import Share
-from kompress.errors import VoteFailed
 from kompress.must_keep import RULE_VERSIONS, classify_words
 from kompress.soundness import check_json, is_guarded
-from kompress.types import BoolArray, Fingerprint, FloatArray, Vote, encode_votes
-from kompress.voters.voter import VoterKind, VoterParams, describe
-from kompress.words import WORD_VERSION, Word, join_kept, split_words, word_list
+from kompress.types import BoolArray, FloatArray
+from kompress.voters.voter import VoterParams, deterministic_kind
+from kompress.words import Word, join_kept, split_words, word_list
 
 KIND = "soundness"
 VERSION = "1"  # changes whenever any vote would
@@ -111,9 +110,7 @@ class Soundness:
     Source: the checks of `kompress.soundness`; as a voter: ours.
     """
 
-    def __init__(
-        self, name: str, params: SoundnessParams, snapshot: bytes | None = None
-    ) -> None:
+    def __init__(self, params: SoundnessParams, snapshot: bytes | None) -> None:
         del snapshot  # nothing is fitted
         self._silent = np.nan if params.silent_p is None else params.silent_p
         self._signals: list[tuple[float, Signal]] = [
@@ -123,36 +120,9 @@ class Soundness:
             (TEST_STRENGTH, _match(re.compile(test.pattern, re.MULTILINE)))
             for test in params.tests
         ]
-        self._fingerprint = Fingerprint(
-            name,
-            describe(
-                params,
-                kind=KIND,
-                version=VERSION,
-                words=WORD_VERSION,
-                rules=RULE_VERSIONS["farm"],
-            ),
-        )
 
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Everything that decides a vote."""
-        return self._fingerprint
-
-    def vote(
-        self, texts: Sequence[str], *, replicate: int = 0
-    ) -> Iterator[tuple[int, Vote | VoteFailed]]:
-        """Vote on each text in turn; there is no chance, so replicates are equal.
-
-        Yields:
-            A text's index and its vote.
-        """
-        del replicate
-        for index, text in enumerate(texts):
-            yield index, Vote(encode_votes(self._strengths(text)))
-
-    def _strengths(self, text: str) -> FloatArray:
-        """P(keep) of each word, NaN where the voter abstains."""
+    def p_keep(self, text: str) -> FloatArray:
+        """Give (N,) P(keep) of a text's words, NaN where the voter abstains."""
         words = split_words(text)
         best_N = np.zeros(len(words))
         for strength, signal in self._signals:
@@ -160,7 +130,13 @@ class Soundness:
         return np.where(best_N > 0, best_N, self._silent)
 
 
-SOUNDNESS = VoterKind(KIND, SoundnessParams, Soundness)
+SOUNDNESS = deterministic_kind(
+    KIND,
+    SoundnessParams,
+    Soundness,
+    version=VERSION,
+    rules=RULE_VERSIONS["farm"],
+)
 
 
 def _must_keep(text: str, _words: Sequence[Word]) -> BoolArray:

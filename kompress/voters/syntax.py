@@ -4,15 +4,13 @@ N = words
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 
-from kompress.errors import VoteFailed
-from kompress.types import Fingerprint, FloatArray, Vote, encode_votes
-from kompress.voters.voter import VoterKind, VoterParams, describe
-from kompress.words import WORD_VERSION
+from kompress.types import FloatArray
+from kompress.voters.voter import VoterParams, deterministic_kind
 
 KIND = "syntax"
 VERSION = "1"  # changes whenever any vote would
@@ -72,51 +70,28 @@ class SyntaxRules:
     and Zhang et al. 2022 (DietCode, statement types by value); the table is ours.
     """
 
-    def __init__(
-        self, name: str, params: SyntaxParams, snapshot: bytes | None = None
-    ) -> None:
-        del snapshot  # nothing is fitted
-        self._fingerprint = Fingerprint(
-            name, describe(params, kind=KIND, version=VERSION, words=WORD_VERSION)
-        )
+    def __init__(self, params: SyntaxParams, snapshot: bytes | None) -> None:
+        del params, snapshot  # there are none
 
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Everything that decides a vote."""
-        return self._fingerprint
-
-    def vote(
-        self, texts: Sequence[str], *, replicate: int = 0
-    ) -> Iterator[tuple[int, Vote | VoteFailed]]:
-        """Vote on each text in turn; there is no chance, so replicates are equal.
-
-        Yields:
-            A text's index and its vote.
-        """
-        del replicate
-        for index, text in enumerate(texts):
-            yield index, Vote(encode_votes(_strengths(text)))
+    def p_keep(self, text: str) -> FloatArray:
+        """Give (N,) P(keep) of a text's words."""
+        in_diff = _IN_DIFF.search(text) is not None
+        in_traceback = False
+        strengths: list[float] = []
+        for line in text.split("\n"):
+            words = line.split()
+            if not words:
+                continue
+            floor = CHANGED_LINE if in_diff and _CHANGED.match(line) else 0.0
+            if line.startswith(_TRACEBACK):
+                in_traceback = True
+            elif in_traceback and not line[0].isspace():
+                in_traceback, floor = False, LAST_LINE
+            strengths.extend(_line(words, floor))
+        return np.array(strengths, dtype=np.float64)
 
 
-SYNTAX = VoterKind(KIND, SyntaxParams, SyntaxRules)
-
-
-def _strengths(text: str) -> FloatArray:
-    """P(keep) of each word."""
-    in_diff = _IN_DIFF.search(text) is not None
-    in_traceback = False
-    strengths: list[float] = []
-    for line in text.split("\n"):
-        words = line.split()
-        if not words:
-            continue
-        floor = CHANGED_LINE if in_diff and _CHANGED.match(line) else 0.0
-        if line.startswith(_TRACEBACK):
-            in_traceback = True
-        elif in_traceback and not line[0].isspace():
-            in_traceback, floor = False, LAST_LINE
-        strengths.extend(_line(words, floor))
-    return np.array(strengths, dtype=np.float64)
+SYNTAX = deterministic_kind(KIND, SyntaxParams, SyntaxRules, version=VERSION)
 
 
 def _line(words: list[str], floor: float) -> Iterator[float]:

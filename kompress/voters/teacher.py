@@ -85,36 +85,50 @@ class TeacherParams(VoterParams, ProtocolParams):
         )
 
 
-class _Declared:
-    """What every teacher knows of itself: its model, its limits, its fingerprint."""
+class _ModelVoter:
+    """What a teacher and a judge share: a model, its limits, and what it is shown.
+
+    Attributes:
+        spec: the model that is to answer.
+        protocol: what is asked, and how answers are read.
+        capabilities: what the model's engine can do.
+        draft: hash of the student whose drafts are corrected, '' for none.
+    """
+
+    protocol: TeacherProtocol | PairwiseJudge
 
     def __init__(
         self, name: str, params: TeacherParams, snapshot: bytes | None
     ) -> None:
-        self.name = name
-        self.params = params
+        self._name = name
+        self._params = params
         self.spec = params.spec
         known = _read_snapshot(params, snapshot)
-        self.capabilities, self.is_external, self.draft = known
+        self.capabilities, self._is_external, self.draft = known
 
-    def fingerprint(self, protocol: Mapping[str, Any]) -> Fingerprint:
-        """Lay out everything that decides a vote; how many GPUs do not."""
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Everything that decides an answer's meaning; how many GPUs do not."""
         parts = {
-            "params": self.params.model_dump(mode="json", exclude={"gpus"}),
+            "params": self._params.model_dump(mode="json", exclude={"gpus"}),
             "kind": KIND,
             "version": VERSION,
             "words": WORD_VERSION,
             "shown": SHOWN_VERSION,
-            "protocol": dict(protocol),
+            "protocol": self.protocol.parts,
             "model": self.spec.identity(),
             "capabilities": asdict(self.capabilities),
-            "external": self.is_external,
+            "external": self._is_external,
             "draft": self.draft,
         }
-        return Fingerprint(self.name, parts)
+        return Fingerprint(self._name, parts)
+
+    def shown(self, text: str) -> str:
+        """Give a text as the model sees it, with as many words."""
+        return show(text, external=self._is_external)
 
 
-class Teacher:
+class Teacher(_ModelVoter):
     """Votes by what a language model answers.
 
     Without an engine it has no answers: `with_engine` gives the voter that has.
@@ -124,38 +138,15 @@ class Teacher:
     Source: the protocols' modules in `kompress.teachers`.
     """
 
+    protocol: TeacherProtocol
+
     def __init__(
         self, name: str, params: TeacherParams, snapshot: bytes | None
     ) -> None:
-        self._declared = _Declared(name, params, snapshot)
-        self._protocol = make_protocol(params, self._declared.capabilities)
-        self._fingerprint = self._declared.fingerprint(self._protocol.parts)
+        super().__init__(name, params, snapshot)
+        self.protocol = make_protocol(params, self.capabilities)
         self._ask: Ask | None = None
         self._drafts: Mapping[str, BoolArray] = {}
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Everything that decides a vote."""
-        return self._fingerprint
-
-    @property
-    def spec(self) -> ModelSpec:
-        """The model that is to answer."""
-        return self._declared.spec
-
-    @property
-    def protocol(self) -> TeacherProtocol:
-        """What is asked, and how answers are read."""
-        return self._protocol
-
-    @property
-    def draft(self) -> str:
-        """Hash of the student whose drafts it corrects, '' for none."""
-        return self._declared.draft
-
-    def shown(self, text: str) -> str:
-        """Give a text as the model sees it, with as many words."""
-        return show(text, external=self._declared.is_external)
 
     def requests(
         self, text: str, *, replicate: int = 0, draft_N: BoolArray | None = None
@@ -171,7 +162,7 @@ class Teacher:
             VoteFailed: the text cannot be asked about.
         """
         seed = find_seed(text, replicate)
-        return self._protocol.requests(self.shown(text), draft_N=draft_N, seed=seed)
+        return self.protocol.requests(self.shown(text), draft_N=draft_N, seed=seed)
 
     def with_engine(
         self, ask: Ask, drafts: Mapping[str, BoolArray] | None = None
@@ -225,8 +216,8 @@ class Teacher:
         )
         if requests and self._ask is None:
             raise VoteFailed(
-                f"teacher {self._declared.name!r} has no engine here; it votes on its "
-                f"own queue: farm worker start --queue teach.{self._declared.name}",
+                f"teacher {self._name!r} has no engine here; it votes where a worker "
+                f"takes its own queue, teach.{self._name}",
                 is_transient=True,
             )
         return requests
@@ -242,46 +233,28 @@ class Teacher:
             worst = min(failed, key=lambda each: each.is_transient)
             return VoteFailed(worst.error, is_transient=worst.is_transient)
         try:
-            return self._protocol.read(self.shown(text), answers)
+            return self.protocol.read(self.shown(text), answers)
         except VoteFailed as error:
             return error
 
 
-class Judge:
+class Judge(_ModelVoter):
     """A teacher of the protocol `pairwise`: compares references, votes on no word.
 
     Source: `kompress.teachers.pairwise`.
     """
 
+    protocol: PairwiseJudge
+
     def __init__(
         self, name: str, params: TeacherParams, snapshot: bytes | None
     ) -> None:
-        self._declared = _Declared(name, params, snapshot)
-        self._judge = PairwiseJudge(params.criterion, self._declared.capabilities)
-        self._fingerprint = self._declared.fingerprint(self._judge.parts)
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Everything that decides a judgment."""
-        return self._fingerprint
-
-    @property
-    def spec(self) -> ModelSpec:
-        """The model that is to answer."""
-        return self._declared.spec
-
-    @property
-    def protocol(self) -> PairwiseJudge:
-        """What is asked, and how an answer is read."""
-        return self._judge
-
-    def shown(self, text: str) -> str:
-        """Give a text as the model sees it, with as many words."""
-        return show(text, external=self._declared.is_external)
+        super().__init__(name, params, snapshot)
+        self.protocol = PairwiseJudge(params.criterion, self.capabilities)
 
     def shown_reference(self, text: str, reference: str) -> str:
         """Give a text's reference as the model sees it, without the text's secrets."""
-        return show_reference(text, reference, external=self._declared.is_external)
+        return show_reference(text, reference, external=self._is_external)
 
     def vote(
         self, texts: Sequence[str], *, replicate: int = 0
@@ -293,7 +266,7 @@ class Judge:
         """
         del replicate
         why = (
-            f"{self._declared.name!r} has the protocol pairwise, for references; "
+            f"{self._name!r} has the protocol pairwise, for references; "
             "name it under pairwise.judges, not under voters"
         )
         for index in range(len(texts)):

@@ -1,7 +1,11 @@
-"""What a voter is, and what a kind of voter must bring to the registry."""
+"""What a voter is, and what a kind of voter must bring to the registry.
+
+N = words
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
@@ -10,7 +14,8 @@ from kompress.config import parse_config
 from kompress.errors import InvalidConfig, VoteFailed
 from kompress.teachers.protocol import ModelSpec
 from kompress.teachers.request import Ask
-from kompress.types import BoolArray, Fingerprint, Vote
+from kompress.types import BoolArray, Fingerprint, FloatArray, Vote, encode_votes
+from kompress.words import WORD_VERSION
 
 P = TypeVar("P", bound="VoterParams")
 V_co = TypeVar("V_co", bound="Voter", covariant=True)
@@ -92,6 +97,8 @@ class VoterKind(Generic[P, V_co]):
             writes, and its voters are `Asker`s (or judges).
         varies: a fingerprint's parts -> whether another replicate may say something
             else: drawn again, or another reference; None for a kind that never does.
+        for_drills: it runs as any other, but users are not offered it: a double for
+            tests, demos and drills.
     """
 
     name: str
@@ -104,6 +111,7 @@ class VoterKind(Generic[P, V_co]):
     ) = None
     needs_engine: Callable[[Mapping[str, Any]], ModelSpec] | None = None
     varies: Callable[[Mapping[str, Any]], bool] | None = None
+    for_drills: bool = False
 
     def load(
         self, name: str, params: Mapping[str, Any], snapshot: bytes | None
@@ -126,6 +134,69 @@ class VoterKind(Generic[P, V_co]):
         Source: ours.
         """
         parse_params(self.params, self.name, params)
+
+
+class WordScorer(Protocol):
+    """What a deterministic voter thinks of a text's words."""
+
+    def p_keep(self, text: str) -> FloatArray:
+        """Give (N,) P(keep) of a text's words, NaN to abstain."""
+        ...
+
+
+class DeterministicVoter:
+    """A voter without chance: the text alone decides, so replicates are equal."""
+
+    def __init__(self, fingerprint: Fingerprint, scorer: WordScorer) -> None:
+        self._fingerprint = fingerprint
+        self._scorer = scorer
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Everything that decides a vote."""
+        return self._fingerprint
+
+    def vote(
+        self, texts: Sequence[str], *, replicate: int = 0
+    ) -> Iterator[tuple[int, Vote | VoteFailed]]:
+        """Vote on each text in turn.
+
+        Yields:
+            A text's index and its vote.
+        """
+        del replicate
+        for index, text in enumerate(texts):
+            yield index, Vote(encode_votes(self._scorer.p_keep(text)))
+
+
+def deterministic_kind(
+    name: str,
+    params: type[P],
+    scorer: Callable[[P, bytes | None], WordScorer],
+    *,
+    fit: Callable[[Mapping[str, Any], Iterable[str]], bytes] | None = None,
+    **versions: str,
+) -> VoterKind[P, DeterministicVoter]:
+    """Make the registry's entry of a voter that knows no chance.
+
+    Args:
+        name: the entry's key.
+        params: the kind's parameters.
+        scorer: checked params and snapshot (None without a fit) -> what scores words.
+        fit: as of `VoterKind`; the snapshot's hash is then part of the fingerprint.
+        versions: `version`, which changes whenever any vote would, and those of the
+            rules that it uses.
+
+    Source: ours.
+    """
+
+    def make(name_: str, checked: P, snapshot: bytes | None) -> DeterministicVoter:
+        parts = describe(checked, kind=name, words=WORD_VERSION, **versions)
+        if fit is not None:
+            parts["snapshot"] = sha256(snapshot or b"").hexdigest()
+        return DeterministicVoter(Fingerprint(name_, parts), scorer(checked, snapshot))
+
+    return VoterKind(name, params, make, fit=fit)
 
 
 def parse_params(model: type[P], kind: str, params: Mapping[str, Any]) -> P:

@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from db.queries import gold
 from kompress.types import Gold
-from kompress.voters.simulated import simulated_truth
+from tests.simulated_truth import simulated_truth
 from tests.worker.fake_transport import FakeTransport, agree, open_fake
 
 HASH = {"truth": "hash", "keep_share": 0.5}

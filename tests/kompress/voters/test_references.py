@@ -72,8 +72,8 @@ def test_bounds_are_fitted_to_the_worst_of_the_corpus():
     assert published["max_variation_rate"] == 1
 
 
-def test_an_origin_without_references_is_named_with_the_command():
-    with pytest.raises(InvalidConfig, match="corpus add NAME FILE --references c3"):
+def test_an_origin_without_references_is_named_with_what_to_do():
+    with pytest.raises(InvalidConfig, match="add them to the corpus under this origin"):
         fit_references({"origin": "c3"}, "hash", [])
 
 

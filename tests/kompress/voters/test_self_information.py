@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.types import decode_votes
-from kompress.voters.self_information import SELF_INFORMATION, fit
+from kompress.voters.self_information import (
+    SELF_INFORMATION,
+    SelfInformation,
+    SelfInformationParams,
+    fit,
+)
 
 # A log in which failure is what always happens.
 CORPUS = [f"job {n} failed with an error and did not restart" for n in range(20)] + [
@@ -16,6 +21,7 @@ CORPUS = [f"job {n} failed with an error and did not restart" for n in range(20)
     "clock skew was corrected by the operator",
 ]
 VOTER = SELF_INFORMATION.load("i", {}, fit({}, CORPUS))
+SCORER = SelfInformation(SelfInformationParams(), fit({}, CORPUS))
 
 
 def votes(text, **params):
@@ -43,16 +49,16 @@ def test_it_is_blind_to_words_that_are_frequent_yet_vital():
 
 
 def test_the_same_word_is_less_surprising_where_it_is_expected():
-    expected = VOTER.information("clock skew")[1]
-    unexpected = VOTER.information("operator skew")[1]
+    expected = SCORER.information("clock skew")[1]
+    unexpected = SCORER.information("operator skew")[1]
 
     assert expected < unexpected
 
 
 def test_an_unseen_word_of_a_common_shape_is_less_surprising_than_a_strange_one():
     # "5" … "19" were seen once each, so a number is what job is followed by.
-    number = VOTER.information("job 4711")[1]
-    strange = VOTER.information("job =>?!")[1]
+    number = SCORER.information("job 4711")[1]
+    strange = SCORER.information("job =>?!")[1]
 
     assert number < strange
 
@@ -61,14 +67,14 @@ def test_a_rare_words_probability_is_shared_among_its_shape():
     # All three words are seen once, so the vocabulary is their shape alone, V = 2 with
     # the unknown. Unigram (3 + 1/2) / 4 = .875; at the start, bigram (1 + .875) / 2 =
     # .9375, trigram (1 + .9375) / 2 = .96875, shared by three words and the next one.
-    rare = SELF_INFORMATION.load("i", {}, fit({}, ["a1 b2 c3"]))
+    rare = SelfInformation(SelfInformationParams(), fit({}, ["a1 b2 c3"]))
 
     assert rare.information("z9") == pytest.approx([np.log(4 / 0.96875)])
 
 
 @given(st.text())
 def test_information_is_positive_and_finite(text):
-    information_N = VOTER.information(text)
+    information_N = SCORER.information(text)
 
     assert (information_N > 0).all()
     assert (information_N < 1e3).all()

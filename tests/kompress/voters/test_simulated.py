@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from kompress.errors import VoteFailed
 from kompress.must_keep import classify_words
 from kompress.types import ABSTAIN, STRATA, Vote
-from kompress.voters.simulated import SIMULATED, simulated_truth
+from kompress.voters.simulated import SIMULATED
+from tests.simulated_truth import simulated_truth
 
 TEXT = " ".join(f"word{'s' * (n % 7)}" for n in range(20_000))
 HASH = {"truth": "hash", "keep_share": 0.3, "seed": 5}

@@ -110,7 +110,7 @@ def test_an_answer_that_never_comes_is_asked_for_again_later():
 def test_without_an_engine_there_is_no_vote_and_it_says_where_there_is_one():
     votes = dict(make(LOCAL).vote(TEXTS))
 
-    assert "--queue teach.t" in str(votes[0])
+    assert "queue, teach.t" in str(votes[0])
     assert votes[0].is_transient
     assert votes[1].codes_N.shape == (0,)
 

@@ -210,14 +210,14 @@ def test_references_become_silver_labels_and_what_has_none_stays_unlabelled(farm
 
 
 @pytest.mark.slow  # runs a loop
-def test_a_corpus_without_such_references_says_the_command_that_adds_them(farm):
+def test_a_corpus_without_such_references_says_that_they_are_to_be_added(farm):
     farm.add_documents(10)
     farm.start("one", **by_references())
 
     farm.run(until="train")
 
     ((error,),) = farm.query("SELECT last_error FROM jobs WHERE stage = 'select'")
-    assert "farm corpus add NAME FILE --references c3" in error
+    assert "of origin 'c3'; expected some; add them" in error
 
 
 LOCAL = {"engine": "vllm", "model": "tiny"}
