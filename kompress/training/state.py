@@ -18,8 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
+from torch.optim import AdamW
 
-from kompress.training.adamw import AdamW
 from kompress.training.fine_tuning import moving, put_weights
 
 
@@ -107,12 +107,10 @@ class TrainingState:
         if story.get("sha256") != _digest(tensors):
             return Record()
         put_weights(model, _part(tensors, "model/"))
-        for name, moments in optimizer.moments.items():
-            moments.first.copy_(tensors[f"first/{name}"])
-            moments.second.copy_(tensors[f"second/{name}"])
         record = _from_json(story["record"])
         record.best_weights = _part(tensors, "best/")
-        optimizer.num_steps = len(record.losses)  # one loss a step
+        # One loss a step: the moments have seen as many steps as there are losses.
+        _put_moments(optimizer, tensors, num_steps=len(record.losses))
         return record
 
     def clear(self) -> None:
@@ -126,13 +124,34 @@ def _tensors(
     tensors: list[tuple[str, Tensor]] = [
         (f"model/{name}", weight) for name, weight in moving(model)
     ]
-    for name, moments in optimizer.moments.items():
-        tensors += [
-            (f"first/{name}", moments.first),
-            (f"second/{name}", moments.second),
-        ]
+    for name, weight in moving(model):
+        moments = optimizer.state.get(weight)
+        if moments:  # a weight that had no gradient yet has none
+            tensors += [
+                (f"first/{name}", moments["exp_avg"]),
+                (f"second/{name}", moments["exp_avg_sq"]),
+            ]
     best = record.best_weights.items()
     return tensors + [(f"best/{name}", weight) for name, weight in best]
+
+
+def _put_moments(
+    optimizer: AdamW, tensors: Mapping[str, Tensor], num_steps: int
+) -> None:
+    """Give the optimiser the moments of every weight that has some."""
+    first, second = _part(tensors, "first/"), _part(tensors, "second/")
+    content = optimizer.state_dict()
+    content["state"] = {
+        number: {
+            "step": torch.tensor(float(num_steps)),
+            "exp_avg": first[name],
+            "exp_avg_sq": second[name],
+        }
+        for group in content["param_groups"]
+        for number, name in zip(group["params"], group["param_names"], strict=True)
+        if name in first
+    }
+    optimizer.load_state_dict(content)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -15,7 +15,6 @@ from kompress.students.checkpoint import LINEAGE
 from kompress.students.dual_head import STUDENTS, DualHead
 from kompress.students.student import Student
 from kompress.students.token_head import TokenHead
-from kompress.training.adamw import AdamW
 from kompress.training.fine_tuning import merge_adapters, moving, prepare, put_weights
 from kompress.training.flops import (
     count_flops,
@@ -25,6 +24,7 @@ from kompress.training.flops import (
 from kompress.training.held_out import measure
 from kompress.training.inputs import TrunkCache, lay_rows
 from kompress.training.loss import batch_loss
+from kompress.training.optimizer import make_optimizer, set_rate
 from kompress.training.plan import Plan, make_plan, step_seed
 from kompress.training.precision import repeatable
 from kompress.training.schedule import rate_share
@@ -115,9 +115,8 @@ def train(  # noqa: PLR0915  # a loop reads best whole
             stopping needs it.
         InvalidConfig: fine-tuning, quality head or vocabulary that do not fit.
         InvalidCheckpoint: a parent that is broken, or of other sizes or tokenizer.
-        TrainingFailed: a loss that is not a number; names the step and its texts. No
-            such step moves a weight, the last saved state stays, and no checkpoint is
-            written.
+        TrainingFailed: a loss that is not a number; names the step and its texts. The
+            last saved state stays, and no checkpoint is written.
 
     Source: the published line's recipe (facts of headroom-ai); packing, weights by
     certainty and resuming: ours.
@@ -143,7 +142,9 @@ def train(  # noqa: PLR0915  # a loop reads best whole
         num_frozen = prepare(model, recipe.fine_tuning)
         model.to(plan.device).train()
         weights = [weight for _, weight in moving(model)]
-        optimizer = AdamW(model.named_parameters(), weight_decay=recipe.weight_decay)
+        optimizer = make_optimizer(
+            model.named_parameters(), weight_decay=recipe.weight_decay
+        )
 
         record, state = Record(), None
         if resume is not None:
@@ -169,9 +170,9 @@ def train(  # noqa: PLR0915  # a loop reads best whole
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             norm = nn.utils.clip_grad_norm_(weights, recipe.clip_norm)
-            figures = torch.stack([loss.detach(), norm])
-            optimizer.step(rate, skip=(~figures.isfinite().all()).float())
-            unread.append(figures)
+            set_rate(optimizer, rate)
+            optimizer.step()
+            unread.append(torch.stack([loss.detach(), norm]))
 
             done = step + 1
             is_last = done == num_steps
