@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from db.queries import diversity, loops, quality, quality_views, voters
 from db.queries.jobs import JobRow
-from kompress.aggregation.reliability.evidence import WITHIN_VOTER
+from kompress.aggregation.reliability.likelihood import WITHIN_VOTER
 from kompress.config import RoundConfig, VoterConfig
 from kompress.labelling.fitting import Rate, read_rates
 from kompress.selection.budget import VoterSheet, allocate

@@ -15,7 +15,11 @@ from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.replicates import pool_replicates
 from kompress.config import RoundConfig, parse_config
-from kompress.ensemble.gains import Gain, GoldVotes, measure_additions
+from kompress.ensemble.leave_one_out import (
+    GoldVotes,
+    LeaveOneOutValue,
+    measure_additions,
+)
 from kompress.types import ABSTAIN, KEEPS_FROM
 
 if TYPE_CHECKING:
@@ -96,7 +100,7 @@ def read_candidates(
     )
 
 
-def measure_candidates(found: Candidates) -> tuple[Gain, ...]:
+def measure_candidates(found: Candidates) -> tuple[LeaveOneOutValue, ...]:
     """Measure each voter outside the panel on calibration gold.
 
     Returns:

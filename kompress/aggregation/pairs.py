@@ -12,7 +12,7 @@ keeps alone, the voter keeps alone, both keep
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -142,18 +142,9 @@ def count_error_pairs(
     """
     keep_NM, voted_NM = np.asarray(keep_NM, bool), np.asarray(voted_NM, bool)
     truth_N = np.asarray(truth_N)
-    if keep_NM.ndim != 2 or voted_NM.shape != keep_NM.shape:
-        raise InvalidVotes(
-            f"sides have shape {keep_NM.shape}, votes {voted_NM.shape}; expected the "
-            "same (N, M), words by voters"
-        )
+    group_N = np.zeros(len(truth_N), int) if group_N is None else np.asarray(group_N)
+    _check_shapes(keep_NM, voted_NM, truth_N, group_N)
     size, num_voters = keep_NM.shape
-    group_N = np.zeros(size, np.intp) if group_N is None else np.asarray(group_N)
-    if truth_N.shape != (size,) or group_N.shape != (size,):
-        raise InvalidVotes(
-            f"truth has shape {truth_N.shape}, groups {group_N.shape}; expected "
-            f"({size},) for both, one a word"
-        )
     known_N = np.isin(truth_N, (DROP, KEEP))
     stratum_N = read_stratum(stratum_N, size)[known_N]
     groups, group_N = np.unique(group_N[known_N], return_inverse=True)
@@ -171,6 +162,25 @@ def count_error_pairs(
         ),
         keep_C=cells % 2 == 1,
     )
+
+
+def _check_shapes(
+    keep_NM: BoolArray,
+    voted_NM: BoolArray,
+    truth_N: NDArray[Any],
+    group_N: NDArray[Any],
+) -> None:
+    if keep_NM.ndim != 2 or voted_NM.shape != keep_NM.shape:
+        raise InvalidVotes(
+            f"sides have shape {keep_NM.shape}, votes {voted_NM.shape}; expected the "
+            "same (N, M), words by voters"
+        )
+    size = len(keep_NM)
+    if truth_N.shape != (size,) or group_N.shape != (size,):
+        raise InvalidVotes(
+            f"truth has shape {truth_N.shape}, groups {group_N.shape}; expected "
+            f"({size},) for both, one a word"
+        )
 
 
 def error_correlation(

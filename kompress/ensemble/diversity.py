@@ -16,29 +16,22 @@ from numpy.typing import ArrayLike
 
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.pairs import (
+    ErrorPairs,
     count_error_pairs,
-    error_correlation,
-    pair_rows,
     sides_of,
 )
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
 from kompress.aggregation.reliability.copies import find_copies
 from kompress.ensemble.agreement import krippendorff_alpha
 from kompress.ensemble.error_split import ErrorSplit, split_error
-from kompress.ensemble.gains import Gain, GoldVotes, measure_gains
-from kompress.ensemble.independence import effective_voters, measure_independence
+from kompress.ensemble.independence import measure_independence
+from kompress.ensemble.leave_one_out import (
+    GoldVotes,
+    LeaveOneOutValue,
+    measure_leave_one_out,
+)
 from kompress.errors import InvalidVotes
 from kompress.types import ABSTAIN, JSON, STRATA, encode_votes
-
-__all__ = [
-    "Diversity",
-    "describe",
-    "effective_voters",
-    "error_correlation",
-    "krippendorff_alpha",
-    "measure_diversity",
-    "pair_rows",
-]
 
 NUM_BOOTSTRAPS = 1_000
 
@@ -84,7 +77,7 @@ class Diversity:
     identical: tuple[tuple[str, str, int], ...]
     split: ErrorSplit
     strata: tuple[tuple[str, int, int], ...]
-    gains: tuple[Gain, ...] = ()
+    gains: tuple[LeaveOneOutValue, ...] = ()
 
     @property
     def num_voters(self) -> int:
@@ -128,7 +121,7 @@ class Diversity:
         return cls(
             **found,
             split=ErrorSplit(data["num_split_words"], *(data[name] for name in parts)),
-            gains=tuple(Gain(**row) for row in data["gains"]),
+            gains=tuple(LeaveOneOutValue(**row) for row in data["gains"]),
         )
 
 
@@ -167,6 +160,7 @@ def measure_diversity(
     """
     code_NM = np.asarray(p_NM)
     code_NM = code_NM if code_NM.dtype == np.uint8 else encode_votes(code_NM)
+    truth_N = np.asarray(truth_N)
     patterns = everything or count_patterns(
         code_NM, np.ones(code_NM.shape[1]), stratum_N, truth_N
     )
@@ -175,39 +169,58 @@ def measure_diversity(
             f"there are {len(names)} names for {code_NM.shape[1]} voters and patterns "
             f"of {patterns.num_voters}; expected one each"
         )
-    truth_N = np.asarray(truth_N)
-    gold_N = (truth_N != UNKNOWN) & (code_NM != ABSTAIN).any(axis=1)
+    num_gold = int(((truth_N != UNKNOWN) & (code_NM != ABSTAIN).any(axis=1)).sum())
     keep_NM, voted_NM = sides_of(code_NM)
     pairs = count_error_pairs(keep_NM, voted_NM, truth_N, stratum_N, group_N)
-    identical = _identical(patterns)
+    panel = _agreement(names, patterns)
+    panel |= _independence(names, pairs, _identical(patterns), rng, num_bootstraps)
+    if learner is not None and num_gold:
+        words = GoldVotes.read(names, code_NM, strength, truth_N, stratum_N, group_N)
+        panel["gains"] = measure_leave_one_out(learner, words, rng)
+    return Diversity(
+        truth="gold" if num_gold else "none",
+        num_gold_words=num_gold,
+        split=split_error(keep_NM, voted_NM, truth_N, stratum_N),
+        **panel,
+    )
+
+
+def _agreement(names: Sequence[str], patterns: VotePatterns) -> dict[str, Any]:
+    """Measure what needs no gold: how far voters agree, over all words."""
+    side_PM, cast_PM = sides_of(patterns.code_PM)
+    return {
+        "voters": tuple(names),
+        "num_words": patterns.num_words,
+        "alpha": krippendorff_alpha(
+            np.where(cast_PM, side_PM, np.nan), "nominal", patterns.count_P
+        ),
+        "alpha_soft": krippendorff_alpha(
+            patterns.code_PM, "interval", patterns.count_P
+        ),
+        "strata": _strata(patterns),
+    }
+
+
+def _independence(
+    names: Sequence[str],
+    pairs: ErrorPairs,
+    identical: Sequence[tuple[int, int, int]],
+    rng: np.random.Generator,
+    num_bootstraps: int,
+) -> dict[str, Any]:
+    """Measure how many independent voters the panel is worth, and who copies whom."""
     known = measure_independence(
         pairs, [(a, b) for a, b, _ in identical], rng, num_bootstraps
     )
-    side_PM, cast_PM = sides_of(patterns.code_PM)
-    gains: tuple[Gain, ...] = ()
-    if learner is not None and gold_N.any():
-        words = GoldVotes.read(names, code_NM, strength, truth_N, stratum_N, group_N)
-        gains = measure_gains(learner, words, rng)
-    return Diversity(
-        voters=tuple(names),
-        truth="gold" if gold_N.any() else "none",
-        num_words=patterns.num_words,
-        num_gold_words=int(gold_N.sum()),
-        alpha=krippendorff_alpha(
-            np.where(cast_PM, side_PM, np.nan), "nominal", patterns.count_P
-        ),
-        alpha_soft=krippendorff_alpha(patterns.code_PM, "interval", patterns.count_P),
-        n_eff=known.n_eff,
-        n_eff_low=known.low,
-        n_eff_high=known.high,
-        mean_correlation=known.mean,
-        num_unidentified=known.num_unidentified,
-        copies=tuple((names[a], names[b], rho) for a, b, rho in known.copies),
-        identical=tuple((names[a], names[b], n) for a, b, n in identical),
-        split=split_error(keep_NM, voted_NM, truth_N, stratum_N),
-        strata=_strata(patterns),
-        gains=gains,
-    )
+    return {
+        "n_eff": known.n_eff,
+        "n_eff_low": known.low,
+        "n_eff_high": known.high,
+        "mean_correlation": known.mean,
+        "num_unidentified": known.num_unidentified,
+        "copies": tuple((names[a], names[b], rho) for a, b, rho in known.copies),
+        "identical": tuple((names[a], names[b], n) for a, b, n in identical),
+    }
 
 
 def describe(

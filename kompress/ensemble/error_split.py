@@ -6,10 +6,11 @@ N = words, M = voters, C = cells of one stratum and one truth
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from kompress.aggregation.patterns import KEEP, UNKNOWN
 from kompress.aggregation.votes import read_stratum
+from kompress.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,18 @@ def split_error(
     keep_NM, voted_NM = np.asarray(keep_NM, bool), np.asarray(voted_NM, bool)
     truth_N = np.asarray(truth_N)
     own_N = (truth_N != UNKNOWN) & voted_NM.all(axis=1)
-    num_words, num_voters = int(own_N.sum()), keep_NM.shape[1]
-    if not num_words or not num_voters:
+    if not own_N.any() or not keep_NM.shape[1]:
         return ErrorSplit()
     is_keep_N = truth_N[own_N] == KEEP
     wrong_NM = (keep_NM[own_N] != is_keep_N[:, None]).astype(np.float64)
     codes_N = read_stratum(stratum_N, len(truth_N))[own_N]
     _, cell_N = np.unique(codes_N * 2 + is_keep_N, return_inverse=True)
+    return _split_cells(wrong_NM, cell_N)
+
+
+def _split_cells(wrong_NM: FloatArray, cell_N: NDArray[np.intp]) -> ErrorSplit:
+    """Split the errors of M voters on N words that lie in cells."""
+    num_words, num_voters = wrong_NM.shape
     size_C = np.bincount(cell_N)
     mean_CM = np.stack(
         [np.bincount(cell_N, weights=wrong_N) / size_C for wrong_N in wrong_NM.T], 1

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from kompress.ensemble.diversity import Diversity
-from kompress.ensemble.gains import Gain
+from kompress.ensemble.leave_one_out import LeaveOneOutValue
 from kompress.types import JSON
 
 # A word holds at most one bit. A voter that surely adds no more than a fiftieth of it
@@ -23,8 +23,8 @@ class Offer:
 
     Attributes:
         voter: its name.
-        bits: of truth a gold word, see `Gain`; for a voter that is not in the panel
-            what it would add to it.
+        bits: of truth a gold word, see `LeaveOneOutValue`; for a voter that is not in
+            the panel what it would add to it.
         bits_low: lower end of the 95 % interval; None where there is none.
         bits_high: upper end.
         usd_per_word: its price in the round; 0 where it was free, None where unknown.
@@ -76,7 +76,7 @@ class Suggestions:
 def suggest(
     diversity: Diversity,
     prices: Mapping[str, float],
-    candidates: Sequence[Gain] = (),
+    candidates: Sequence[LeaveOneOutValue] = (),
 ) -> Suggestions:
     """Suggest whom to drop and whom to add.
 
@@ -135,7 +135,7 @@ def _why_nothing(diversity: Diversity) -> str:
     return "what each voter adds was not measured: gold of one document group only"
 
 
-def _offer(gain: Gain, prices: Mapping[str, float]) -> Offer:
+def _offer(gain: LeaveOneOutValue, prices: Mapping[str, float]) -> Offer:
     price = prices.get(gain.voter)
     return Offer(
         voter=gain.voter,
@@ -215,7 +215,7 @@ def _choose_drop(offers: Sequence[Offer], twin: Mapping[str, str]) -> tuple[str,
 
 
 def _choose_candidate(
-    candidates: Sequence[Gain], prices: Mapping[str, float]
+    candidates: Sequence[LeaveOneOutValue], prices: Mapping[str, float]
 ) -> tuple[str, str]:
     if not candidates:
         return "", ""
@@ -235,7 +235,7 @@ def _choose_candidate(
 
 
 def _choose_like(diversity: Diversity, prices: Mapping[str, float]) -> tuple[str, str]:
-    def worth(gain: Gain) -> tuple[bool, bool, bool, float]:
+    def worth(gain: LeaveOneOutValue) -> tuple[bool, bool, bool, float]:
         return _worth(gain.bits_of_another, prices.get(gain.voter))
 
     best = max(diversity.gains, key=worth)

@@ -18,7 +18,7 @@ from kompress.aggregation.statistics import (
     rates,
     recalls,
 )
-from kompress.ensemble.comparison import is_enough
+from kompress.ensemble.best_voter import is_enough
 from kompress.errors import InvalidConfig
 from kompress.evaluation.sheet import Sheet
 from kompress.evaluation.subject import Subject

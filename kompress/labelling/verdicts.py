@@ -18,7 +18,7 @@ from kompress.aggregation.statistics import (
     count_by_group,
     recalls,
 )
-from kompress.ensemble.comparison import compare_with_best, first_best
+from kompress.ensemble.best_voter import compare_with_best, first_best
 from kompress.labelling.counting import ALL
 from kompress.labelling.panel import Panel
 from kompress.metrics.keep_rate import keep_top

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kompress.aggregation.reliability.evidence import WITHIN_VOTER
+from kompress.aggregation.reliability.likelihood import WITHIN_VOTER
 from kompress.selection.information_gain import histogram_words, pack_words
 from kompress.types import STRATA
 from worker.buying import Market, buy, make_sheet

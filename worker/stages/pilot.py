@@ -20,7 +20,7 @@ from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.statistics import IntArray, balanced_accuracies, recalls
 from kompress.config import LoopConfig, RoundConfig, parse_config
-from kompress.ensemble.comparison import compare_with_best
+from kompress.ensemble.best_voter import compare_with_best
 from kompress.labelling.counting import ALL
 from kompress.labelling.evidence import Evidence, count_evidence, echoes_of
 from kompress.labelling.fitting import keep_out_of_fold
@@ -75,7 +75,7 @@ class Finding:
         value: the rule's balanced accuracy or recall; None where nothing can be said.
         best_voter: the voter with the best one.
         best_value: that voter's, with the rule's decision where it is silent.
-        low: lower end of the rule's less the best voter's, see `Comparison`.
+        low: lower end of the rule's less the best voter's, see `BestVoterComparison`.
         high: its upper end.
         collapses: the whole interval lies below 0.
         silent: words compared of which that voter says nothing.

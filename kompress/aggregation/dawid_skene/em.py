@@ -100,16 +100,9 @@ def fit(
     model = _Model(shape, prior)
     answers_PF, weight_P, row_N = _distinct_rows(flat_NF)
     heard_P = weight_P * (answers_PF.sum(axis=1) > 0)
-    num_heard = max(float(heard_P.sum()), 1.0)
-    posterior_PK = model.start(answers_PF)
-    before, converged, num_iter = -np.inf, False, 0
-    while num_iter < max_iter and not converged:
-        num_iter += 1
-        model.maximise(answers_PF, heard_P, posterior_PK)
-        posterior_PK, value = model.expect(answers_PF, heard_P)
-        after = value + model.log_prior()
-        converged = after - before < tol * num_heard
-        before = after
+    posterior_PK, value, num_iter, converged = model.run(
+        answers_PF, heard_P, max_iter, tol
+    )
     posterior_NK = posterior_PK if row_N is None else posterior_PK.take(row_N, axis=0)
     return DawidSkeneFit(
         prior_K=model.prior_K,
@@ -141,6 +134,22 @@ class _Model:
         self.confusion_KMK: FloatArray = np.full(
             self.pseudo_KMK.shape, 1 / num_classes
         )  # fmt: skip
+
+    def run(
+        self, answers_PF: FloatArray, heard_P: FloatArray, max_iter: int, tol: float
+    ) -> tuple[FloatArray, float, int, bool]:
+        """Step until little is gained: posteriors, log-likelihood, steps, converged."""
+        least = tol * max(float(heard_P.sum()), 1.0)
+        posterior_PK = self.start(answers_PF)
+        before, converged, num_iter = -np.inf, False, 0
+        while num_iter < max_iter and not converged:
+            num_iter += 1
+            self.maximise(answers_PF, heard_P, posterior_PK)
+            posterior_PK, value = self.expect(answers_PF, heard_P)
+            after = value + self.log_prior()
+            converged = after - before < least
+            before = after
+        return posterior_PK, value, num_iter, converged
 
     def start(self, answers_PF: FloatArray) -> FloatArray:
         """Give (P, K) shares of answers, equal ones where there is none."""

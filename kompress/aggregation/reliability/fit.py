@@ -1,12 +1,12 @@
 """Learn from joint votes how far each voter can be believed, stratum by stratum.
 
-Two coins a voter and stratum (or as many sides as its votes have levels), fitted by
+Two coins a voter and stratum (or as many sides as its votes have bins), fitted by
 expectation maximisation over the unknown truth; gold enters as observed truth. Voters
-whose errors fall together (`families`) are one signal: given the truth their votes are
-a mixture of products. On some words the family leans to one side, and its members
-follow more or less; on the rest each votes for itself.
+whose errors fall together (`find_families`) are one family: given the truth their
+votes are a mixture of products. On some words the family leans to one side, and its
+members follow more or less; on the rest each votes for itself.
 
-P = patterns, S = strata, T = truths (drop, keep), L = levels, Z = states of a family:
+P = patterns, S = strata, T = truths (drop, keep), L = bins, Z = states of a family:
 each for itself, leaning to keeping, leaning to dropping
 """
 
@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from kompress.aggregation.patterns import KEEP, UNKNOWN, VotePatterns
-from kompress.aggregation.reliability.levels import SILENT, Levels, cut_levels
+from kompress.aggregation.reliability.quantile_bins import (
+    SILENT,
+    QuantileBins,
+    cut_bins,
+)
 from kompress.aggregation.reliability.tables import Tables, vote_prior
 from kompress.types import STRATA, BoolArray, CodeArray, FloatArray
 
@@ -39,32 +43,32 @@ _LEANING_PRIOR = ((0.05, 0.95), (0.95, 0.05))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """Where votes stand in a table of strata and levels; its last level is silence.
+    """Where votes stand in a table of strata and bins; its last bin is silence.
 
     Attributes:
-        cell_P: (P,) stratum · (L + 1) + level.
-        num_levels: L.
+        cell_P: (P,) stratum · (L + 1) + bin.
+        num_bins: L.
     """
 
     cell_P: NDArray[np.intp]
-    num_levels: int
+    num_bins: int
 
     @classmethod
     def of(
-        cls, stratum_P: CodeArray, level_P: NDArray[np.intp], num_levels: int
+        cls, stratum_P: CodeArray, bin_P: NDArray[np.intp], num_bins: int
     ) -> "Cells":
         """Place votes, `SILENT` ones in the last column."""
-        column_P = np.where(level_P == SILENT, num_levels, level_P)
-        return cls(stratum_P.astype(np.intp) * (num_levels + 1) + column_P, num_levels)
+        column_P = np.where(bin_P == SILENT, num_bins, bin_P)
+        return cls(stratum_P.astype(np.intp) * (num_bins + 1) + column_P, num_bins)
 
     @property
-    def level_P(self) -> NDArray[np.intp]:
-        """(P,) the level of each vote, L for silence."""
-        return self.cell_P % (self.num_levels + 1)
+    def bin_P(self) -> NDArray[np.intp]:
+        """(P,) the bin of each vote, L for silence."""
+        return self.cell_P % (self.num_bins + 1)
 
     def take(self, wanted_P: BoolArray) -> "Cells":
         """Look at some patterns only."""
-        return Cells(self.cell_P[wanted_P], self.num_levels)
+        return Cells(self.cell_P[wanted_P], self.num_bins)
 
     def look_up(self, value_SL: FloatArray) -> FloatArray:
         """(P,) values of the votes, 0 for silence."""
@@ -73,7 +77,7 @@ class Cells:
 
     def count(self, weight_TP: FloatArray) -> FloatArray:
         """(S, T, L) weights of the votes in each cell."""
-        size = self.num_levels + 1
+        size = self.num_bins + 1
         rows = [
             np.bincount(self.cell_P, weights=weight_P, minlength=len(STRATA) * size)
             for weight_P in weight_TP
@@ -83,21 +87,21 @@ class Cells:
 
 
 @dataclass(slots=True, eq=False)
-class Member:
+class FamilyMember:
     """A voter, its votes and what is believed of it.
 
     Attributes:
         column: its place in the patterns.
-        levels: how its votes are cut.
-        votes: the level of each vote.
-        tables: P(level | truth, stratum), where it votes for itself.
+        bins: how its votes are cut.
+        votes: the bin of each vote.
+        tables: P(bin | truth, stratum), where it votes for itself.
         sides: the side of each vote, 1 keeps and 0 drops.
         shared: P(side | truth, stratum) where its family leans to keeping, and where
             it leans to dropping; none for a single voter.
     """
 
     column: int
-    levels: Levels
+    bins: QuantileBins
     votes: Cells
     tables: Tables
     sides: Cells
@@ -105,69 +109,69 @@ class Member:
 
 
 @dataclass(slots=True, eq=False)
-class Signal:
+class VoterFamily:
     """One member, or a family with P(state | truth, stratum)."""
 
-    members: list[Member]
+    members: list[FamilyMember]
     states: Tables | None
 
 
-def read_signals(
-    patterns: VotePatterns, families: Sequence[tuple[int, ...]]
-) -> list[Signal]:
-    """Cut every voter's votes into levels and start from what is thought beforehand."""
+def read_families(
+    patterns: VotePatterns, columns_F: Sequence[tuple[int, ...]]
+) -> list[VoterFamily]:
+    """Cut every voter's votes into bins and start from what is thought beforehand."""
     weight_P = patterns.count_P.astype(np.float64)
-    signals = []
-    for family in families:
+    families = []
+    for columns in columns_F:
         members = []
-        for column in family:
+        for column in columns:
             code_P = patterns.code_PM[:, column]
-            levels = cut_levels(code_P, weight_P)
-            level_P = levels.read(code_P)
-            side_P = np.where(level_P == SILENT, SILENT, levels.keeps_L[level_P])
-            leaning = _LEANING_PRIOR if len(family) > 1 else ()
+            bins = cut_bins(code_P, weight_P)
+            bin_P = bins.read(code_P)
+            side_P = np.where(bin_P == SILENT, SILENT, bins.keeps_L[bin_P])
+            leaning = _LEANING_PRIOR if len(columns) > 1 else ()
             members.append(
-                Member(
+                FamilyMember(
                     column,
-                    levels,
-                    Cells.of(patterns.stratum_P, level_P, levels.size),
-                    Tables(vote_prior(levels.share_L, levels.keeps_L)),
+                    bins,
+                    Cells.of(patterns.stratum_P, bin_P, bins.size),
+                    Tables(vote_prior(bins.share_L, bins.keeps_L)),
                     Cells.of(patterns.stratum_P, side_P, 2),
                     tuple(Tables(np.array([p_L, p_L])) for p_L in leaning),
                 )
             )
-        states = Tables(_STATE_PRIOR) if len(family) > 1 else None
-        signals.append(Signal(members, states))
-    return signals
+        states = Tables(_STATE_PRIOR) if len(columns) > 1 else None
+        families.append(VoterFamily(members, states))
+    return families
 
 
-def fit_signals(patterns: VotePatterns, signals: list[Signal]) -> FloatArray:
-    """Fit the signals' tables in place.
+def fit_families(patterns: VotePatterns, families: list[VoterFamily]) -> FloatArray:
+    """Fit the families' tables in place.
 
     Args:
         patterns: joint votes.
-        signals: as `read_signals` made them of the same patterns.
+        families: as `read_families` made them of the same patterns.
 
     Returns:
         (S,) P(keep) of each stratum before any vote.
 
     Source: Dawid & Skene 1979, equations 2.3-2.5, with Dirichlet posteriors for the
-        rates; levels, strata that borrow and families: ours.
+        rates; bins, strata that borrow and families: ours.
     """
-    if not signals or not len(patterns.count_P):
+    if not families or not len(patterns.count_P):
         return np.full(len(STRATA), 0.5)
     known_P = patterns.truth_P != UNKNOWN
     num_gold = int(patterns.count_P[known_P].sum())
-    guess_P = _mean_vote(signals)
+    guess_P = _mean_vote(families)
     if num_gold >= _MIN_GOLD:
         # From gold alone first: where all voters are wrong, their mean is as well.
-        fit = _Fit(patterns.take(known_P), _take(signals, known_P))
+        fit = _Fit(patterns.take(known_P), _take(families, known_P))
         fit.run(guess_P[known_P], _GOLD_STEPS, -1.0)
         guess_P = expit(
             logit(fit.prevalence_S)[patterns.stratum_P]
-            + _Fit(patterns, signals).evidence()
+            + _Fit(patterns, families).evidence()
         )
-    fit = _Fit(patterns, signals)
+    fit = _Fit(patterns, families)
     fit.run(guess_P, _MAX_STEPS, _TOLERANCE)
     return fit.prevalence_S
 
@@ -175,14 +179,14 @@ def fit_signals(patterns: VotePatterns, signals: list[Signal]) -> FloatArray:
 class _Fit:
     """One run of expectation maximisation over some patterns."""
 
-    def __init__(self, patterns: VotePatterns, signals: list[Signal]) -> None:
-        self.signals = signals
+    def __init__(self, patterns: VotePatterns, families: list[VoterFamily]) -> None:
+        self.families = families
         self.prevalence_S = np.full(len(STRATA), 0.5)
         self._stratum_P = patterns.stratum_P.astype(np.intp)
         self._count_P = patterns.count_P.astype(np.float64)
         self._known_P = patterns.truth_P != UNKNOWN
         self._truth_P = (patterns.truth_P == KEEP).astype(np.float64)
-        self._state_ZTP = [_first_states(s) for s in signals]
+        self._state_ZTP = [_first_states(s) for s in families]
 
     def run(self, guess_P: FloatArray, max_steps: int, tolerance: float) -> None:
         """Go back and forth between truth and reliabilities."""
@@ -199,13 +203,13 @@ class _Fit:
     def evidence(self) -> FloatArray:
         """(P,) log-likelihood ratio of each pattern; notes the families' states."""
         total_P = np.zeros(self._stratum_P.size)
-        for n, signal in enumerate(self.signals):
-            if signal.states is None:
-                (one,) = signal.members
+        for n, family in enumerate(self.families):
+            if family.states is None:
+                (one,) = family.members
                 log_STL = one.tables.log_STL
                 total_P += one.votes.look_up(log_STL[:, 1] - log_STL[:, 0])
                 continue
-            log_ZTP = _family(signal, signal.states, self._stratum_P)
+            log_ZTP = _family(family, family.states, self._stratum_P)
             log_TP = np.logaddexp.reduce(log_ZTP, axis=0)
             self._state_ZTP[n] = np.exp(log_ZTP - log_TP)
             total_P += log_TP[1] - log_TP[0]
@@ -220,14 +224,14 @@ class _Fit:
         self.prevalence_S = (keep_S + _PREVALENCE_WORDS * overall) / (
             size_S + _PREVALENCE_WORDS
         )
-        for signal, state_ZTP in zip(self.signals, self._state_ZTP, strict=True):
+        for family, state_ZTP in zip(self.families, self._state_ZTP, strict=True):
             weight_ZTP = state_ZTP * weight_TP
-            if signal.states:
+            if family.states:
                 count_STZ = np.array(
                     [[self._by_stratum(w) for w in w_TP] for w_TP in weight_ZTP]
                 ).transpose(2, 1, 0)
-                signal.states.update(count_STZ, learn_concentration=learn_concentration)
-            for m in signal.members:
+                family.states.update(count_STZ, learn_concentration=learn_concentration)
+            for m in family.members:
                 count_STL = m.votes.count(weight_ZTP[0])
                 m.tables.update(count_STL, learn_concentration=learn_concentration)
                 for z, tables in enumerate(m.shared, start=1):
@@ -239,12 +243,14 @@ class _Fit:
         return sum_S.astype(np.float64)
 
 
-def _family(signal: Signal, states: Tables, stratum_P: NDArray[np.intp]) -> FloatArray:
+def _family(
+    family: VoterFamily, states: Tables, stratum_P: NDArray[np.intp]
+) -> FloatArray:
     """(Z, T, P) log-likelihood of a family's votes in each of its states."""
     log_ZTP = states.log_STL[stratum_P].transpose(2, 1, 0).copy()
-    for member in signal.members:
+    for member in family.members:
         # How far a vote lies on its side tells of the voter, not of the truth.
-        within_P = np.append(member.levels.within_L, 0.0)[member.votes.level_P]
+        within_P = np.append(member.bins.within_L, 0.0)[member.votes.bin_P]
         own_STL = member.tables.log_STL
         shared = [tables.log_STL for tables in member.shared]
         for t in (0, 1):
@@ -254,14 +260,14 @@ def _family(signal: Signal, states: Tables, stratum_P: NDArray[np.intp]) -> Floa
     return log_ZTP
 
 
-def _first_states(signal: Signal) -> FloatArray:
+def _first_states(family: VoterFamily) -> FloatArray:
     """(Z, T, P) a first guess: words on which all agree are shared in half of cases.
 
     (1, 1, 1) ones for a single voter, which always votes for itself.
     """
-    if signal.states is None:
+    if family.states is None:
         return np.ones((1, 1, 1))
-    side_MP = np.stack([member.sides.level_P for member in signal.members])
+    side_MP = np.stack([member.sides.bin_P for member in family.members])
     keep_P = (side_MP != 0).all(axis=0) & (side_MP == 1).any(axis=0)
     drop_P = (side_MP != 1).all(axis=0) & (side_MP == 0).any(axis=0)
     shared_ZP = 0.5 * np.stack([keep_P, drop_P])
@@ -269,28 +275,28 @@ def _first_states(signal: Signal) -> FloatArray:
     return np.repeat(np.vstack([own_P, shared_ZP])[:, None], 2, axis=1)
 
 
-def _mean_vote(signals: Sequence[Signal]) -> FloatArray:
+def _mean_vote(families: Sequence[VoterFamily]) -> FloatArray:
     """(P,) mean P(keep) of all who voted, family or not."""
-    members = [member for signal in signals for member in signal.members]
+    members = [member for family in families for member in family.members]
     total_P = np.zeros(members[0].votes.cell_P.size)
     votes_P = np.zeros_like(total_P)
     for member in members:
-        level_P = member.votes.level_P
-        total_P += np.append(member.levels.center_L, 0.0)[level_P]
-        votes_P += level_P < member.levels.size
+        bin_P = member.votes.bin_P
+        total_P += np.append(member.bins.center_L, 0.0)[bin_P]
+        votes_P += bin_P < member.bins.size
     mean_P: FloatArray = total_P / np.maximum(votes_P, 1)
     return mean_P
 
 
-def _take(signals: Sequence[Signal], wanted_P: BoolArray) -> list[Signal]:
+def _take(families: Sequence[VoterFamily], wanted_P: BoolArray) -> list[VoterFamily]:
     """Look at some patterns only; the tables stay the same objects."""
     return [
-        Signal(
+        VoterFamily(
             [
                 replace(m, votes=m.votes.take(wanted_P), sides=m.sides.take(wanted_P))
-                for m in signal.members
+                for m in family.members
             ],
-            signal.states,
+            family.states,
         )
-        for signal in signals
+        for family in families
     ]

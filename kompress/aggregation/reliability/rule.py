@@ -15,10 +15,10 @@ from scipy.special import logit
 
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
 from kompress.aggregation.reliability.copies import find_copies, groups_of, join_copies
-from kompress.aggregation.reliability.evidence import Believed, Evidence, Pool
 from kompress.aggregation.reliability.families import find_families
-from kompress.aggregation.reliability.fit import fit_signals, read_signals
-from kompress.aggregation.reliability.levels import Levels
+from kompress.aggregation.reliability.fit import fit_families, read_families
+from kompress.aggregation.reliability.likelihood import Believed, FamilyLikelihood, Pool
+from kompress.aggregation.reliability.quantile_bins import QuantileBins
 from kompress.aggregation.reliability.tables import Tables
 from kompress.aggregation.votes import read_stratum
 from kompress.types import JSON, STRATA, FloatArray, Posterior
@@ -33,7 +33,7 @@ class ReliabilityFit:
     """What `Reliability` learned of M voters.
 
     Attributes:
-        pool: the signals, ready to pool.
+        pool: the families, ready to pool.
         prevalence_S: (S,) P(keep) by stratum.
         words_S: (S,) words it was fitted to.
         gold_S: (S,) those of known truth; where 0, an error that all voters share
@@ -57,10 +57,10 @@ class ReliabilityFit:
 
     @property
     def families(self) -> tuple[tuple[int, ...], ...]:
-        """Columns of voters that count as one signal, copies included."""
+        """Columns of voters that count as one family, copies included."""
         whole = [
-            tuple(sorted(c for voter in signal.voters for c in voter.columns))
-            for signal in self.pool.signals
+            tuple(sorted(c for voter in family.voters for c in voter.columns))
+            for family in self.pool.families
         ]
         return tuple(sorted(columns for columns in whole if len(columns) > 1))
 
@@ -73,11 +73,11 @@ class ReliabilityFit:
     @property
     def _keep_STM(self) -> FloatArray:
         keep_STM = np.full((len(STRATA), 2, self.pool.num_voters), np.nan)
-        for signal in self.pool.signals:
-            for voter in signal.voters:
-                if not voter.levels.is_heard:
+        for family in self.pool.families:
+            for voter in family.voters:
+                if not voter.bins.is_heard:
                     continue
-                keep_STM[:, :, list(voter.columns)] = signal.keep_ST(voter)[:, :, None]
+                keep_STM[:, :, list(voter.columns)] = family.keep_ST(voter)[:, :, None]
         return keep_STM
 
     def aggregate(
@@ -117,29 +117,29 @@ class ReliabilityFit:
                     "voters": [
                         {
                             "columns": list(voter.columns),
-                            "level": voter.levels.level_C.tolist(),
-                            "center": voter.levels.center_L.tolist(),
-                            "share": voter.levels.share_L.tolist(),
+                            "level": voter.bins.bin_C.tolist(),
+                            "center": voter.bins.center_L.tolist(),
+                            "share": voter.bins.share_L.tolist(),
                             "alpha": voter.tables.alpha_STL.tolist(),
                             "shared": [t.alpha_STL.tolist() for t in voter.shared],
                         }
-                        for voter in signal.voters
+                        for voter in family.voters
                     ],
-                    "states": signal.states and signal.states.alpha_STL.tolist(),
+                    "states": family.states and family.states.alpha_STL.tolist(),
                 }
-                for signal in self.pool.signals
+                for family in self.pool.families
             ],
         }
 
     @classmethod
     def of(cls, data: JSON) -> "ReliabilityFit":
         """Read `data`, bit for bit."""
-        signals = tuple(
-            Evidence(
+        families = tuple(
+            FamilyLikelihood(
                 tuple(
                     Believed.of(
                         tuple(row["columns"]),
-                        Levels(
+                        QuantileBins(
                             np.array(row["level"], dtype=np.intp),
                             np.array(row["center"]),
                             np.array(row["share"]),
@@ -147,18 +147,18 @@ class ReliabilityFit:
                         Tables.known(np.array(row["alpha"])),
                         tuple(Tables.known(np.array(a)) for a in row["shared"]),
                     )
-                    for row in signal["voters"]
+                    for row in family["voters"]
                 ),
-                Tables.known(np.array(signal["states"])) if signal["states"] else None,
+                Tables.known(np.array(family["states"])) if family["states"] else None,
             )
-            for signal in data["signals"]
+            for family in data["signals"]
         )
         prevalence_S = np.array(data["prevalence"])
         return cls(
             Pool(
                 int(data["num_voters"]),
                 logit(prevalence_S),
-                signals,
+                families,
                 np.array(data["strength"]),
             ),
             prevalence_S,
@@ -171,25 +171,25 @@ class ReliabilityFit:
 class Reliability:
     """Per voter and stratum P(vote | truth), pooled as log-odds.
 
-    1. A vote's P(keep) is cut into at most 16 levels; yes and no are two.
-    2. For every voter, stratum and truth the distribution over levels has a Dirichlet
-       posterior (for two levels: sensitivity and specificity with Beta posteriors)
+    1. A vote's P(keep) is cut into at most 16 bins; yes and no are two.
+    2. For every voter, stratum and truth the distribution over bins has a Dirichlet
+       posterior (for two bins: sensitivity and specificity with Beta posteriors)
        whose prior is the voter's whole; how much a stratum borrows is learned.
     3. They are fitted with prevalences by expectation maximisation over the unknown
        truth; calibration gold enters as observed truth, starts the fit, and alone can
        say that all voters are wrong in a stratum.
     4. Voters that were never seen to differ count as one (`copies`): their common
        vote is fitted, whichever of them is silent. Where gold shows that
-       voters' errors fall together, they are one signal: a mixture of voting as one
+       voters' errors fall together, they are one family: a mixture of voting as one
        and each for itself, so that five who agree may say less than four of five.
        Without gold nothing is said about that, and `data` lists the strata without it.
-    5. A word's log-odds η are its stratum's prevalence plus each signal's
+    5. A word's log-odds η are its stratum's prevalence plus each family's
        log-likelihood ratio: the posterior predictive, so that a reliability nobody
        knows weighs little. A voter's curve over P(keep) is made monotone. A vote of
        n samples counts g(n) / g(mean n) of it, g(n) = n / (1 + (n - 1)/2).
     6. The posterior is Beta((1 + e^η)/V, (1 + e^-η)/V): mean σ(η), and to first order
        V the variance of η. V = Σ v_g + (Σ e_g² - (Σ e_g)²/(G + 1))/G: what is unknown
-       about the G signals' reliabilities, plus the variance of one more signal's
+       about the G families' reliabilities, plus the variance of one more family's
        evidence, estimated from theirs and one that says nothing, so that unanimity of
        few is no certainty. In V a vote of few samples is a usual one, and votes that
        are together less than one usual vote fade into Beta(1, 1), what no vote gives.
@@ -218,22 +218,22 @@ class Reliability:
         copies = find_copies(patterns)
         same = groups_of(copies)
         joined = join_copies(patterns, copies)
-        signals = read_signals(joined, find_families(joined, tuple(same)))
-        prevalence_S = fit_signals(joined, signals)
+        families = read_families(joined, find_families(joined, tuple(same)))
+        prevalence_S = fit_families(joined, families)
         weight_P, known_P = patterns.count_P, patterns.truth_P != UNKNOWN
         return ReliabilityFit(
             pool=Pool(
                 patterns.num_voters,
                 logit(prevalence_S),
                 tuple(
-                    Evidence(
+                    FamilyLikelihood(
                         tuple(
-                            Believed.of(same[m.column], m.levels, m.tables, m.shared)
-                            for m in signal.members
+                            Believed.of(same[m.column], m.bins, m.tables, m.shared)
+                            for m in family.members
                         ),
-                        signal.states,
+                        family.states,
                     )
-                    for signal in signals
+                    for family in families
                 ),
                 patterns.strength_M,
             ),

@@ -1,9 +1,9 @@
 """What a voter says given the truth, stratum by stratum, where little is known too.
 
-Each row is a distribution over levels with a Dirichlet posterior. A stratum with few
+Each row is a distribution over bins with a Dirichlet posterior. A stratum with few
 words borrows from the voter's whole; how much is learned from how alike its strata are.
 
-S = strata, T = truths (drop, keep), L = levels, K = tried concentrations
+S = strata, T = truths (drop, keep), L = bins, K = tried concentrations
 """
 
 from dataclasses import dataclass, field
@@ -23,13 +23,13 @@ _PRIOR_LOG_SD = 2.0
 # tell keep from drop where nobody knows the truth, nothing beside a hundred words.
 PRIOR_WORDS = 4.0
 _PRIOR_ODDS = 7 / 3
-_SMOOTH = 0.05  # of a level that is rarely used, or was never: next to nothing
+_SMOOTH = 0.05  # of a bin that is rarely used, or was never: next to nothing
 _FLOOR = 1e-6
 
 
 @dataclass(slots=True)
 class Tables:
-    """The distributions of one signal.
+    """The distributions of one family.
 
     Attributes:
         prior_TL: (T, L) what is thought of it before any vote; rows sum to 1.
@@ -92,8 +92,8 @@ def vote_prior(share_L: FloatArray, keeps_L: NDArray[np.bool_]) -> FloatArray:
     nearly all is expected to keep nearly all that is to be dropped as well.
 
     Args:
-        share_L: (L,) share of its votes in each level.
-        keeps_L: (L,) whether the level keeps; some do and some do not.
+        share_L: (L,) share of its votes in each bin.
+        keeps_L: (L,) whether the bin keeps; some do and some do not.
 
     Returns:
         (T, L); rows sum to 1.

@@ -49,7 +49,7 @@ _LAST_STEP = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stack:
+class LearnedStacking:
     """Weights of M voters' logits, and how well they are known.
 
     Attributes:
@@ -191,7 +191,7 @@ class Stacking:
                     f"stacking: {name} is {value!r}; expected a finite number above 0"
                 )
 
-    def fit(self, patterns: VotePatterns) -> Stack:
+    def fit(self, patterns: VotePatterns) -> LearnedStacking:
         """Fit the weights to the patterns whose truth is known.
 
         Args:
@@ -231,13 +231,15 @@ class Stacking:
         weight_M[heard_M] = coefficient_K[num_strata:]
         num_aside = int(patterns.count_P[known_P].sum()) - gold.num_words
         intercept_S = coefficient_K[:num_strata]
-        return Stack(gold.num_words, intercept_S, weight_M, full_KK, num_aside)
+        return LearnedStacking(
+            gold.num_words, intercept_S, weight_M, full_KK, num_aside
+        )
 
-    def load(self, data: JSON) -> Stack:
+    def load(self, data: JSON) -> LearnedStacking:
         """Bring back what was learned, bit for bit.
 
         Args:
-            data: a `Stack.data`.
+            data: a `LearnedStacking.data`.
 
         Raises:
             InvalidVotes: a key is missing, or the sizes disagree.
@@ -245,16 +247,17 @@ class Stacking:
         Source: ours.
         """
         try:
-            found = Stack(
+            found = LearnedStacking(
                 int(data["num_gold_words"]),
                 np.asarray(data["intercept"], dtype=np.float64),
                 np.asarray(data["weight"], dtype=np.float64),
                 np.asarray(data["covariance"], dtype=np.float64),
-                int(data.get("num_gold_words_set_aside", 0)),  # older fits lack it
+                int(data["num_gold_words_set_aside"]),
             )
         except KeyError as error:
             raise InvalidVotes(
-                f"the stored fit lacks {error}; expected a `Stack.data`; fit again"
+                f"the stored fit lacks {error}; expected a `LearnedStacking.data`; fit "
+                "again"
             ) from error
         size = len(STRATA) + found.weight_M.size
         if found.covariance_KK.shape != (size, size):

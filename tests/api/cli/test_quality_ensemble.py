@@ -15,9 +15,10 @@ from db.queries import (
     voters,
     votes,
 )
+from kompress.aggregation.pairs import pair_rows
 from kompress.aggregation.patterns import UNKNOWN, count_patterns
 from kompress.aggregation.rules.stacking import Stacking
-from kompress.ensemble.diversity import measure_diversity, pair_rows
+from kompress.ensemble.diversity import measure_diversity
 from kompress.types import CountKey, Fingerprint, Gold, LabelCounts, Vote
 
 NAMES = ("t1", "t2", "t3")

@@ -17,11 +17,11 @@ from db.queries import (
     voters,
 )
 from db.queries import votes as votes_of
-from kompress.aggregation.pairs import error_correlation, sides_of
+from kompress.aggregation.pairs import error_correlation, pair_rows, sides_of
 from kompress.aggregation.patterns import UNKNOWN, count_patterns
-from kompress.ensemble.diagrams import reliability_diagram
-from kompress.ensemble.diversity import measure_diversity, pair_rows
+from kompress.ensemble.diversity import measure_diversity
 from kompress.types import CountKey, Fingerprint, LabelCounts, Vote, VoterStatRow
+from tests.oracles.reliability_diagram import reliability_diagram
 
 
 @pytest.fixture

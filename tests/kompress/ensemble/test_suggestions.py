@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.ensemble.diversity import measure_diversity
-from kompress.ensemble.gains import Gain
+from kompress.ensemble.leave_one_out import LeaveOneOutValue
 from kompress.ensemble.suggestions import next_share, suggest
 
 
 def gain(voter, bits, low=None, high=None, another=0.1):
-    return Gain(voter, bits, low, high, 500, 0.9, 0.9, another)
+    return LeaveOneOutValue(voter, bits, low, high, 500, 0.9, 0.9, another)
 
 
 @pytest.fixture(scope="module")

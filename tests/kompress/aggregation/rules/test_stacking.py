@@ -157,13 +157,6 @@ def test_one_word_of_the_other_class_makes_gold_of_use():
     assert stack.data["num_gold_words_set_aside"] == 0
 
 
-def test_a_fit_that_an_older_version_stored_is_read():
-    stack = fitted(np.full((2, 2), 9, np.uint8), np.zeros(2, int), np.ones(2, int))
-    stored = {k: v for k, v in stack.data.items() if not k.endswith("_set_aside")}
-
-    assert Stacking().load(stored).weight_M.tolist() == stack.weight_M.tolist()
-
-
 def test_a_voter_against_the_truth_is_turned_around():
     rng = np.random.default_rng(4)
     codes_NM, stratum_N, truth_N = drawn_panel(rng, 3_000, (1.0, 0.0, -1.0))

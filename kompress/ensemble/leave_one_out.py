@@ -30,7 +30,7 @@ _LEAST = 1e-9  # of a probability whose logarithm is taken
 
 
 @dataclass(frozen=True, slots=True)
-class Gain:
+class LeaveOneOutValue:
     """What one voter adds to the panel's consensus.
 
     Attributes:
@@ -140,13 +140,13 @@ class GoldVotes:
         return bits_N
 
 
-def measure_gains(
+def measure_leave_one_out(
     learner: Learner,
     words: GoldVotes,
     rng: np.random.Generator,
     *,
     num_bootstraps: int = NUM_BOOTSTRAPS,
-) -> tuple[Gain, ...]:
+) -> tuple[LeaveOneOutValue, ...]:
     """Measure each voter by leaving it out, cross-fitted over document groups.
 
     A word is judged by a fit that saw no word of its group. The intervals resample
@@ -185,10 +185,10 @@ def measure_additions(
     *,
     num_panel: int,
     num_bootstraps: int = NUM_BOOTSTRAPS,
-) -> tuple[Gain, ...]:
+) -> tuple[LeaveOneOutValue, ...]:
     """Measure what each of some voters would add to a panel, one at a time.
 
-    As `measure_gains` of the panel with that one, but the panel is fitted once.
+    As `measure_leave_one_out` of the panel with that one, but the panel is fitted once.
 
     Args:
         learner: the rule.
@@ -201,7 +201,7 @@ def measure_additions(
         In their order, of the voters after the panel those who voted on a gold word;
         empty with fewer than two groups of gold, or without a panel.
 
-    Source: ours; see `measure_gains`.
+    Source: ours; see `measure_leave_one_out`.
     """
     if not num_panel or words.num_groups < 2:
         return ()
@@ -235,7 +235,7 @@ def _gain(
     whole_N: FloatArray,
     without_N: FloatArray,
     weight_BG: FloatArray,
-) -> Gain:
+) -> LeaveOneOutValue:
     """Compare the posteriors with and without a voter."""
     voted_N = words.voted(m)
     bits_N = words.loss(without_N) - words.loss(whole_N)
@@ -245,7 +245,9 @@ def _gain(
         whole_N, np.array([tpr]), np.array([tnr]), (1,)
     )
     another = float(bits_of_another_N.mean())
-    return Gain(words.names[m], mean, low, high, int(voted_N.sum()), tpr, tnr, another)
+    return LeaveOneOutValue(
+        words.names[m], mean, low, high, int(voted_N.sum()), tpr, tnr, another
+    )
 
 
 def _cross_fit(

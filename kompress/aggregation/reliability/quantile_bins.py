@@ -1,9 +1,9 @@
-"""Cut a voter's P(keep) into levels: what it says more often is told apart more finely.
+"""Cut a voter's P(keep) into bins: what it says more often is told apart more finely.
 
-A voter of yes and no has two levels, one of five samples six; of one that states any
-probability the levels of each side hold about equally many votes.
+A voter of yes and no has two bins, one of five samples six; of one that states any
+probability the bins of each side hold about equally many votes.
 
-P = patterns, L = levels, C = byte codes
+P = patterns, L = bins, C = byte codes
 """
 
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ from kompress.types import (
     FloatArray,
 )
 
-MAX_LEVELS = 16  # docs/log.md 2026-11-21: 8 cost 2 % of log-loss, 40 as much by noise
+MAX_BINS = 16  # docs/log.md 2026-11-21: 8 cost 2 % of log-loss, 40 as much by noise
 SILENT = -1
-_UNUSED = 1e-6  # share of a level that was never used: less than one word in any round
+_UNUSED = 1e-6  # share of a bin that was never used: less than one word in any round
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Levels:
-    """The levels of one voter.
+class QuantileBins:
+    """The bins of one voter.
 
     Attributes:
-        level_C: (255,) the level of each byte code, ascending.
-        center_L: (L,) mean P(keep) of the votes in a level, ascending.
-        share_L: (L,) share of the votes in a level; sums to 1, or to 0 where there is
+        bin_C: (255,) the bin of each byte code, ascending.
+        center_L: (L,) mean P(keep) of the votes in a bin, ascending.
+        share_L: (L,) share of the votes in a bin; sums to 1, or to 0 where there is
             no vote.
     """
 
-    level_C: NDArray[np.intp]
+    bin_C: NDArray[np.intp]
     center_L: FloatArray
     share_L: FloatArray
 
@@ -47,13 +47,13 @@ class Levels:
 
     @property
     def keeps_L(self) -> NDArray[np.bool_]:
-        """(L,) whether votes of a level keep a word, P(keep) >= 1/2."""
+        """(L,) whether votes of a bin keep a word, P(keep) >= 1/2."""
         keeps_L: NDArray[np.bool_] = self.center_L >= 0.5
         return keeps_L
 
     @property
     def within_L(self) -> FloatArray:
-        """(L,) logarithm of a level's share of the votes of its side."""
+        """(L,) logarithm of a bin's share of the votes of its side."""
         share_L = self.share_L + _UNUSED
         keep, drop = share_L[self.keeps_L].sum(), share_L[~self.keeps_L].sum()
         within_L: FloatArray = np.log(share_L / np.where(self.keeps_L, keep, drop))
@@ -65,20 +65,20 @@ class Levels:
         return bool(self.share_L.any())
 
     def read(self, code_P: CodeArray) -> NDArray[np.intp]:
-        """Give the level of each vote, `SILENT` for an abstention."""
-        table = np.append(self.level_C, SILENT)
+        """Give the bin of each vote, `SILENT` for an abstention."""
+        table = np.append(self.bin_C, SILENT)
         return table[code_P]
 
 
-def cut_levels(code_P: CodeArray, weight_P: FloatArray) -> Levels:
-    """Choose levels for one voter.
+def cut_bins(code_P: CodeArray, weight_P: FloatArray) -> QuantileBins:
+    """Choose bins for one voter.
 
     Args:
         code_P: (P,) its byte codes, 255 where it abstained.
         weight_P: (P,) words behind each.
 
     Returns:
-        At most 16 levels, at least one each side of 1/2; none holds votes of both.
+        At most 16 bins, at least one each side of 1/2; none holds votes of both.
 
     Source: equal-frequency binning, Dougherty et al. 1995; by side: ours.
     """
@@ -89,25 +89,25 @@ def cut_levels(code_P: CodeArray, weight_P: FloatArray) -> Levels:
     first = np.zeros(NUM_CODES, dtype=np.bool_)
     for side in (P_OF_CODE < 0.5, P_OF_CODE >= 0.5):
         seen = np.flatnonzero(side & (weight_C > 0))
-        # A side that was never taken is a level all the same: it may be yet.
+        # A side that was never taken is a bin all the same: it may be yet.
         first[_starts(seen, weight_C) if seen.size else side.argmax()] = True
     size = int(first.sum())
-    # A code nobody used yet belongs to the nearest level of its side below it, or to
+    # A code nobody used yet belongs to the nearest bin of its side below it, or to
     # the side's first.
     number_C = np.cumsum(first) - 1
     num_drops = int(first[:KEEPS_FROM].sum())
-    level_C = np.maximum(number_C, np.where(P_OF_CODE < 0.5, 0, num_drops))
-    # An unused level lies in the middle of its codes.
-    used_L = np.bincount(level_C, weights=weight_C, minlength=size)
-    counted_C = np.where(used_L[level_C] > 0, weight_C, 1.0)
-    total_L = np.bincount(level_C, weights=counted_C, minlength=size)
-    sum_L = np.bincount(level_C, weights=counted_C * P_OF_CODE, minlength=size)
-    return Levels(level_C, sum_L / total_L, used_L / max(used_L.sum(), 1.0))
+    bin_C = np.maximum(number_C, np.where(P_OF_CODE < 0.5, 0, num_drops))
+    # An unused bin lies in the middle of its codes.
+    used_L = np.bincount(bin_C, weights=weight_C, minlength=size)
+    counted_C = np.where(used_L[bin_C] > 0, weight_C, 1.0)
+    total_L = np.bincount(bin_C, weights=counted_C, minlength=size)
+    sum_L = np.bincount(bin_C, weights=counted_C * P_OF_CODE, minlength=size)
+    return QuantileBins(bin_C, sum_L / total_L, used_L / max(used_L.sum(), 1.0))
 
 
 def _starts(seen: NDArray[np.intp], weight_C: FloatArray) -> NDArray[np.intp]:
-    """Give the first code of each level of one side."""
-    most = MAX_LEVELS // 2
+    """Give the first code of each bin of one side."""
+    most = MAX_BINS // 2
     if seen.size <= most:
         return seen
     before = np.cumsum(weight_C[seen]) - weight_C[seen]

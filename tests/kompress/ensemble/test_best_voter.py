@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.aggregation.statistics import recalls
-from kompress.ensemble.comparison import compare_with_best, first_best, is_enough
+from kompress.ensemble.best_voter import compare_with_best, first_best, is_enough
 from kompress.errors import InvalidVotes
 
 

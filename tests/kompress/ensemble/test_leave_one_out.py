@@ -5,7 +5,12 @@ import pytest
 
 from kompress.aggregation.patterns import UNKNOWN
 from kompress.aggregation.rules.stacking import Stacking
-from kompress.ensemble.gains import Gain, GoldVotes, measure_additions, measure_gains
+from kompress.ensemble.leave_one_out import (
+    GoldVotes,
+    LeaveOneOutValue,
+    measure_additions,
+    measure_leave_one_out,
+)
 from kompress.errors import InvalidVotes
 
 NAMES = ("good", "other", "copy", "noise")
@@ -23,7 +28,7 @@ def draw(num_words=1_200):
 
 @pytest.fixture(scope="module")
 def gains():
-    found = measure_gains(
+    found = measure_leave_one_out(
         Stacking(),
         GoldVotes.read(NAMES, draw()[0], 1.0, *draw()[1:]),
         np.random.default_rng(0),
@@ -37,7 +42,7 @@ def test_a_voter_adds_what_the_others_cannot_say(gains):
     assert gains["good"].bits == pytest.approx(0.358, abs=0.04)
     assert gains["good"].bits_low > 0.3
     # H(b | a) - H(b | t) = .827 - .722 = .105 for the other, were it alone.
-    left = measure_gains(
+    left = measure_leave_one_out(
         Stacking(), GoldVotes.read(NAMES[:2], draw()[0][:, :2], 1.0, *draw()[1:]),
         np.random.default_rng(0),
     )  # fmt: skip
@@ -74,7 +79,7 @@ def test_additions_are_gains_of_the_panel_with_one_voter_each():
     )  # fmt: skip
 
     alone = [
-        measure_gains(
+        measure_leave_one_out(
             Stacking(),
             GoldVotes.read(
                 (*panel, name), codes_NM[:, [0, 3, column]], 1.0, *known
@@ -97,7 +102,7 @@ def test_without_a_panel_nothing_is_added():
 
 
 def test_equal_seeds_give_equal_gains(gains):
-    again = measure_gains(
+    again = measure_leave_one_out(
         Stacking(),
         GoldVotes.read(NAMES, draw()[0], 1.0, *draw()[1:]),
         np.random.default_rng(0),
@@ -121,7 +126,7 @@ def test_a_word_is_judged_by_a_fit_without_its_group():
     codes_NM, truth_N, stratum_N, _ = draw(40)
     group_N = np.repeat(["a", "b"], [10, 30])
 
-    measure_gains(
+    measure_leave_one_out(
         Spy(), GoldVotes.read(NAMES, codes_NM, 1.0, truth_N, stratum_N, group_N),
         np.random.default_rng(0),
     )  # fmt: skip
@@ -134,17 +139,17 @@ def test_too_little_gold_gives_no_interval_or_no_gain():
     codes_NM, truth_N, stratum_N, _ = draw(40)
     rng = np.random.default_rng(0)
 
-    few = measure_gains(
+    few = measure_leave_one_out(
         Stacking(),
         GoldVotes.read(NAMES, codes_NM, 1.0, truth_N, stratum_N, np.arange(40) // 10),
         rng,
     )
-    one_group = measure_gains(
+    one_group = measure_leave_one_out(
         Stacking(),
         GoldVotes.read(NAMES, codes_NM, 1.0, truth_N, stratum_N, np.zeros(40)),
         rng,
     )
-    none = measure_gains(
+    none = measure_leave_one_out(
         Stacking(),
         GoldVotes.read(
             NAMES, codes_NM, 1.0, np.full(40, UNKNOWN), stratum_N, np.arange(40)
@@ -160,13 +165,13 @@ def test_who_never_voted_has_no_gain():
     codes_NM, truth_N, stratum_N, group_N = draw(120)
     codes_NM[:, 3] = 255
 
-    found = measure_gains(
+    found = measure_leave_one_out(
         Stacking(), GoldVotes.read(NAMES, codes_NM, 1.0, truth_N, stratum_N, group_N),
         np.random.default_rng(0),
     )  # fmt: skip
 
     assert [gain.voter for gain in found] == list(NAMES[:3])
-    assert isinstance(found[0], Gain)
+    assert isinstance(found[0], LeaveOneOutValue)
 
 
 def test_a_wrong_shape_is_refused():
@@ -182,7 +187,7 @@ def test_who_votes_on_gold_of_few_documents_has_no_interval(num_groups, has_inte
     codes_NM, truth_N, stratum_N, group_N = draw(240)  # 20 groups
     codes_NM[group_N >= num_groups, 0] = 255
 
-    found = measure_gains(
+    found = measure_leave_one_out(
         Stacking(), GoldVotes.read(NAMES, codes_NM, 1.0, truth_N, stratum_N, group_N),
         np.random.default_rng(0), num_bootstraps=50,
     )  # fmt: skip
