@@ -53,7 +53,7 @@ class Plan:
 
     def fingerprint(self, recipe: RecipeConfig) -> str:
         """Name the training: equal inputs, equal name."""
-        content = [recipe.model_dump(mode="json"), self.lineage]
+        content = [recipe.record(), self.lineage]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def count_tokens(self, first: int, last: int) -> int:

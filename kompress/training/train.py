@@ -205,7 +205,7 @@ def train(  # noqa: PLR0915  # a loop reads best whole
     student = Student.from_model(
         model.cpu(),
         plan.tokenizer,
-        recipe=recipe.model_dump(mode="json"),
+        recipe=recipe.record(),
         lineage=plan.lineage | kept,
     )
     student_id = student.save(Path(folder))

@@ -68,3 +68,13 @@ def test_a_voter_may_give_more_answers_than_usual_but_not_fewer():
         InvalidConfig, match="max_replicates 1 and replicates 2; expected max_repl"
     ):
         voter(replicates=2, max_replicates=1)
+
+
+def test_a_stored_recipe_with_a_removed_key_is_read_and_a_typo_is_not():
+    recipe = round_config(recipe={"name": "old", "optimizer": "adamw"}).recipe
+
+    assert "optimizer" not in recipe.model_dump()
+    assert recipe.record()["optimizer"] == "adamw"
+    for wrong in ({"optimizer": "sgd"}, {"optimiser": "adamw"}):
+        with pytest.raises(InvalidConfig, match=r"recipe\.optimi"):
+            round_config(recipe=wrong)

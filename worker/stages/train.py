@@ -309,7 +309,7 @@ def _row(inputs: Inputs, result: TrainResult, artifact_hash: str) -> NewStudent:
         seed=inputs.recipe.seed,
         fold=inputs.fold,
         parent_id=inputs.parent_id,
-        recipe_config=inputs.recipe.model_dump(mode="json"),
+        recipe_config=inputs.recipe.record(),
         label_source=inputs.label_source,
         artifact_hash=artifact_hash,
         checkpoint_id=result.student_id,
