@@ -20,6 +20,7 @@ from db.queries import candidates, corpora, gold, intake, texts
 from db.queries.corpora import NewDocument
 from db.queries.intake import StoredDocument
 from db.queries.texts import NewText
+from kompress.corpora.generators import generate
 from kompress.corpora.near_duplicates import (
     MAX_COMPARED,
     HashArray,
@@ -27,7 +28,7 @@ from kompress.corpora.near_duplicates import (
     jaccard,
     shingles,
 )
-from kompress.corpora.readers import BadLine
+from kompress.corpora.readers import BadLine, load_sample
 from kompress.corpora.splits import assign_gold_use, assign_split
 from kompress.errors import InvalidText
 from kompress.must_keep import RULE_VERSIONS, classify_texts
@@ -132,6 +133,21 @@ def ingest(
     return IngestReport(
         added, duplicates, num_bad, num_moved, tuple(bad), num_references
     )
+
+
+def ingest_sample(
+    sessions: sessionmaker[Session], corpus_name: str, *, generated: int, seed: int
+) -> IngestReport:
+    """Store the documents that come with the farm in a corpus, and generated ones.
+
+    Args:
+        sessions: each batch is a transaction of its own.
+        corpus_name: the corpus, made if there is none of that name.
+        generated: how many documents with planted facts to generate.
+        seed: of the generated ones.
+    """
+    documents = [*load_sample(), *generate(generated, seed)]
+    return ingest(sessions, corpus_name, documents)
 
 
 def _batches(

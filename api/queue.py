@@ -4,6 +4,7 @@ Everything here is rows in Postgres, written in the caller's transaction. Nothin
 to the broker: the relay sends the hints.
 """
 
+from itertools import count
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -72,6 +73,12 @@ def start_loop(
         detail={"corpus": corpus, "corpus_seq": loop.corpus_seq, "priority": priority},
     )
     return loop
+
+
+def free_name(session: Session, stem: str) -> str:
+    """Give the first of STEM-1, STEM-2 … that no loop has."""
+    taken = {loop.name for loop in loops.list_loops(session)}
+    return next(name for n in count(1) if (name := f"{stem}-{n}") not in taken)
 
 
 def enqueue_round(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli.options import Override, parse_override, read_text
 from api.cli.output import AsJson, print_json, say
 
 Which = Annotated[
@@ -19,18 +20,14 @@ def compress_file(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Keep this share of the words."),
     ] = None,
-    override: Annotated[
-        str,
-        typer.Option(help="Rule set whose words stay whatever their score, or none."),
-    ] = "headroom-0.42",
+    override: Override = "headroom-0.42",
     as_json: AsJson = False,
 ) -> None:
     """Shorten a text by whole words; the text to stdout, figures to stderr."""
-    from api.cli.student import open_student
-    from api.cli.voter import read_text
+    from api.cli.named import open_student
 
     text = read_text(file)
-    rules = None if override in ("none", "") else override
+    rules = parse_override(override)
     with open_student(student) as loaded:
         short = loaded.compress(text, override=rules, keep_rate=keep_rate)
         student_id = loaded.id

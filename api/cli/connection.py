@@ -1,5 +1,6 @@
 """How commands reach the farm: what is not configured is embedded, started here."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -55,6 +56,19 @@ def find_database(settings: "ApiSettings") -> str:
     if is_new:
         upgrade(url)
     return url
+
+
+def worker_environment() -> dict[str, str]:
+    """Give the environment of a worker's process; embedded services are started."""
+    from api.settings import load_settings
+
+    services = find_services(load_settings())
+    return {
+        **os.environ,
+        "FARM_DATABASE_URL": services.database_url,
+        "FARM_BROKER_URL": services.broker_url,
+        "FARM_ARTIFACTS": services.artifacts,
+    }
 
 
 @contextmanager

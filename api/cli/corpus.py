@@ -104,9 +104,10 @@ def add_sample(
 ) -> None:
     """Add the outputs of real tools that come with the farm."""
     from api.cli.connection import open_sessions
+    from api.intake import ingest_sample
 
     with open_sessions() as sessions:
-        report = load_sample_corpus(sessions, name, generated=generated, seed=seed)
+        report = ingest_sample(sessions, name, generated=generated, seed=seed)
     _print_report(name, "the sample", report)
 
 
@@ -175,22 +176,6 @@ def forget_text(
     )
     if report.students:
         warn("these students saw it; train them again if it must be gone from them")
-
-
-def load_sample_corpus(
-    sessions: object, name: str, *, generated: int, seed: int
-) -> "IngestReport":
-    """Store the packaged sample and generated documents in a corpus."""
-    from typing import cast
-
-    from sqlalchemy.orm import Session, sessionmaker
-
-    from api.intake import ingest
-    from kompress.corpora.generators import generate
-    from kompress.corpora.readers import load_sample
-
-    documents: list[Document | BadLine] = [*load_sample(), *generate(generated, seed)]
-    return ingest(cast("sessionmaker[Session]", sessions), name, documents)
 
 
 @contextmanager

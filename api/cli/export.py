@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.cli.options import StudentName
 from api.cli.output import AsJson, print_json, say, warn
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def export_labels(
 
 @app.command("student")
 def export_student(
-    student: Annotated[str, typer.Argument(help="An id, `promoted`, or a folder.")],
+    student: StudentName,
     out: Annotated[Path, typer.Option("--out", "-o", help="A new or an empty folder.")],
     repo_id: Annotated[
         str, typer.Option(help="Its name on a hub, org/name; default: made up.")
@@ -66,7 +67,7 @@ def export_student(
     as_json: AsJson = False,
 ) -> None:
     """Write a student as files that headroom, transformers and a hub take."""
-    from api.cli.student import open_student
+    from api.cli.named import open_student
     from kompress.export.headroom import export
     from kompress.export.hub_cache import write_hub_cache
 
@@ -105,7 +106,7 @@ def export_student(
 def _look_up(student: str) -> "tuple[int | None, list[Score], str]":
     """Give a stored student's id, scores and label source; a folder has none."""
     from api.cli.connection import open_session
-    from api.cli.student import find_student
+    from api.cli.named import find_student
     from db.queries import students
 
     if Path(student).is_dir():

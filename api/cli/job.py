@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from api.cli.options import check_choice
 from api.cli.output import AsJson, format_cell, print_json, say, show
 
 app = typer.Typer(help="Jobs: the farm's units of work.", no_args_is_help=True)
@@ -22,13 +23,10 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first."""
     from api.cli.connection import open_session
-    from api.errors import InvalidInput
     from db.queries import jobs, loops
 
-    if status and status not in STATUSES:
-        raise InvalidInput(
-            f"--status is {status!r}; expected one of {', '.join(STATUSES)}"
-        )
+    if status:
+        check_choice("--status", status, STATUSES)
     with open_session() as session:
         name = loops.get_loop(session, loop).name if loop else None
         rows = jobs.list_jobs(session, loop=name, status=status or None, limit=limit)

@@ -86,7 +86,7 @@ def note(
 ) -> None:
     """Write a verdict, a lesson or both; what is left out stays as it was."""
     from api.cli.connection import actor, open_session
-    from api.cli.student import find_student
+    from api.cli.named import find_student
     from api.errors import InvalidInput
     from db.queries import lessons
 

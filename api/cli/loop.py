@@ -102,7 +102,7 @@ def start_loop(
             return
         loop = queue.start_loop(
             session,
-            name or free_name(session, stem),
+            name or queue.free_name(session, stem),
             corpus,
             loop_config,
             priority=priority,
@@ -134,12 +134,13 @@ def list_loops(as_json: AsJson = False) -> None:
 @app.command("show")
 def show_loop(name: LoopName, as_json: AsJson = False) -> None:
     """Show a loop: its rounds, what fails, what happened last."""
-    from api.cli.connection import open_session
-    from api.cli.ensemble_warnings import (
+    from api.cli.alerts import (
         fallback_notes,
         pilot_warnings,
         print_ensemble,
+        print_failed,
     )
+    from api.cli.connection import open_session
     from db.queries import loops, progress, records
     from db.queries.quality_views import round_summary
 
@@ -242,29 +243,6 @@ def _fit(
         renamed=renamed,
         silver_voter=silver_voter,
     )
-
-
-def free_name(session: Any, stem: str) -> str:
-    """Give the first of STEM-1, STEM-2 … that no loop has."""
-    from db.queries import loops
-
-    taken = {loop.name for loop in loops.list_loops(session)}
-    number = 1
-    while f"{stem}-{number}" in taken:
-        number += 1
-    return f"{stem}-{number}"
-
-
-def print_failed(failed: list[dict[str, Any]]) -> None:
-    """Warn of parked jobs, each with the last line of its error."""
-    for job in failed:
-        lines = (job["last_error"].strip() or "no error was kept").splitlines()
-        voter = f" {job['voter']}" if job["voter"] else ""
-        warn(
-            f"job {job['id']} failed (round {job['round']}, {job['stage']}{voter}): "
-            f"{lines[-1]}; `farm job show {job['id']}` tells more, "
-            f"`farm job retry {job['id']}` tries again"
-        )
 
 
 def _change(name: str, verb: str, outcome: str) -> None:

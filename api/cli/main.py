@@ -8,26 +8,27 @@ from typer.core import TyperGroup
 from api.cli import (
     compress,
     corpus,
-    demo,
     export,
     gold,
     job,
     key,
     ladder,
     loop,
-    paradox,
     pareto,
-    quality,
     serve,
     services,
+    sql,
     status,
     student,
     up,
     voter,
     worker,
 )
-from api.cli import eval as eval_command
+from api.cli.demo.command import run_demo
+from api.cli.evaluation.command import evaluate_student
 from api.cli.mistakes import exit_with
+from api.cli.paradox.command import show_paradox
+from api.cli.quality.command import show_quality
 
 
 class FarmGroup(TyperGroup):
@@ -69,19 +70,19 @@ for module, name in (
 ):
     app.add_typer(module.app, name=name)
 app.add_typer(loop.rounds, name="round")
-app.command("demo")(demo.run_demo)
+app.command("demo")(run_demo)
 app.command("up")(up.run_up)
 app.command("down")(services.stop_services)
 app.command("migrate")(services.migrate)
 app.command("relay", hidden=True)(worker.run_relay)
 app.command("status")(status.show_status)
-app.command("quality")(quality.show_quality)
+app.command("quality")(show_quality)
 app.command("pareto")(pareto.show_pareto)
-app.command("paradox")(paradox.show_paradox)
-app.command("sql")(quality.run_sql)
+app.command("paradox")(show_paradox)
+app.command("sql")(sql.run_sql)
 app.command("serve")(serve.serve_student)
 app.command("compress")(compress.compress_file)
-app.command("eval")(eval_command.evaluate_student)
+app.command("eval")(evaluate_student)
 
 
 def run() -> None:

@@ -102,6 +102,17 @@ def format_cell(value: Any) -> str:  # noqa: PLR0911  # one line a type
     return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
 
 
+def format_seconds(seconds: float | None) -> str:
+    """Format a duration as people say it; – if it is not known."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

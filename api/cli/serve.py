@@ -6,56 +6,51 @@ from typing import Annotated
 
 import typer
 
+from api.cli.options import Override, StudentName, check_choice, parse_override
 from api.cli.output import say
 from api.errors import InvalidInput
 
 GRACE_S = 30
 
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[
+    int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any.")
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="onnx, onnx-int8, openvino or openvino-int8; default: the fastest."
+    ),
+]
+MaxQueue = Annotated[
+    int, typer.Option(min=1, help="Requests that may wait; others get 503.")
+]
+MaxBatch = Annotated[int, typer.Option(min=1, help="Tokens scored together, about.")]
+
 
 def serve_student(
-    student: Annotated[str, typer.Argument(help="An id, `promoted`, or a folder.")],
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for any.")
-    ] = 8010,
-    engine: Annotated[
-        str,
-        typer.Option(
-            help="onnx, onnx-int8, openvino or openvino-int8; default: the fastest."
-        ),
-    ] = "",
-    max_queue: Annotated[
-        int, typer.Option(min=1, help="Requests that may wait; others get 503.")
-    ] = 64,
-    max_batch: Annotated[
-        int, typer.Option(min=1, help="Tokens scored together, about.")
-    ] = 8_192,
-    override: Annotated[
-        str,
-        typer.Option(help="Rule set whose words stay whatever their score, or none."),
-    ] = "headroom-0.42",
+    student: StudentName,
+    host: Host = "127.0.0.1",
+    port: Port = 8010,
+    engine: Engine = "",
+    max_queue: MaxQueue = 64,
+    max_batch: MaxBatch = 8_192,
+    override: Override = "headroom-0.42",
 ) -> None:
     """Serve a student: POST /compress, the deployed client's remote contract."""
     import uvicorn
 
-    from api.cli.student import open_student
+    from api.cli.named import open_student
     from api.serving import create_app
     from kompress.students.engines.registry import CPU_ENGINE, ENGINES
     from kompress.types import RULE_SETS
 
-    rules = None if override in ("none", "") else override
-    if rules is not None and rules not in RULE_SETS:
-        raise InvalidInput(
-            f"--override is {override!r}; expected one of {', '.join(RULE_SETS)}, or "
-            "none"
-        )
+    rules = parse_override(override)
+    if rules is not None:
+        check_choice("--override", rules, RULE_SETS, ", or none")
     engine = engine or CPU_ENGINE
     light = [name for name in ENGINES if name != "torch"]
-    if engine not in light:
-        raise InvalidInput(
-            f"--engine is {engine!r}; expected one of {', '.join(light)}: a server "
-            "does not load torch"
-        )
+    check_choice("--engine", engine, light, ": a server does not load torch")
     with _listen(host, port) as door, open_student(student, engine=engine) as loaded:
         app = create_app(
             loaded, override=rules, max_queue=max_queue, max_batch=max_batch

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.output import AsJson, console, print_json, say, warn
+from api.cli.output import AsJson, console, format_seconds, print_json, say, warn
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -49,7 +49,7 @@ def read_status(session: "Session", loop: str = "") -> dict[str, Any]:
     Raises:
         NotFound: no loop has that name.
     """
-    from api.cli.ensemble_warnings import pilot_warnings
+    from api.cli.alerts import pilot_warnings
     from db.queries import loops, progress, workers
     from db.queries.dispatch import ALIVE_S
 
@@ -150,19 +150,8 @@ def _cells(step: dict[str, Any]) -> list[str]:
     ]
 
 
-def format_seconds(seconds: float | None) -> str:
-    """Format a duration as people say it; – if it is not known."""
-    if seconds is None:
-        return "–"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
-
-
 def _print_once(status: dict[str, Any], *, as_json: bool) -> None:
-    from api.cli.loop import print_failed
+    from api.cli.alerts import print_failed
 
     if as_json:
         print_json(status)

@@ -1,8 +1,6 @@
-"""`farm student`, and how commands get hold of a student."""
+"""`farm student`: the trained compressors, listed, and taken in from elsewhere."""
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,14 +9,11 @@ import typer
 from api.cli.output import AsJson, print_json, say, show, warn
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from db.queries.students import NewStudent
     from kompress.students import Student
 
 app = typer.Typer(help="Students: the trained compressors.", no_args_is_help=True)
 
-PROMOTED = "promoted"
 IMPORTED = "imported"
 PROBE = "error[E0308]: mismatched types in src/main.rs:42 but do not retry"
 COLUMNS = ("id", "loop", "round", "fold", "promoted", "recipe", "seed",
@@ -90,62 +85,6 @@ def import_student(
         print_json({"id": known, "checkpoint_id": new.checkpoint_id})
         return
     say(f"{message}; for example `farm compress FILE --student {known}`")
-
-
-@contextmanager
-def open_student(which: str, *, engine: str = "torch") -> "Iterator[Student]":
-    """Load a student by id, by `promoted`, or from a folder.
-
-    Args:
-        which: the id, `promoted`, or the folder, exported or not.
-        engine: what shall score.
-
-    Raises:
-        NotFound: no such student.
-        InvalidInput: its artifact is not where FARM_ARTIFACTS points.
-        InvalidCheckpoint: its files are incomplete or altered.
-        InvalidConfig: no engine is called that.
-    """
-    from kompress.students import load
-
-    if Path(which).is_dir():
-        yield load(Path(which), engine=engine)
-        return
-    from api.artifacts import fetch_artifact
-    from api.cli.connection import open_session
-    from api.settings import load_settings
-    from kompress.students.checkpoint import unpack
-
-    with open_session() as session:
-        digest = find_student(session, which).artifact_hash
-    with tempfile.TemporaryDirectory(prefix="farm-student-") as folder:
-        unpack(fetch_artifact(load_settings().artifacts_url, digest), Path(folder))
-        yield load(Path(folder), engine=engine)
-
-
-def find_student(session: "Session", which: str) -> Any:
-    """Find a student's row by id, or the one that was promoted last.
-
-    Raises:
-        NotFound: there is none, or `which` is no id.
-    """
-    from db.errors import NotFound
-    from db.queries import loops, students
-
-    if which == PROMOTED:
-        for loop in loops.list_loops(session):  # newest first
-            if loop.promoted_student_id is not None:
-                return students.get_student(session, loop.promoted_student_id)
-        raise NotFound(
-            "no student was promoted yet; a loop promotes one when it stops; name a "
-            "student by its id, see `farm student list`"
-        )
-    if not which.isdigit():
-        raise NotFound(
-            f"no student is called {which!r}; expected an id of `farm student list`, "
-            f"{PROMOTED!r}, or a student's folder"
-        )
-    return students.get_student(session, int(which))
 
 
 def _read_checkpoint(source: str, name: str) -> "tuple[NewStudent, bytes]":

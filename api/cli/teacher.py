@@ -69,7 +69,7 @@ def ask_teacher(name: str, params: "Mapping[str, Any]", text: str) -> dict[str, 
     import subprocess
     import sys
 
-    from api.cli.worker import worker_environment
+    from api.cli.connection import worker_environment
     from api.errors import InvalidInput
 
     question = {"name": name, "params": dict(params), "text": text}

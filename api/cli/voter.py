@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.cli.options import read_text
 from api.cli.output import AsJson, console, print_json, say, show
 
 if TYPE_CHECKING:
@@ -183,28 +184,6 @@ def parse_params(pairs: list[str]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             params[key] = value
     return params
-
-
-def read_text(file: Path) -> str:
-    """Read a text that the farm can handle.
-
-    Raises:
-        InvalidInput: it is empty, not UTF-8, or holds a NUL.
-    """
-    from api.errors import InvalidInput
-
-    try:
-        text = file.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"{file}: byte {error.start + 1} is not UTF-8; expected UTF-8 text; "
-            "convert it, for example with iconv -t utf-8"
-        ) from error
-    if "\0" in text:
-        raise InvalidInput(f"{file} holds a NUL; expected text; is it a binary file?")
-    if not text.strip():
-        raise InvalidInput(f"{file} is empty; expected words; choose another file")
-    return text
 
 
 def _check_kind(kind: str) -> None:

@@ -80,22 +80,10 @@ def run_relay() -> None:
     _become_worker(["relay"])
 
 
-def worker_environment() -> dict[str, str]:
-    """Give the environment of a worker's process; embedded services are started."""
-    from api.cli.connection import find_services
-    from api.settings import load_settings
-
-    services = find_services(load_settings())
-    return {
-        **os.environ,
-        "FARM_DATABASE_URL": services.database_url,
-        "FARM_BROKER_URL": services.broker_url,
-        "FARM_ARTIFACTS": services.artifacts,
-    }
-
-
 def _become_worker(arguments: list[str]) -> None:
     """Replace this process, so that signals and exit codes are the worker's own."""
+    from api.cli.connection import worker_environment
+
     environment = worker_environment()
     command = [sys.executable, "-m", "worker", *arguments]
     sys.stdout.flush()

@@ -1,6 +1,7 @@
 import pytest
 
-from api.cli.status import draw_bar, format_seconds, name_step, with_rate
+from api.cli.output import format_seconds
+from api.cli.status import draw_bar, name_step, with_rate
 from db.queries import jobs, workers
 
 

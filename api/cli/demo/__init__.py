@@ -1,0 +1,1 @@
+"""`farm demo`: the whole farm in minutes, told in words."""

@@ -1,0 +1,1 @@
+"""`farm eval`: measure a student, and what stands beside it."""

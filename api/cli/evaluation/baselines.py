@@ -1,0 +1,338 @@
+"""What `farm eval --baselines` puts beside a student, and `--students` trains."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from api.cli.evaluation import study as inputs
+from api.cli.evaluation.study import Asked, Fits, Measured, Study
+from api.cli.evaluation.tables import SubjectCost, label_of
+from api.cli.output import warn
+
+if TYPE_CHECKING:
+    from kompress.evaluation.baselines.electorate import Electorate, Member, StoredVotes
+    from kompress.evaluation.baselines.lineup import Entry, Result
+    from kompress.students import Student
+    from kompress.types import SubjectKind
+
+DEFAULT_TRAIN_DOCUMENTS = 500
+TRAINED = "student:"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundVoters:
+    """A round's voters, what they cost, and what they voted on train documents."""
+
+    members: "list[Member]"
+    self_information: "Member"
+    best_voter: str
+    usd: dict[str, float]
+    num_labelled: int
+    train_texts: list[str]
+    train_votes: "StoredVotes"
+    fits: Fits
+
+
+def measure_beside(
+    student: "Student", found: list[Measured], study: Study, asked: Asked
+) -> list[SubjectCost]:
+    """Measure everything that stands beside a student on the suites it was scored on.
+
+    Args:
+        student: the student; its encoder also carries LLMLingua-2.
+        found: its figures; filled with the others'.
+        study: its place, and thereby its voters and rules.
+        asked: the flags.
+
+    Returns:
+        What each subject costs.
+    """
+    from api.cli.named import open_student
+    from kompress.evaluation.baselines.electorate import Electorate
+
+    panel = _load_panel(study, asked)
+    electorate = Electorate(panel.members)
+    with ExitStack() as stack:
+        previous = None
+        if study.previous_id is not None:
+            previous = stack.enter_context(open_student(str(study.previous_id)))
+        entries = _entries(student, previous, electorate, panel, study)
+        for measured in found:
+            _measure_all(measured, entries, student, study)
+            _mark(measured, panel, study)
+    if asked.students:
+        _train_on_each(student, found, panel, study, asked)
+    for measured in found:
+        _add_random(measured, student, study)
+        _add_costs(measured, panel)
+    return _costs(found, panel)
+
+
+def _load_panel(study: Study, asked: Asked) -> RoundVoters:
+    from api.cli.connection import open_session
+    from db.queries import selections
+
+    documents = asked.max_documents or DEFAULT_TRAIN_DOCUMENTS
+    with open_session() as session:
+        members = inputs.load_members(session, study)
+        texts: list[str] = []
+        votes: StoredVotes = {}
+        if asked.students:
+            texts, votes = inputs.load_train(session, study, documents)
+        num_labelled = 0
+        if study.round_id is not None:
+            num_labelled = len(selections.load_selections(session, study.round_id))
+        panel = RoundVoters(
+            members=members,
+            self_information=inputs.load_self_information(session, study, members),
+            best_voter=inputs.find_best_voter(session, study),
+            usd=inputs.load_usd(session, study),
+            num_labelled=num_labelled,
+            train_texts=texts,
+            train_votes=votes,
+            fits=inputs.load_fits(session, study),
+        )
+    if not members:
+        warn("the student belongs to no round: no voters and rules to stand beside it")
+    for member in members:
+        if member.voter is None:
+            warn(
+                f"voter {member.name} is not asked about the suites' texts (it is paid "
+                "for, or its round has not fitted it): it abstains, rules go without it"
+            )
+    inputs.tell_fits(panel.fits)
+    return panel
+
+
+def _entries(
+    student: "Student",
+    previous: "Student | None",
+    electorate: "Electorate",
+    panel: RoundVoters,
+    study: Study,
+) -> "list[Entry]":
+    """Line up the previous student, the methods, the voters and the rules."""
+    from kompress.evaluation.baselines.electorate import Electorate
+    from kompress.evaluation.baselines.lineup import (
+        ByThreshold,
+        Entry,
+        method_entries,
+        voter_entries,
+    )
+    from kompress.evaluation.baselines.llmlingua2 import LLMLingua2
+
+    found = []
+    if previous is not None:
+        name = str(study.previous_id)
+        found.append(Entry("student", name, ByThreshold(previous)))
+    heads = getattr(student.engine, "heads", None)
+    lingua = None
+    if heads is not None:
+        lingua = LLMLingua2(
+            heads, student.tokenizer, max_tokens=student.config.max_tokens
+        )
+    found += method_entries(Electorate([panel.self_information]), lingua)
+    if study.config is not None and panel.members:
+        found += voter_entries(electorate, study.config.aggregation, panel.fits.learned)
+    return found
+
+
+def _measure_all(
+    measured: Measured, entries: "Sequence[Entry]", student: "Student", study: Study
+) -> None:
+    from kompress.evaluation.baselines.lineup import measure
+    from kompress.evaluation.subject import tokens_of
+
+    for entry in entries:
+        result = measure(
+            entry,
+            measured.suite,
+            study.evaluation,
+            keep_rate=measured.student.keep_rate,
+            seed=study.seed,
+            count_tokens=tokens_of(student),
+        )
+        measured.beside.append(result)
+
+
+def _mark(measured: Measured, panel: RoundVoters, study: Study) -> None:
+    """Say which voter the round judged best, and whose student came before."""
+    if panel.best_voter:
+        measured.marks[f"voter {panel.best_voter}"] = "best"
+    if study.previous_id is not None:
+        measured.marks[f"student {study.previous_id}"] = "previous"
+
+
+def _train_on_each(
+    student: "Student",
+    found: list[Measured],
+    panel: RoundVoters,
+    study: Study,
+    asked: Asked,
+) -> None:
+    """Train a student on each voter's and rule's labels, and measure them all."""
+    from kompress.evaluation.ablation import labels_by_source, train_on_each
+    from kompress.evaluation.baselines.electorate import Electorate, Member
+    from kompress.evaluation.baselines.lineup import ByThreshold, Entry
+
+    if study.config is None or not panel.train_texts:
+        warn("the round has no votes on train documents: no students to train on them")
+        return
+    voted = Electorate(
+        [Member(member.name, None) for member in panel.members], panel.train_votes
+    )
+    labels = labels_by_source(
+        voted, study.config.aggregation, panel.train_texts, panel.fits.learned
+    )
+    warn(
+        f"training {len(labels)} students on {len(panel.train_texts):,} documents, "
+        f"each on at most {asked.max_train_tokens:,} tokens …"
+    )
+    with tempfile.TemporaryDirectory(prefix="farm-students-") as folder:
+        trained = train_on_each(
+            panel.train_texts,
+            labels,
+            study.config.recipe,
+            folder=Path(folder),
+            max_tokens=asked.max_train_tokens,
+            progress=lambda *_: None,
+        )
+        for number, one in enumerate(trained, start=1):
+            entry = Entry("baseline", TRAINED + one.source, ByThreshold(one.student))
+            for measured in found:
+                _measure_all(measured, [entry], student, study)
+            if number == 1:
+                left = one.seconds * (len(labels) - 1)
+                warn(
+                    f"{one.num_tokens:,} tokens took {one.seconds:.0f} s; about "
+                    f"{left:.0f} s for the other {len(labels) - 1}"
+                )
+
+
+def _add_random(measured: Measured, student: "Student", study: Study) -> None:
+    """Put random dropping beside every figure, at the same keep_rate."""
+    from kompress.evaluation.baselines.lineup import random_rows
+    from kompress.evaluation.subject import tokens_of
+
+    rate = measured.student.keep_rate
+    measured.random = random_rows(
+        measured.suite,
+        study.evaluation,
+        keep_rate=rate,
+        beside=[rate, *(result.keep_rate for result in measured.beside)],
+        seed=study.seed,
+        count_tokens=tokens_of(student),
+    )
+
+
+def _add_costs(measured: Measured, panel: RoundVoters) -> None:
+    """Add latency, USD and the share of the gain to each subject's figures."""
+    quality = {
+        (result.kind, result.name): _f1(result)
+        for result in (measured.student, *measured.beside)
+    }
+    measured.student = _with_costs(measured.student, measured, panel, None)
+    measured.beside = [
+        _with_costs(result, measured, panel, _retained(result, quality, panel))
+        for result in measured.beside
+    ]
+
+
+def _with_costs(
+    result: "Result", measured: Measured, panel: RoundVoters, retained: float | None
+) -> "Result":
+    from kompress.types import Score
+
+    suite = measured.suite.name
+    num_words = next(row.n for row in result.rows if row.metric == "keep_rate")
+    rows = list(result.rows)
+    if result.ms_per_chunk is not None:
+        rows.append(Score(suite, "all", "ms_per_chunk", result.ms_per_chunk, num_words))
+    usd = _usd(result, measured, panel)
+    if usd is not None:
+        rows.append(Score(suite, "all", "usd", usd, panel.num_labelled))
+    if retained is not None:
+        known = next(row.n for row in rows if row.metric == "f1")
+        rows.append(Score(suite, "all", "gain_retained", retained, known))
+    return replace(result, rows=tuple(rows))
+
+
+def _retained(
+    result: "Result",
+    quality: "Mapping[tuple[SubjectKind, str], float | None]",
+    panel: RoundVoters,
+) -> float | None:
+    """Give what the student trained on a rule keeps of the rule's gain, on gold F1."""
+    from kompress.evaluation.ablation import share_retained
+
+    source = result.name.removeprefix(TRAINED)
+    if source == result.name:
+        return None
+    return share_retained(
+        rule=quality.get(("rule", source)),
+        best_voter=quality.get(("voter", panel.best_voter)),
+        student_on_rule=quality[result.kind, result.name],
+        student_on_best_voter=quality.get(("baseline", TRAINED + panel.best_voter)),
+    )
+
+
+def _f1(result: "Result") -> float | None:
+    """Find F1 on gold at the own threshold."""
+    rows = (row for row in result.rows if row.metric == "f1" and row.stratum == "all")
+    return next((row.value for row in rows if row.target_keep_rate is None), None)
+
+
+def _usd(result: "Result", measured: Measured, panel: RoundVoters) -> float | None:
+    """Give what the votes behind a subject cost in the round; 0 for local voters."""
+    if result.kind == "student" and result.name != measured.student.name:
+        return None  # another round's votes
+    if not panel.usd:
+        return 0.0 if result.kind == "baseline" else None
+    source = result.name.removeprefix(TRAINED)
+    if source in panel.usd:
+        return panel.usd[source]
+    if result.kind == "baseline" and source == result.name:
+        return 0.0
+    return sum(panel.usd.values())
+
+
+def _costs(found: list[Measured], panel: RoundVoters) -> list[SubjectCost]:
+    """Lay out the costs; the gain retained where there is gold."""
+    if not found:
+        return []
+    with_gold = next((one for one in found if _f1(one.student) is not None), found[0])
+    return [
+        SubjectCost(
+            label_of(result.kind, result.name, with_gold.marks),
+            result.keep_rate,
+            result.ms_per_chunk,
+            _usd(result, with_gold, panel),
+            _figure(result, "gain_retained"),
+            _note(result, with_gold, panel),
+        )
+        for result in (with_gold.student, *with_gold.beside)
+    ]
+
+
+def _note(result: "Result", measured: Measured, panel: RoundVoters) -> str:
+    """Say why there is no gain to retain."""
+    source = result.name.removeprefix(TRAINED)
+    rule = next(
+        (one for one in measured.beside if (one.kind, one.name) == ("rule", source)),
+        None,
+    )
+    if source == result.name or rule is None:
+        return ""
+    if _figure(result, "gain_retained") is not None:
+        return ""
+    if not panel.best_voter:
+        return "no voter was judged best"
+    own = _f1(rule)
+    return "no gold" if own is None else f"{source} gains nothing"
+
+
+def _figure(result: "Result", metric: str) -> float | None:
+    return next((row.value for row in result.rows if row.metric == metric), None)

@@ -1,0 +1,324 @@
+"""`farm eval`: a student's figures, stored, and what stands beside it."""
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.evaluation.study import Asked, Measured, Study, other_domain
+from api.cli.evaluation.tables import (
+    SubjectCost,
+    comparison_table,
+    cost_table,
+    label_of,
+    other_table,
+    suite_table,
+)
+from api.cli.options import StudentName, check_choice
+from api.cli.output import AsJson, print_json, say, warn
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from kompress.evaluation.baselines.lineup import Result
+    from kompress.evaluation.suites import Suite
+    from kompress.students import Student
+
+SuiteName = Annotated[str, typer.Option(help="dense, agent, qa, planted or all.")]
+Corpus = Annotated[
+    str,
+    typer.Option(help="Whose held-out documents; default: the student's loop's."),
+]
+Rules = Annotated[str, typer.Option(help="`all`: every rule set and way to count.")]
+Robustness = Annotated[
+    bool, typer.Option("--robustness", help="Also on perturbed texts.")
+]
+Against = Annotated[str, typer.Option(help="Another student, for a paired test.")]
+Baselines = Annotated[
+    bool, typer.Option("--baselines", help="Methods, voters and rules beside it.")
+]
+Students = Annotated[
+    bool,
+    typer.Option(
+        "--students", help="With --baselines: train a student on each's labels."
+    ),
+]
+MaxDocuments = Annotated[
+    int | None, typer.Option(min=1, help="Texts a suite; default: all.")
+]
+MaxTrainTokens = Annotated[
+    int, typer.Option(min=1_000, help="Tokens of each student that --students makes.")
+]
+Store = Annotated[bool, typer.Option("--store/--no-store", help="Write to `scores`.")]
+
+
+def evaluate_student(
+    student: StudentName,
+    suite: SuiteName = "dense",
+    corpus: Corpus = "",
+    rules: Rules = "",
+    robustness: Robustness = False,
+    against: Against = "",
+    baselines: Baselines = False,
+    students: Students = False,
+    max_documents: MaxDocuments = None,
+    max_train_tokens: MaxTrainTokens = 200_000,
+    store: Store = True,
+    as_json: AsJson = False,
+) -> None:
+    """Score a student, without override unless a row names one."""
+    from api.cli.connection import open_session
+    from api.cli.evaluation.baselines import measure_beside
+    from api.cli.evaluation.study import find_study, load_suites
+    from api.cli.named import open_student
+
+    asked = Asked(
+        suites=_suite_names(suite),
+        is_all=suite == "all",
+        all_rules=_all_rules(rules),
+        robustness=robustness,
+        against=against,
+        baselines=baselines,
+        students=_check_students(students, baselines),
+        max_documents=max_documents,
+        max_train_tokens=max_train_tokens,
+    )
+    with open_session() as session:
+        study = _choose_corpus(session, find_study(session, student, corpus), asked)
+        suites = load_suites(session, study, asked.suites, max_documents)
+    with open_student(student) as loaded:
+        found = _measure(loaded, suites, study, asked)
+        costs = measure_beside(loaded, found, study, asked) if baselines else []
+    if against:
+        _compare(found, study, against)
+    stored = _store_figures(study, found) if store else "not stored"
+    if as_json:
+        print_json([row for one in found for row in _rows(one, against)])
+    else:
+        _print(found, study, costs, against)
+        say(stored)
+
+
+def _measure(
+    student: "Student", suites: "list[Suite]", study: Study, asked: Asked
+) -> list[Measured]:
+    """Score the student on every suite that has texts."""
+    from kompress.evaluation.baselines.lineup import Result, Timed, own_keep_rate
+    from kompress.evaluation.evaluate_all import evaluate_all
+
+    found = []
+    for suite in suites:
+        if not suite.texts:
+            warn(f"suite {suite.name} has no texts in this corpus; left out")
+            continue
+        timed = Timed(student)
+        rows = evaluate_all(
+            timed,
+            suite,
+            study.evaluation,
+            seed=study.seed,
+            rules=asked.all_rules,
+            robustness=asked.robustness,
+            other_domain=(asked.robustness and other_domain(suite, study)) or None,
+        )
+        keep_rate = own_keep_rate(rows)
+        name = str(study.student_id or study.which)
+        result = Result("student", name, tuple(rows), keep_rate, timed.ms_per_chunk)
+        found.append(Measured(suite, result, timed.first))
+    return found
+
+
+def _compare(found: list[Measured], study: Study, against: str) -> None:
+    """Put another student's scores on the same texts to a paired test."""
+    from api.cli.named import open_student
+    from kompress.evaluation.compare import compare
+    from kompress.evaluation.subject import tokens_of
+
+    with open_student(against) as other:
+        for measured in found:
+            texts = [text.text for text in measured.suite.texts]
+            measured.comparisons = compare(
+                measured.scores,
+                other.score(texts),
+                measured.suite,
+                study.evaluation,
+                study.seed,
+                count_tokens=tokens_of(other),
+            )
+
+
+def _rows(measured: Measured, against: str) -> list[dict[str, Any]]:
+    """Give every figure on one suite as plain rows, those of single texts left out."""
+    names = ("suite", "stratum", "rule_set", "definition", "override",
+             "target_keep_rate", "step", "metric", "value", "ci_low", "ci_high",
+             "n")  # fmt: skip
+    rows = [
+        {"subject_kind": result.kind, "subject": result.name}
+        | {name: getattr(row, name) for name in names}
+        for result in measured.results()
+        for row in result.rows
+        if not row.text_sha256
+    ]
+    whose = {
+        "subject_kind": "student",
+        "subject": measured.student.name,
+        "against": against,
+        "suite": measured.suite.name,
+    }
+    return rows + [whose | asdict(one) for one in measured.comparisons]
+
+
+def _print(
+    found: list[Measured], study: Study, costs: list[SubjectCost], against: str
+) -> None:
+    """Print a table a suite, what has no place in it, and what everything costs."""
+    evaluation = study.evaluation
+    who = study.student_id or study.which
+    place = f"round {study.round_number} of {study.loop}" if study.loop else "no loop"
+    say(
+        f"student {who}, {place}. own: at its own threshold, which keeps `keep` of the "
+        "words;\n@0.5 …: at that keep_rate; all without override, n of the whole suite"
+        + (";\nrandom: random dropping at the same keep_rate" if costs else "")
+        + "\n"
+    )
+    others = []
+    for measured in found:
+        name, size = measured.suite.name, len(measured.suite.texts)
+        subjects = [
+            (label_of(result.kind, result.name, measured.marks), result)
+            for result in measured.results()
+        ]
+        for line in suite_table(name, size, subjects, measured.random, evaluation):
+            say(line)
+        say("")
+        others += list(measured.student.rows)
+    for line in other_table(others, evaluation.rule_set):
+        say(line)
+    for measured in found:
+        for line in comparison_table(
+            measured.comparisons, measured.suite.name, against
+        ):
+            say(line)
+    if costs:
+        say("")
+        for line in cost_table(costs):
+            say(line)
+
+
+def _store_figures(study: Study, found: list[Measured]) -> str:
+    """Store what was measured; tells people where it is.
+
+    Figures on a loop's own documents never change, so that what its evaluate stage
+    stored stays. Others, on a corpus that may have grown since, replace the earlier.
+    What depends on one student that is not its round's main one carries its id.
+    """
+    from api.cli.connection import open_session
+    from db.queries import texts
+    from db.queries.texts import NewText
+    from kompress.evaluation.suites import load_dense
+    from kompress.words import word_list
+
+    if study.student_id is None:
+        return (
+            "not stored: a folder is no student of the farm; `farm student import` "
+            "makes it one"
+        )
+    with open_session() as session:
+        shipped = {text.sha256 for text in load_dense().texts}
+        own = [
+            text
+            for measured in found
+            for text in measured.suite.texts
+            if text.sha256 in shipped
+        ]
+        texts.store_texts(
+            session,
+            [
+                NewText(
+                    text.text, bytes.fromhex(text.sha256), len(word_list(text.text))
+                )
+                for text in own
+            ],
+        )
+        for measured in found:
+            for result in measured.results():
+                _store(session, study, result)
+    return f"stored: the view student_scores has all of student {study.student_id}"
+
+
+def _store(session: "Session", study: Study, result: "Result") -> None:
+    from db.queries import scores
+
+    round_id, name, student_id = study.round_id, result.name, None
+    is_student = result.kind == "student"
+    if is_student:
+        student_id = int(name)
+        if student_id != study.student_id:
+            round_id = study.previous_round_id
+    elif result.kind == "baseline" and not study.is_main:
+        name = f"{name}@{study.student_id}"
+    is_fixed = study.is_pinned and (is_student or name == "random")
+    write = scores.store_scores if is_fixed else scores.replace_scores
+    write(session, round_id, result.kind, name, student_id, result.rows)
+
+
+def _suite_names(suite: str) -> tuple[str, ...]:
+    from kompress.evaluation.suites import SUITES
+
+    if suite == "all":
+        return SUITES
+    check_choice("--suite", suite, SUITES, " or all")
+    return (suite,)
+
+
+def _all_rules(rules: str) -> bool:
+    from api.errors import InvalidInput
+
+    if rules not in ("", "all"):
+        raise InvalidInput(
+            f"--rules is {rules!r}; expected all (every rule set, counted in both "
+            "ways); leave it out for the loop's own rule set"
+        )
+    return rules == "all"
+
+
+def _check_students(students: bool, baselines: bool) -> bool:
+    from api.errors import InvalidInput
+
+    if students and not baselines:
+        raise InvalidInput(
+            "--students without --baselines; expected both: the students learn from "
+            "the labels of the baselines; add --baselines"
+        )
+    return students
+
+
+def _choose_corpus(session: "Session", study: Study, asked: Asked) -> Study:
+    """Find held-out documents for a student that belongs to no loop."""
+    from api.errors import InvalidInput
+    from db.queries import corpora
+
+    if study.corpus_id is not None or asked.suites == ("dense",):
+        return study
+    known = corpora.list_corpora(session)
+    if not asked.is_all:
+        raise InvalidInput(
+            f"student {study.which} belongs to no loop, so nobody knows whose held-out "
+            f"documents suite {asked.suites[0]} is made of; expected --corpus NAME; "
+            f"there are {[corpus.name for corpus in known]}; or take --suite dense"
+        )
+    if len(known) != 1:
+        warn(
+            f"the student belongs to no loop and there are {len(known)} corpora; "
+            "scored on dense alone; name a corpus with --corpus NAME for the rest"
+        )
+        return study
+    (only,) = known
+    warn(f"the student belongs to no loop; held-out documents are those of {only.name}")
+    named = corpora.get_corpus(session, only.name)
+    return replace(
+        study,
+        corpus_id=named.id,
+        corpus_seq=named.last_seq,
+        foreign_corpus=only.name,
+    )

@@ -1,0 +1,96 @@
+"""What a command names: a loop by name or id, a student by id or as a folder."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from db.models import Loop
+    from db.models import Student as StudentRow
+    from kompress.students import Student
+
+PROMOTED = "promoted"
+
+
+def find_loop(session: "Session", which: str, *, without: str = "") -> "Loop":
+    """Find a loop by name or id; '' is the newest.
+
+    Args:
+        session: of the farm's database.
+        which: what was named.
+        without: what can be done where there is no loop yet, for the message.
+
+    Raises:
+        NotFound: there is none.
+    """
+    from db.errors import NotFound
+    from db.queries import loops
+
+    if which:
+        return loops.get_loop(session, which)
+    newest = loops.list_loops(session)
+    if not newest:
+        raise NotFound(
+            f"there is no loop yet; `farm loop start CORPUS` starts one{without}"
+        )
+    return newest[0]
+
+
+@contextmanager
+def open_student(which: str, *, engine: str = "torch") -> "Iterator[Student]":
+    """Load a student by id, by `promoted`, or from a folder.
+
+    Args:
+        which: the id, `promoted`, or the folder, exported or not.
+        engine: what shall score.
+
+    Raises:
+        NotFound: no such student.
+        InvalidInput: its artifact is not where FARM_ARTIFACTS points.
+        InvalidCheckpoint: its files are incomplete or altered.
+        InvalidConfig: no engine is called that.
+    """
+    from kompress.students import load
+
+    if Path(which).is_dir():
+        yield load(Path(which), engine=engine)
+        return
+    from api.artifacts import fetch_artifact
+    from api.cli.connection import open_session
+    from api.settings import load_settings
+    from kompress.students.checkpoint import unpack
+
+    with open_session() as session:
+        digest = find_student(session, which).artifact_hash
+    with tempfile.TemporaryDirectory(prefix="farm-student-") as folder:
+        unpack(fetch_artifact(load_settings().artifacts_url, digest), Path(folder))
+        yield load(Path(folder), engine=engine)
+
+
+def find_student(session: "Session", which: str) -> "StudentRow":
+    """Find a student's row by id, or the one that was promoted last.
+
+    Raises:
+        NotFound: there is none, or `which` is no id.
+    """
+    from db.errors import NotFound
+    from db.queries import loops, students
+
+    if which == PROMOTED:
+        for loop in loops.list_loops(session):  # newest first
+            if loop.promoted_student_id is not None:
+                return students.get_student(session, loop.promoted_student_id)
+        raise NotFound(
+            "no student was promoted yet; a loop promotes one when it stops; name a "
+            "student by its id, see `farm student list`"
+        )
+    if not which.isdigit():
+        raise NotFound(
+            f"no student is called {which!r}; expected an id of `farm student list`, "
+            f"{PROMOTED!r}, or a student's folder"
+        )
+    return students.get_student(session, int(which))

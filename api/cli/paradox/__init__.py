@@ -1,0 +1,1 @@
+"""`farm paradox`: where an ensemble does worse than its best member."""

@@ -1,0 +1,1 @@
+"""`farm quality`: what labels are worth, and the voters behind them."""

@@ -1,0 +1,234 @@
+"""What `farm quality` says of a round's voters together, and whom to drop or add."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from api.cli.output import format_cell, print_table, say
+from kompress.ensemble.diversity import Diversity, describe
+from kompress.ensemble.suggestions import Suggestions, suggest
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from api.cli.quality.candidates import Candidates
+    from db.models import Round
+
+DECISION = "diversity"
+PANEL = (
+    "round", "num_voters", "n_eff", "interval", "alpha", "num_gold_words", "error",
+    "shared_bias", "shared_variance", "own_variance",
+)  # fmt: skip
+PAIRS = (
+    "round", "voter", "other", "num_words", "agreement", "num_gold_words",
+    "error_correlation",
+)  # fmt: skip
+OFFERS = ("round", "voter", "bits", "interval", "usd_per_million", "bits_per_dollar")
+
+
+@dataclass(frozen=True, slots=True)
+class PanelReport:
+    """What is known of one round's panel.
+
+    Attributes:
+        round: its number.
+        diversity: as the stage `fit` measured it.
+        suggestions: whom to drop, whom to add.
+        pairs: rows of `voter_correlation`.
+        noun: what its voters are.
+    """
+
+    round: int
+    diversity: Diversity
+    suggestions: Suggestions
+    pairs: list[dict[str, Any]]
+    noun: str
+
+    @property
+    def sentences(self) -> list[str]:
+        """All of it in plain words, one matter a sentence."""
+        found = [
+            describe(self.diversity, noun=self.noun),
+            _describe_error(self.diversity),
+            *self.suggestions.sentences,
+            _describe_blind(self.diversity),
+        ]
+        return [sentence for sentence in found if sentence]
+
+    def as_json(self) -> dict[str, Any]:
+        """Lay out everything for programs."""
+        return {
+            "round": self.round,
+            "sentences": self.sentences,
+            **self.diversity.as_json(),
+            "blind_strata": list(self.diversity.blind_strata),
+            "suggestions": self.suggestions.as_json(),
+            "pairs": self.pairs,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PanelRecord:
+    """What is stored about one round's panel.
+
+    Attributes:
+        round: its number.
+        diversity: as the stage `fit` measured it.
+        prices: USD a word by voter, for all of the replicates that a panel asks for.
+        candidates: votes of others that could join, None if nobody's.
+        pairs: rows of `voter_correlation`.
+        noun: what its voters are.
+    """
+
+    round: int
+    diversity: Diversity
+    prices: Mapping[str, float]
+    candidates: "Candidates | None"
+    pairs: list[dict[str, Any]]
+    noun: str
+
+
+def measured_rounds(rounds: Iterable["Round"], number: int | None) -> list["Round"]:
+    """Take the rounds whose voters were compared, or the one of a number."""
+    return [
+        row
+        for row in rounds
+        if number in (None, row.number) and DECISION in row.decisions
+    ]
+
+
+def read_panels(
+    session: "Session", loop: str, rounds: Sequence["Round"]
+) -> list[PanelRecord]:
+    """Read what rounds of a loop decided about their panels.
+
+    Args:
+        session: the session.
+        loop: the loop's name.
+        rounds: some that were measured.
+
+    Returns:
+        One each, in their order; the last one with the voters that could join it now.
+    """
+    from api.cli.quality.candidates import read_candidates
+    from db.queries import diversity, quality_views
+
+    found = []
+    for row in rounds:
+        measured = Diversity.from_json(row.decisions[DECISION])
+        kinds = {voter["kind"] for voter in row.config["voters"]}
+        candidates = None
+        if row is rounds[-1]:
+            candidates = read_candidates(session, row, measured.voters)
+        found.append(
+            PanelRecord(
+                round=row.number,
+                diversity=measured,
+                prices=_panel_prices(
+                    diversity.voter_prices(session, loop, row.number),
+                    row.config["voters"],
+                ),
+                candidates=candidates,
+                pairs=quality_views.voter_correlation(session, loop, row.number),
+                noun="teachers" if kinds == {"teacher"} else "voters",
+            )
+        )
+    return found
+
+
+def weigh_panel(found: PanelRecord) -> PanelReport:
+    """Suggest whom to drop and to add; it refits the rule and needs no session."""
+    from api.cli.quality.candidates import measure_candidates
+
+    candidates = measure_candidates(found.candidates) if found.candidates else ()
+    return PanelReport(
+        round=found.round,
+        diversity=found.diversity,
+        suggestions=suggest(found.diversity, found.prices, candidates),
+        pairs=found.pairs,
+        noun=found.noun,
+    )
+
+
+def say_newest(found: Sequence[PanelReport]) -> None:
+    """Print the sentences of the newest round that has any."""
+    if found:
+        newest = found[-1]
+        say("")
+        for sentence in newest.sentences:
+            say(f"round {newest.round}: {sentence}")
+
+
+def print_ensembles(found: Sequence[PanelReport]) -> None:
+    """Print panels, what each voter adds, pairs, and the newest round's sentences."""
+    if not found:
+        say("no round's voters were compared yet; the stage `fit` does it")
+        return
+    print_table([_panel_row(one) for one in found], PANEL, title="Panels")
+    offers = [row for one in found for row in _offer_rows(one)]
+    if offers:
+        print_table(offers, OFFERS, title="What each voter adds")
+    pairs = [row for one in found for row in one.pairs]
+    if pairs:
+        print_table(pairs, PAIRS, title="Pairs: – where gold does not identify it")
+    say_newest(found)
+
+
+def _panel_prices(
+    prices: Mapping[str, float], voters: Iterable[Mapping[str, Any]]
+) -> dict[str, float]:
+    """Turn prices of one vote into what a word costs with each voter of a config."""
+    replicates = {voter["name"]: voter.get("replicates", 1) for voter in voters}
+    return {name: usd * replicates.get(name, 1) for name, usd in prices.items()}
+
+
+def _panel_row(one: PanelReport) -> dict[str, Any]:
+    found = one.diversity
+    return {
+        "round": one.round,
+        **{name: getattr(found, name) for name in PANEL if hasattr(found, name)},
+        **asdict(found.split),
+        "interval": _interval(found.n_eff_low, found.n_eff_high),
+    }
+
+
+def _offer_rows(one: PanelReport) -> Iterable[Mapping[str, Any]]:
+    for offer in one.suggestions.offers:
+        price = offer.usd_per_word
+        yield {
+            "round": one.round,
+            "voter": offer.voter,
+            "bits": offer.bits,
+            "interval": _interval(offer.bits_low, offer.bits_high),
+            "usd_per_million": "free" if price == 0 else price and price * 1e6,
+            "bits_per_dollar": offer.bits_per_dollar,
+        }
+
+
+def _interval(low: float | None, high: float | None) -> str | None:
+    if low is None or high is None:
+        return None
+    return f"{format_cell(low)} to {format_cell(high)}"
+
+
+def _describe_error(found: Diversity) -> str:
+    """Say what part of the error more voters of this kind would mend."""
+    own = found.split
+    if own.error is None or own.own_variance is None:
+        return ""
+    return (
+        f"the mean vote's squared error on {own.num_words:,} gold words is "
+        f"{own.error:.4f}: {own.shared_bias:.4f} bias and {own.shared_variance:.4f} "
+        f"noise that all share, {own.own_variance:.4f} that more such voters would "
+        "average out"
+    )
+
+
+def _describe_blind(found: Diversity) -> str:
+    """Name the strata where a shared error would show nowhere."""
+    if found.truth == "none" or not found.blind_strata:
+        return ""
+    return (
+        f"in {', '.join(found.blind_strata)} nobody has gold: if all voters err alike "
+        "there, no figure here can show it"
+    )
