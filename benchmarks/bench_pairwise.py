@@ -18,6 +18,7 @@ from kompress.pairwise import (
     fit_judges,
     fit_thurstone,
 )
+from kompress.pairwise.evidence import Judgments
 from kompress.pairwise.graph import hamiltonian_pairs
 from kompress.types import FloatArray
 
@@ -51,7 +52,9 @@ def measure_fits() -> dict[str, float]:
         "Davidson, ms": 1e3 * least_s(lambda: fit_davidson(wins_NN, ties_NN)),
         f"judges ({len(first_E)} judgments), ms": 1e3
         * least_s(
-            lambda: fit_judges(first_E, second_E, judge_E, *p_3E, num_items=NUM_ITEMS)
+            lambda: fit_judges(
+                Judgments(first_E, second_E, *p_3E), judge_E, num_items=NUM_ITEMS
+            )
         ),
     }
 
@@ -99,7 +102,9 @@ def measure_recovery() -> dict[str, float]:
 
 def recover(seed: int, sd: float, *, both: bool) -> float:
     quality_N, first_E, second_E, judge_E, p_3E = judge(seed, sd=sd, both=both)
-    ranking = fit_judges(first_E, second_E, judge_E, *p_3E, num_items=NUM_ITEMS)
+    ranking = fit_judges(
+        Judgments(first_E, second_E, *p_3E), judge_E, num_items=NUM_ITEMS
+    )
     assert ranking.converged
     return float(spearmanr(quality_N, ranking.score_N).statistic)
 

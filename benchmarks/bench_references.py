@@ -42,8 +42,8 @@ from kompress.metrics.bootstrap import (
     resample_weights,
 )
 from kompress.pairwise.contest import (
+    CandidateSet,
     Contest,
-    Entry,
     Judgment,
     compare_choices,
     hold_contest,
@@ -157,7 +157,7 @@ def main(
 
 def make_entries(
     documents: Mapping[int, Document], seed: int, correlation: float
-) -> dict[int, Entry]:
+) -> dict[int, CandidateSet]:
     """Let everybody nominate; equal masks once, empty and full ones never."""
     train = [d.text for d in documents.values() if d.split == "train"]
     local: dict[int, list[BoolArray]] = {text_id: [] for text_id in documents}
@@ -173,7 +173,7 @@ def make_entries(
         masks = [*taught, majority_mask(np.stack(taught)), *local[text_id]]
         able = [keep_N for keep_N in masks if keep_N.any() and not keep_N.all()]
         different = {keep_N.tobytes(): keep_N for keep_N in able}
-        entries[text_id] = Entry(
+        entries[text_id] = CandidateSet(
             document.text,
             tuple(
                 Candidate(str(place), join_kept(document.text, keep_N), keep_N)
@@ -185,7 +185,7 @@ def make_entries(
 
 def judge_pairs(
     text_id: int,
-    entry: Entry,
+    entry: CandidateSet,
     document: Document,
     config: PairwiseConfig,
     seed: int,
@@ -236,7 +236,10 @@ def _shifted(p: float, shift: float) -> float:
 
 
 def _utility(
-    judge: SimulatedJudge, entry: Entry, document: Document, rng: np.random.Generator
+    judge: SimulatedJudge,
+    entry: CandidateSet,
+    document: Document,
+    rng: np.random.Generator,
 ) -> FloatArray:
     """Give (I,) what a judge sees in each reference."""
     assert document.gold is not None

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from kompress.config import PairwiseConfig
 from kompress.pairwise.calibration import QualityMap, fit_quality
+from kompress.pairwise.evidence import Judgments
 from kompress.pairwise.judges import fit_judges
 from kompress.pairwise.ranking import Ranking
 from kompress.pairwise.selection import choose_winner, count_choices, find_f1
@@ -41,7 +42,7 @@ class Judgment(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CandidateSet:
     """A text and the I references that compete for it, at least one."""
 
     text: str
@@ -83,7 +84,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class JudgeEstimates:
     """What the fits say of the judges: means over blocks, weighted by judgments.
 
     Attributes:
@@ -104,12 +105,12 @@ class Contest:
     """The outcome, by text id; `panel` is None if nothing was judged."""
 
     judged: dict[int, Judged]
-    panel: Panel | None
+    panel: JudgeEstimates | None
     quality: QualityMap
 
 
 def hold_contest(
-    entries: Mapping[int, Entry],
+    entries: Mapping[int, CandidateSet],
     judgments: Sequence[Judgment],
     config: PairwiseConfig,
     *,
@@ -153,7 +154,7 @@ def hold_contest(
 
 
 def compare_choices(
-    entries: Mapping[int, Entry],
+    entries: Mapping[int, CandidateSet],
     contest: Contest,
     gold: Mapping[int, CodeArray],
 ) -> dict[int, dict[str, FloatArray]]:
@@ -183,7 +184,7 @@ def compare_choices(
 
 
 def _blocks(
-    entries: Mapping[int, Entry], judgments: Sequence[Judgment]
+    entries: Mapping[int, CandidateSet], judgments: Sequence[Judgment]
 ) -> list[list[Judgment]]:
     """Cut judgments, sorted, into blocks of whole texts, in the order of their ids."""
     blocks: list[list[Judgment]] = []
@@ -200,7 +201,7 @@ def _blocks(
 
 
 def _fit(
-    entries: Mapping[int, Entry],
+    entries: Mapping[int, CandidateSet],
     said: Sequence[Judgment],
     config: PairwiseConfig,
     scores: Mapping[int, FloatArray],
@@ -213,12 +214,14 @@ def _fit(
     first_E = start_E + np.array([judgment.first for judgment in said])
     second_E = start_E + np.array([judgment.second for judgment in said])
     ranking = fit_judges(
-        first_E,
-        second_E,
+        Judgments(
+            first_E,
+            second_E,
+            np.array([judgment.p_first for judgment in said]),
+            np.array([judgment.p_second for judgment in said]),
+            np.array([judgment.p_tie for judgment in said]),
+        ),
         np.array([judgment.judge for judgment in said]),
-        np.array([judgment.p_first for judgment in said]),
-        np.array([judgment.p_second for judgment in said]),
-        np.array([judgment.p_tie for judgment in said]),
         num_items=sum(sizes),
         model=config.fit,
         prior=config.prior,
@@ -236,7 +239,7 @@ def _fit(
     return ranking
 
 
-def _pool(fits: Sequence[tuple[int, Ranking]]) -> Panel | None:
+def _pool(fits: Sequence[tuple[int, Ranking]]) -> JudgeEstimates | None:
     """Average what the blocks' fits say of the judges."""
     known = [
         (weight, fit, fit.discrimination_J, fit.bias_J)
@@ -247,7 +250,7 @@ def _pool(fits: Sequence[tuple[int, Ranking]]) -> Panel | None:
         return None
     weights = [weight for weight, *_ in known]
     ties = [fit.tie for _, fit, *_ in known if fit.tie is not None]
-    return Panel(
+    return JudgeEstimates(
         np.average([each[2] for each in known], axis=0, weights=weights),
         np.average([each[3] for each in known], axis=0, weights=weights),
         float(np.average(ties, weights=weights)) if ties else None,
@@ -271,7 +274,7 @@ def _is_apart(component_I: NDArray[np.int32], unseen_I: BoolArray) -> BoolArray:
 
 
 def _calibrate(
-    entries: Mapping[int, Entry],
+    entries: Mapping[int, CandidateSet],
     scores: Mapping[int, FloatArray],
     gold: Mapping[int, CodeArray],
 ) -> QualityMap:
@@ -288,7 +291,7 @@ def _calibrate(
 
 
 def _judge(
-    entry: Entry,
+    entry: CandidateSet,
     score_I: FloatArray,
     se_I: FloatArray,
     quality: QualityMap,

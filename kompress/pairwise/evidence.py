@@ -4,9 +4,10 @@ E = judgments, N = items
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from kompress.errors import InvalidComparisons
 from kompress.pairwise.graph import IntArray
@@ -14,6 +15,27 @@ from kompress.types import FloatArray
 
 # Of a judgment's three probabilities: stored in half precision they may miss 1 by this.
 _SUM_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True, slots=True)
+class Judgments:
+    """Judgments as they come in, unchecked.
+
+    Attributes:
+        first_E: (E,) the item that stood first in the prompt, 0..N-1.
+        second_E: (E,) the other item.
+        p_first_E: (E,) P(first is better); three NaN or three zeros are a failed call.
+        p_second_E: (E,) P(second is better).
+        p_tie_E: (E,) P(neither); the three sum to 1.
+        strength_E: (E,) samples behind each judgment, at least 0; 1 by default.
+    """
+
+    first_E: ArrayLike
+    second_E: ArrayLike
+    p_first_E: ArrayLike
+    p_second_E: ArrayLike
+    p_tie_E: ArrayLike
+    strength_E: ArrayLike | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +60,7 @@ class Votes:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class PairwiseCounts:
     """What all judgments of a set of items say together.
 
     Attributes:
@@ -71,29 +93,15 @@ class Evidence:
         return np.sqrt(self.mean_NN * (1 - self.mean_NN) / (total_NN + 1))
 
 
-def count_votes(
-    first_E: ArrayLike,
-    second_E: ArrayLike,
-    p_first_E: ArrayLike,
-    p_second_E: ArrayLike,
-    p_tie_E: ArrayLike,
-    *,
-    num_items: int,
-    strength_E: ArrayLike | None = None,
-) -> Evidence:
+def count_votes(judgments: Judgments, *, num_items: int) -> PairwiseCounts:
     """Pool judgments into counts; the order in the prompt is forgotten.
 
     A vote p of strength n adds n p. A tie adds n/2 to both sides of the Beta, a failed
-    call (three NaN, or three zeros) adds nothing.
+    call adds nothing.
 
     Args:
-        first_E: (E,) item that stood first, 0..N-1.
-        second_E: (E,) the other item.
-        p_first_E: (E,) P(first is better).
-        p_second_E: (E,) P(second is better).
-        p_tie_E: (E,) P(neither); the three sum to 1.
+        judgments: of any number of judges.
         num_items: N.
-        strength_E: (E,) samples behind each vote, at least 0; 1 by default.
 
     Returns:
         The counts and their Beta posteriors under Beta(1, 1).
@@ -103,15 +111,7 @@ def count_votes(
 
     Source: facts of a vote and its posterior; ours.
     """
-    votes = read_votes(
-        first_E,
-        second_E,
-        p_first_E,
-        p_second_E,
-        p_tie_E,
-        num_items=num_items,
-        strength_E=strength_E,
-    )
+    votes = read_votes(judgments, num_items=num_items)
     cell_E = votes.first_E * num_items + votes.second_E
 
     def pool(weight_E: FloatArray) -> FloatArray:
@@ -119,29 +119,15 @@ def count_votes(
         return np.asarray(flat.reshape(num_items, num_items), dtype=np.float64)
 
     ties_NN = pool(votes.tie_E)
-    return Evidence(pool(votes.win_E) + pool(votes.loss_E).T, ties_NN + ties_NN.T)
+    return PairwiseCounts(pool(votes.win_E) + pool(votes.loss_E).T, ties_NN + ties_NN.T)
 
 
-def read_votes(
-    first_E: ArrayLike,
-    second_E: ArrayLike,
-    p_first_E: ArrayLike,
-    p_second_E: ArrayLike,
-    p_tie_E: ArrayLike,
-    *,
-    num_items: int,
-    strength_E: ArrayLike | None = None,
-) -> Votes:
+def read_votes(judgments: Judgments, *, num_items: int) -> Votes:
     """Check judgments and leave the failed ones out.
 
     Args:
-        first_E: see `count_votes`, as all others.
-        second_E: (E,) items.
-        p_first_E: (E,) probabilities.
-        p_second_E: (E,) probabilities.
-        p_tie_E: (E,) probabilities.
+        judgments: of any number of judges.
         num_items: N.
-        strength_E: (E,) strengths.
 
     Returns:
         The judgments of positive strength that did not fail.
@@ -151,24 +137,16 @@ def read_votes(
 
     Source: ours.
     """
-    first, second = np.asarray(first_E), np.asarray(second_E)
-    columns = [np.asarray(p, np.float64) for p in (p_first_E, p_second_E, p_tie_E)]
-    strength = np.ones(first.shape) if strength_E is None else np.asarray(strength_E)
+    p = (judgments.p_first_E, judgments.p_second_E, judgments.p_tie_E)
+    first, second = np.asarray(judgments.first_E), np.asarray(judgments.second_E)
+    columns = [np.asarray(each, np.float64) for each in p]
+    strength = np.asarray(
+        np.ones(first.shape) if judgments.strength_E is None else judgments.strength_E
+    )
     shapes = [array.shape for array in (first, second, *columns, strength)]
     if len(set(shapes)) > 1 or first.ndim != 1:
         raise InvalidComparisons(f"judgments have shapes {shapes}; expected one (E,)")
-    items = np.concatenate([first, second])
-    if items.size and not np.issubdtype(items.dtype, np.integer):
-        raise InvalidComparisons(f"items are {items.dtype}; expected integers")
-    if items.size and not (items.min() >= 0 and items.max() < num_items):
-        raise InvalidComparisons(
-            f"items lie in {items.min()}..{items.max()}; expected 0..{num_items - 1}"
-        )
-    if (first == second).any():
-        item = first[first == second][0]
-        raise InvalidComparisons(
-            f"item {item} is held against itself; expected two items a judgment"
-        )
+    _check_items(first, second, num_items)
     p_3E = np.stack(columns)
     failed_E = np.isnan(p_3E).all(axis=0) | (p_3E == 0).all(axis=0)
     _check_probabilities(p_3E[:, ~failed_E], strength)
@@ -176,6 +154,22 @@ def read_votes(
     win_E, loss_E, tie_E = p_3E[:, used_E] * strength[used_E]
     first_E, second_E = first[used_E].astype(np.int64), second[used_E].astype(np.int64)
     return Votes(first_E, second_E, win_E, loss_E, tie_E, used_E)
+
+
+def _check_items(first_E: NDArray[Any], second_E: NDArray[Any], num_items: int) -> None:
+    items = np.concatenate([first_E, second_E])
+    if items.size and not np.issubdtype(items.dtype, np.integer):
+        raise InvalidComparisons(f"items are {items.dtype}; expected integers")
+    if items.size and not (items.min() >= 0 and items.max() < num_items):
+        raise InvalidComparisons(
+            f"items lie in {items.min()}..{items.max()}; expected 0..{num_items - 1}"
+        )
+    same_E = first_E == second_E
+    if same_E.any():
+        raise InvalidComparisons(
+            f"item {first_E[same_E][0]} is held against itself; expected two items a "
+            "judgment"
+        )
 
 
 def _check_probabilities(p_3E: FloatArray, strength_E: FloatArray) -> None:

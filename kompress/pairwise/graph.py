@@ -98,16 +98,14 @@ def read_edges(
 
     Source: existence of the maximum: Ford 1957.
     """
-    wins_NN = check_counts(wins_NN, "wins")
-    check_prior(prior)
+    wins_NN = _check_counts(wins_NN, "wins")
+    if not 0 <= prior < np.inf:
+        raise InvalidComparisons(
+            f"found the prior {prior}; expected a finite number of at least 0"
+        )
     won_NN = wins_NN
     if ties_NN is not None:
-        ties_NN = check_counts(ties_NN, "ties")
-        if ties_NN.shape != wins_NN.shape or not np.array_equal(ties_NN, ties_NN.T):
-            raise InvalidComparisons(
-                f"ties have shape {ties_NN.shape}, wins {wins_NN.shape}; expected one "
-                "shape, and ties symmetric: each pair's ties stand at both places"
-            )
+        ties_NN = _check_ties(ties_NN, wins_NN.shape)
         won_NN = wins_NN + ties_NN
     size = len(won_NN)
     winner, loser = np.divmod(np.flatnonzero(won_NN > 0), size)
@@ -131,18 +129,26 @@ def read_edges(
     )
 
 
-def check_counts(counts_NN: ArrayLike, name: str) -> FloatArray:
-    """Turn counts into a float matrix, or refuse them.
+def find_components(
+    one_E: Iterable[int] | IntArray, other_E: Iterable[int] | IntArray, num_items: int
+) -> NDArray[np.int32]:
+    """Number the connected components of a graph.
 
     Args:
-        counts_NN: (N, N), finite, at least 0, with 0 on the diagonal.
-        name: what the message calls them.
+        one_E: (E,) one end of each edge.
+        other_E: (E,) the other.
+        num_items: N.
 
-    Raises:
-        InvalidComparisons: it is not square, or a count is wrong.
+    Returns:
+        (N,) each item's component.
 
-    Source: ours.
+    Source: `scipy.sparse.csgraph.connected_components`.
     """
+    return _components(np.asarray(one_E), np.asarray(other_E), num_items, "weak")
+
+
+def _check_counts(counts_NN: ArrayLike, name: str) -> FloatArray:
+    """Turn counts into a float matrix, or refuse them."""
     found_NN = np.asarray(counts_NN, dtype=np.float64)
     if found_NN.ndim != 2 or found_NN.shape[0] != found_NN.shape[1]:
         raise InvalidComparisons(
@@ -162,36 +168,14 @@ def check_counts(counts_NN: ArrayLike, name: str) -> FloatArray:
     return found_NN
 
 
-def check_prior(prior: float) -> None:
-    """Refuse a prior that is negative or not finite.
-
-    Raises:
-        InvalidComparisons: it is.
-
-    Source: ours.
-    """
-    if not 0 <= prior < np.inf:
+def _check_ties(ties_NN: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
+    ties_NN = _check_counts(ties_NN, "ties")
+    if ties_NN.shape != shape or not np.array_equal(ties_NN, ties_NN.T):
         raise InvalidComparisons(
-            f"found the prior {prior}; expected a finite number of at least 0"
+            f"ties have shape {ties_NN.shape}, wins {shape}; expected one shape, and "
+            "ties symmetric: each pair's ties stand at both places"
         )
-
-
-def find_components(
-    one_E: Iterable[int] | IntArray, other_E: Iterable[int] | IntArray, num_items: int
-) -> NDArray[np.int32]:
-    """Number the connected components of a graph.
-
-    Args:
-        one_E: (E,) one end of each edge.
-        other_E: (E,) the other.
-        num_items: N.
-
-    Returns:
-        (N,) each item's component.
-
-    Source: `scipy.sparse.csgraph.connected_components`.
-    """
-    return _components(np.asarray(one_E), np.asarray(other_E), num_items, "weak")
+    return ties_NN
 
 
 def _cycle(num_items: int, rng: np.random.Generator) -> IntArray:

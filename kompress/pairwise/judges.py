@@ -13,12 +13,12 @@ from scipy.linalg import helmert
 from kompress.errors import InvalidComparisons
 from kompress.pairwise.bradley_terry import fit_bradley_terry, logistic_loss
 from kompress.pairwise.davidson import davidson_loss
-from kompress.pairwise.evidence import Votes, read_votes
+from kompress.pairwise.evidence import Judgments, Votes, read_votes
 from kompress.pairwise.graph import IntArray, find_components
 from kompress.pairwise.newton import (
+    Derivatives,
     Loss,
     Minimum,
-    Point,
     centre,
     minimise,
     variances,
@@ -44,18 +44,13 @@ _START = {"bradley_terry": 1.0, "thurstone": 0.44, "davidson": 1.0}
 
 
 def fit_judges(
-    first_E: ArrayLike,
-    second_E: ArrayLike,
+    judgments: Judgments,
     judge_E: ArrayLike,
-    p_first_E: ArrayLike,
-    p_second_E: ArrayLike,
-    p_tie_E: ArrayLike,
     *,
     num_items: int,
     model: Model = "davidson",
     prior: float = 1.0,
     num_judges: int | None = None,
-    strength_E: ArrayLike | None = None,
 ) -> Ranking:
     """Fit scores, every judge's discrimination and its position bias together.
 
@@ -65,41 +60,27 @@ def fit_judges(
     scale; a has the prior N(1, 1/4), b N(0, 1), log ν N(0, 9).
 
     Args:
-        first_E: (E,) item that stood first in the prompt, 0..N-1.
-        second_E: (E,) the other item.
+        judgments: a failed call adds nothing.
         judge_E: (E,) who judged, 0..J-1.
-        p_first_E: (E,) the judge's P(first is better); three NaN or three zeros are a
-            failed call and add nothing.
-        p_second_E: (E,) its P(second is better).
-        p_tie_E: (E,) its P(neither); the three sum to 1.
         num_items: N.
         model: of a comparison.
         prior: precision of the Gaussian around 0 on every compared item's score, > 0.
         num_judges: J; one more than the greatest judge by default.
-        strength_E: (E,) samples behind each judgment; 1 by default.
 
     Returns:
         Scores with mean 0 in every component, discriminations of mean 1, biases and
         the standard errors of all three; ν under Davidson.
 
     Raises:
-        InvalidComparisons: a shape, an item, a judge, a probability or the prior is
-            wrong, or every call failed.
+        InvalidComparisons: a judgment, a judge or the prior is wrong, or every call
+            failed.
 
     Source: BT-σ, arXiv 2602.16610; judge-aware Bradley-Terry-Luce, arXiv 2601.21817;
     order effect: Davidson & Beaver 1977. Linear discriminations with a prior, and
     fitting all at once: ours.
     """
-    votes = read_votes(
-        first_E,
-        second_E,
-        p_first_E,
-        p_second_E,
-        p_tie_E,
-        num_items=num_items,
-        strength_E=strength_E,
-    )
-    judges = _read_judges(judge_E, np.shape(first_E), num_judges)
+    votes = read_votes(judgments, num_items=num_items)
+    judges = _read_judges(judge_E, np.shape(judgments.first_E), num_judges)
     if not votes.place_E.size or not 0 < prior < np.inf:
         raise InvalidComparisons(
             f"found {votes.place_E.size} judgments and the prior {prior}; expected at "
@@ -152,7 +133,7 @@ class _JudgeFit:
             log_tie,
         )
 
-    def evaluate(self, x_P: FloatArray) -> Point:
+    def evaluate(self, x_P: FloatArray) -> Derivatives:
         """Value, gradient and Hessian of the penalised -log-likelihood."""
         score_N, a_J, b_J, log_tie = self.split(x_P)
         gap_E = score_N[self.first_E] - score_N[self.second_E]
@@ -170,7 +151,7 @@ class _JudgeFit:
             penalty += TIE_PRECISION * log_tie**2
             gradient.append(np.array([terms.tie + TIE_PRECISION * log_tie]))
         hessian_PP = self._hessian(a_E, gap_E, *terms[1:])
-        return Point(
+        return Derivatives(
             terms.value + 0.5 * float(penalty), np.concatenate(gradient), hessian_PP
         )
 

@@ -49,7 +49,7 @@ class Terms(NamedTuple):
 Loss = Callable[[FloatArray, float], Terms]
 
 
-class Point(NamedTuple):
+class Derivatives(NamedTuple):
     """A function's value, gradient and Hessian at one place.
 
     Attributes:
@@ -81,7 +81,9 @@ class Minimum:
     converged: bool
 
 
-def minimise(evaluate: Callable[[FloatArray], Point], start_P: FloatArray) -> Minimum:
+def minimise(
+    evaluate: Callable[[FloatArray], Derivatives], start_P: FloatArray
+) -> Minimum:
     """Walk downhill by Newton steps, damped where they would go up.
 
     Args:
@@ -206,35 +208,11 @@ def fit_edges(
 
     Source: ours.
     """
-    size, first_E, second_E = edges.num_items, edges.first_E, edges.second_E
-    width = size + has_ties
-    pair_E = first_E * width + second_E
-    pin_C = find_pins(edges.component_N, ridge)
-
-    def spread(weight_E: FloatArray) -> FloatArray:
-        plus_N = np.bincount(first_E, weight_E, size)
-        return np.asarray(plus_N - np.bincount(second_E, weight_E, size))
-
-    def evaluate(x_P: FloatArray) -> Point:
-        score_N = x_P[:size]
-        log_tie = float(x_P[size]) if has_ties else 0.0
-        terms = loss(score_N[first_E] - score_N[second_E], log_tie)
-        gradient_P = spread(terms.eta_E) + ridge * score_N
-        hessian_PP = np.zeros((width, width))
-        flat = hessian_PP.reshape(-1)
-        flat[pair_E] = -terms.eta2_E
-        own_N = np.bincount(first_E, terms.eta2_E, size)
-        own_N += np.bincount(second_E, terms.eta2_E, size)
-        own_N[pin_C] += own_N.mean()
-        flat[: size * width : width + 1] = own_N + ridge
-        if has_ties and terms.eta_tie_E is not None:
-            hessian_PP[:size, size] = spread(terms.eta_tie_E)
-            hessian_PP[size, size] = terms.tie2
-            gradient_P = np.append(gradient_P, terms.tie)
-        value = terms.value + 0.5 * ridge * float(score_N @ score_N)
-        return Point(value, gradient_P, hessian_PP)
-
-    found = minimise(evaluate, np.zeros(width) if start_P is None else start_P)
+    fit = _EdgeFit(edges, loss, ridge, has_ties=has_ties)
+    size = edges.num_items
+    if start_P is None:
+        start_P = np.zeros(size + has_ties)
+    found = minimise(fit.evaluate, start_P)
     score_N, se_N = centre(found.x_P[:size], found.root_PP[:size], edges.component_N)
     return Ranking(
         score_N,
@@ -246,7 +224,47 @@ def fit_edges(
     )
 
 
-def _newton_step(point: Point, damping: float) -> tuple[FloatArray | None, FloatArray]:
+class _EdgeFit:
+    """The penalised likelihood over (scores, λ)."""
+
+    def __init__(
+        self, edges: Edges, loss: Loss, ridge: float, *, has_ties: bool
+    ) -> None:
+        self.loss, self.ridge, self.has_ties = loss, ridge, has_ties
+        self.first_E, self.second_E = edges.first_E, edges.second_E
+        self.num_items, self.width = edges.num_items, edges.num_items + has_ties
+        self.pair_E = edges.first_E * self.width + edges.second_E
+        self.pin_C = find_pins(edges.component_N, ridge)
+
+    def evaluate(self, x_P: FloatArray) -> Derivatives:
+        """Value, gradient and Hessian of the penalised -log-likelihood."""
+        size, width = self.num_items, self.width
+        score_N = x_P[:size]
+        log_tie = float(x_P[size]) if self.has_ties else 0.0
+        terms = self.loss(score_N[self.first_E] - score_N[self.second_E], log_tie)
+        gradient_P = self._items(terms.eta_E) + self.ridge * score_N
+        hessian_PP = np.zeros((width, width))
+        flat = hessian_PP.reshape(-1)
+        flat[self.pair_E] = -terms.eta2_E
+        own_N = np.bincount(self.first_E, terms.eta2_E, size)
+        own_N += np.bincount(self.second_E, terms.eta2_E, size)
+        own_N[self.pin_C] += own_N.mean()
+        flat[: size * width : width + 1] = own_N + self.ridge
+        if self.has_ties and terms.eta_tie_E is not None:
+            hessian_PP[:size, size] = self._items(terms.eta_tie_E)
+            hessian_PP[size, size] = terms.tie2
+            gradient_P = np.append(gradient_P, terms.tie)
+        value = terms.value + 0.5 * self.ridge * float(score_N @ score_N)
+        return Derivatives(value, gradient_P, hessian_PP)
+
+    def _items(self, weight_E: FloatArray) -> FloatArray:
+        plus_N = np.bincount(self.first_E, weight_E, self.num_items)
+        return np.asarray(plus_N - np.bincount(self.second_E, weight_E, self.num_items))
+
+
+def _newton_step(
+    point: Derivatives, damping: float
+) -> tuple[FloatArray | None, FloatArray]:
     """Solve for the step, None where the damped Hessian is not positive definite."""
     hessian_PP = point.hessian_PP
     if damping:

@@ -70,17 +70,7 @@ def count_choices(
 
     Source: coverage against selection: Brown et al. 2024, arXiv 2407.21787; ours.
     """
-    known_N = gold_N != ABSTAIN
-    truth_N = (gold_N >= KEEPS_FROM) & known_N
-    counts_I4 = np.stack(
-        [
-            (keep_IN & truth_N).sum(axis=1),
-            (keep_IN & ~truth_N & known_N).sum(axis=1),
-            (~keep_IN & truth_N).sum(axis=1),
-            np.full(len(keep_IN), known_N.sum()),
-        ],
-        axis=1,
-    ).astype(np.float64)
+    counts_I4 = _count_words(keep_IN, gold_N)
     f1_I = find_f1(counts_I4)
     num_kept_I = keep_IN.sum(axis=1)
     everything_I = np.ones(len(keep_IN), dtype=np.bool_)
@@ -93,17 +83,8 @@ def count_choices(
     found = {
         name: counts_I4[place] for name, place in chosen.items() if place is not None
     }
-    majority_N = majority_mask(keep_IN)
     found["random"] = counts_I4.mean(axis=0)
-    found["majority"] = np.array(
-        [
-            (majority_N & truth_N).sum(),
-            (majority_N & ~truth_N & known_N).sum(),
-            (~majority_N & truth_N).sum(),
-            known_N.sum(),
-        ],
-        dtype=np.float64,
-    )
+    found["majority"] = _count_words(majority_mask(keep_IN)[None], gold_N)[0]
     return found
 
 
@@ -118,3 +99,18 @@ def find_f1(counts_I4: FloatArray) -> FloatArray:
     doubled_I = 2 * counts_I4[:, 0]
     whole_I = doubled_I + counts_I4[:, 1] + counts_I4[:, 2]
     return np.where(whole_I > 0, doubled_I / np.where(whole_I > 0, whole_I, 1), 0.0)
+
+
+def _count_words(keep_IN: BoolArray, gold_N: CodeArray) -> FloatArray:
+    """(I, 4) words: kept and to keep, kept and to drop, dropped and to keep, known."""
+    known_N = gold_N != ABSTAIN
+    truth_N = (gold_N >= KEEPS_FROM) & known_N
+    return np.stack(
+        [
+            (keep_IN & truth_N).sum(axis=1),
+            (keep_IN & ~truth_N & known_N).sum(axis=1),
+            (~keep_IN & truth_N).sum(axis=1),
+            np.full(len(keep_IN), known_N.sum()),
+        ],
+        axis=1,
+    ).astype(np.float64)

@@ -32,10 +32,10 @@ from db.queries.jobs import JobRow
 from kompress.config import PAIRWISE, PairwiseConfig, RoundConfig, parse_config
 from kompress.pairwise.calibration import CALIBRATION_VERSION
 from kompress.pairwise.contest import (
+    CandidateSet,
     Contest,
-    Entry,
+    JudgeEstimates,
     Judgment,
-    Panel,
     compare_choices,
     hold_contest,
 )
@@ -112,7 +112,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     """Fit, calibrate, verify, choose."""
     heartbeat.progress(0, 1)
     entries = {
-        text_id: Entry(
+        text_id: CandidateSet(
             inputs.texts[text_id], tuple(row.candidate for row in field.rows)
         )
         for text_id, field in inputs.fields.items()
@@ -233,7 +233,7 @@ def _verdicts(inputs: Inputs, contest: Contest) -> list[Verdict]:
 
 
 def _report(
-    inputs: Inputs, entries: Mapping[int, Entry], contest: Contest
+    inputs: Inputs, entries: Mapping[int, CandidateSet], contest: Contest
 ) -> dict[str, Any]:
     """Say how the shard went: counts, judges, and choices held against gold."""
     judged, panel = contest.judged.values(), contest.panel
@@ -260,7 +260,7 @@ def _report(
 
 
 def _describe_judges(
-    inputs: Inputs, panel: Panel | None
+    inputs: Inputs, panel: JudgeEstimates | None
 ) -> dict[str, dict[str, float]]:
     """Give each judge's discrimination and position bias."""
     if panel is None:
@@ -277,7 +277,7 @@ def _describe_judges(
 
 
 def _hold_against_gold(
-    inputs: Inputs, entries: Mapping[int, Entry], contest: Contest
+    inputs: Inputs, entries: Mapping[int, CandidateSet], contest: Contest
 ) -> dict[str, dict[str, list[float]]]:
     """Add up each way of choosing over the texts with evaluation gold.
 

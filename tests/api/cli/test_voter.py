@@ -70,7 +70,10 @@ def test_a_teacher_is_stored_and_its_worker_explained(farm):
         "CUDA_VISIBLE_DEVICES=0,1 farm worker start --queue teach.small --slots 1"
         in said
     )
-    assert "org/small" in farm("voter", "list").stdout
+    listed = farm("voter", "list").stdout
+    assert "org/small" in listed
+    assert "kinds: references" in listed
+    assert "simulated" not in listed  # for drills
 
 
 def test_an_endpoint_decides_what_a_teacher_is(farm, endpoints):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kompress.config import PairwiseConfig
 from kompress.pairwise import contest as module
 from kompress.pairwise.contest import (
-    Entry,
+    CandidateSet,
     Judgment,
     compare_choices,
     hold_contest,
@@ -39,7 +39,7 @@ def judge_all(text_id, order, *, judge=0, first_wins=0.0):
 
 def test_the_best_sound_reference_wins_and_the_best_one_need_not_be_sound():
     # The judges' favourite lost 4, the text's only must-keep word.
-    entry = Entry(TEXT, (masked(0, 3), masked(0, 1), masked(2, 3)))
+    entry = CandidateSet(TEXT, (masked(0, 3), masked(0, 1), masked(2, 3)))
 
     found = hold_contest({5: entry}, judge_all(5, [1, 0, 2]), CONFIG)
 
@@ -51,7 +51,7 @@ def test_the_best_sound_reference_wins_and_the_best_one_need_not_be_sound():
 
 
 def test_what_nobody_judged_cannot_win():
-    entry = Entry(TEXT, (masked(3), masked(0, 3), masked(2, 3)))
+    entry = CandidateSet(TEXT, (masked(3), masked(0, 3), masked(2, 3)))
 
     found = hold_contest({5: entry}, judge_all(5, [1, 2]), CONFIG)
     silent = hold_contest({5: entry}, [], CONFIG)
@@ -64,7 +64,7 @@ def test_what_nobody_judged_cannot_win():
 
 
 def test_scores_of_two_unconnected_groups_do_not_compare():
-    entry = Entry(TEXT, tuple(masked(n, 3) for n in (0, 1, 2, 4, 5)))
+    entry = CandidateSet(TEXT, tuple(masked(n, 3) for n in (0, 1, 2, 4, 5)))
     # 3 beats 4 as 0 beats 1, but no judgment joins the two groups.
     said = [*judge_all(5, [1, 0, 2]), *judge_all(5, [3, 4])]
 
@@ -76,7 +76,7 @@ def test_scores_of_two_unconnected_groups_do_not_compare():
 
 def test_a_rewriting_reference_is_compared_and_never_wins():
     rewriting = Candidate("upload", "four or so", None)
-    entry = Entry(TEXT, (rewriting, masked(3)))
+    entry = CandidateSet(TEXT, (rewriting, masked(3)))
 
     found = hold_contest({5: entry}, judge_all(5, [0, 1]), CONFIG, checks={})
 
@@ -85,7 +85,7 @@ def test_a_rewriting_reference_is_compared_and_never_wins():
 
 
 def test_position_bias_is_seen_and_does_not_choose():
-    entry = Entry(TEXT, (masked(3), masked(0, 3), masked(2, 3)))
+    entry = CandidateSet(TEXT, (masked(3), masked(0, 3), masked(2, 3)))
     said = judge_all(5, [2, 1, 0], first_wins=1.5)
 
     found = hold_contest({5: entry}, said, CONFIG)
@@ -99,7 +99,7 @@ def test_position_bias_is_seen_and_does_not_choose():
 def test_gold_sets_the_scale_of_the_quality_and_not_its_order():
     entries, said, gold = {}, [], {}
     for text_id in range(10):
-        entries[text_id] = Entry(TEXT, (masked(3), masked(0, 3), masked(2, 3)))
+        entries[text_id] = CandidateSet(TEXT, (masked(3), masked(0, 3), masked(2, 3)))
         said += judge_all(text_id, [0, 1, 2])
         # Gold keeps 0, 2 and 3: F1 of .5, .8 and .8, against the judges' order.
         gold[text_id] = np.array([254, 0, 254, 254, 0, 0, 0], dtype=np.uint8)
@@ -117,7 +117,7 @@ def test_gold_sets_the_scale_of_the_quality_and_not_its_order():
 
 
 def test_choices_are_held_against_evaluation_gold():
-    entry = Entry(TEXT, (masked(0, 3), masked(0, 1), masked(2, 3)))
+    entry = CandidateSet(TEXT, (masked(0, 3), masked(0, 1), masked(2, 3)))
     contest = hold_contest({5: entry}, judge_all(5, [1, 0, 2]), CONFIG)
     gold_N = np.array([0, 0, 254, 254, 0, 0, 0], dtype=np.uint8)
 
@@ -131,7 +131,7 @@ def test_choices_are_held_against_evaluation_gold():
 
 def test_blocks_hold_whole_texts(monkeypatch):
     monkeypatch.setattr(module, "BLOCK_CANDIDATES", 5)
-    entries = {t: Entry(TEXT, (masked(3), masked(0, 3))) for t in range(5)}
+    entries = {t: CandidateSet(TEXT, (masked(3), masked(0, 3))) for t in range(5)}
     said = [j for t in range(5) for j in judge_all(t, [t % 2, 1 - t % 2])]
 
     found = hold_contest(entries, said, CONFIG)
@@ -146,7 +146,7 @@ def test_blocks_hold_whole_texts(monkeypatch):
 @limited(max_examples=20)
 @given(st.permutations(range(4)), st.randoms(use_true_random=False))
 def test_the_order_of_judgments_changes_no_bit(order, random):
-    entry = Entry(TEXT, tuple(masked(n, 3) for n in (0, 1, 2, 4)))
+    entry = CandidateSet(TEXT, tuple(masked(n, 3) for n in (0, 1, 2, 4)))
     said = judge_all(5, order)
     shuffled = random.sample(said, len(said))
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.errors import InvalidComparisons
-from kompress.pairwise.evidence import count_votes, read_votes
+from kompress.pairwise.evidence import Judgments, count_votes, read_votes
 
 NAN = np.nan
 
@@ -26,7 +26,8 @@ def test_votes_add_to_the_beta_what_they_are_worth(votes, strength, alpha, beta)
     items = np.zeros(len(votes), int)
 
     found = count_votes(
-        items, items + 1, *np.transpose(votes), num_items=2, strength_E=strength
+        Judgments(items, items + 1, *np.transpose(votes), strength_E=strength),
+        num_items=2,
     )
 
     assert found.alpha_NN[0, 1] == pytest.approx(alpha)
@@ -37,8 +38,12 @@ def test_votes_add_to_the_beta_what_they_are_worth(votes, strength, alpha, beta)
 
 
 def test_who_stood_first_does_not_matter_to_the_counts():
-    one = count_votes([0, 1], [1, 0], [0.7, 0.4], [0.2, 0.5], [0.1, 0.1], num_items=2)
-    other = count_votes([0, 0], [1, 1], [0.7, 0.5], [0.2, 0.4], [0.1, 0.1], num_items=2)
+    one = count_votes(
+        Judgments([0, 1], [1, 0], [0.7, 0.4], [0.2, 0.5], [0.1, 0.1]), num_items=2
+    )
+    other = count_votes(
+        Judgments([0, 0], [1, 1], [0.7, 0.5], [0.2, 0.4], [0.1, 0.1]), num_items=2
+    )
 
     assert one.wins_NN == pytest.approx(other.wins_NN)
     assert one.wins_NN == pytest.approx(np.array([[0, 1.2], [0.6, 0]]))
@@ -63,7 +68,9 @@ def test_the_votes_of_i_and_j_are_one_beta_seen_from_both_sides(rows):
     p /= p.sum(axis=1, keepdims=True)
     strength = np.array([row[3] for row in rows])
 
-    found = count_votes(first, second, *p.T, num_items=5, strength_E=strength)
+    found = count_votes(
+        Judgments(first, second, *p.T, strength_E=strength), num_items=5
+    )
 
     assert found.alpha_NN == pytest.approx(found.beta_NN.T)
     assert found.mean_NN + found.mean_NN.T == pytest.approx(np.ones((5, 5)))
@@ -73,13 +80,15 @@ def test_the_votes_of_i_and_j_are_one_beta_seen_from_both_sides(rows):
 
 def test_failed_and_weightless_judgments_are_left_out_by_place():
     votes = read_votes(
-        [0, 1, 2, 0],
-        [1, 2, 0, 2],
-        [1, NAN, 0, 0],
-        [0, NAN, 0, 1],
-        [0, NAN, 0, 0],
+        Judgments(
+            [0, 1, 2, 0],
+            [1, 2, 0, 2],
+            [1, NAN, 0, 0],
+            [0, NAN, 0, 1],
+            [0, NAN, 0, 0],
+            strength_E=[1, 1, 1, 0],
+        ),
         num_items=3,
-        strength_E=[1, 1, 1, 0],
     )
 
     assert votes.place_E.tolist() == [0]
@@ -110,4 +119,4 @@ def test_judgments_that_break_their_contract_are_refused(changes, message):
     }
 
     with pytest.raises(InvalidComparisons, match=message):
-        count_votes(**(given_ | changes), num_items=3)
+        count_votes(Judgments(**(given_ | changes)), num_items=3)

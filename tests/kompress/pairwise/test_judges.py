@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from kompress.errors import InvalidComparisons
 from kompress.pairwise import fit_bradley_terry, fit_judges, fit_thurstone
-from kompress.pairwise.evidence import count_votes, read_votes
+from kompress.pairwise.evidence import Judgments, count_votes, read_votes
 from kompress.pairwise.graph import hamiltonian_pairs
 from kompress.pairwise.judges import _JudgeFit
 
@@ -38,7 +38,9 @@ def test_planted_qualities_are_recovered_with_eight_partners_an_item(model):
     found = []
     for seed in range(20):
         quality, first, second, who, p = judge(seed, sd=1.5)
-        ranking = fit_judges(first, second, who, *p, num_items=100, model=model)
+        ranking = fit_judges(
+            Judgments(first, second, *p), who, num_items=100, model=model
+        )
         assert ranking.converged
         found.append(spearmanr(quality, ranking.score_N).statistic)
 
@@ -49,9 +51,9 @@ def test_knowing_the_judges_beats_pooling_them():
     gained = []
     for seed in range(10):
         quality, first, second, who, p = judge(seed)
-        counts = count_votes(first, second, *p, num_items=100)
+        counts = count_votes(Judgments(first, second, *p), num_items=100)
         pooled = fit_bradley_terry(counts.wins_NN, counts.ties_NN)
-        aware = fit_judges(first, second, who, *p, num_items=100)
+        aware = fit_judges(Judgments(first, second, *p), who, num_items=100)
         gained.append(
             spearmanr(quality, aware.score_N).statistic
             - spearmanr(quality, pooled.score_N).statistic
@@ -63,7 +65,7 @@ def test_knowing_the_judges_beats_pooling_them():
 def test_skill_bias_and_ties_are_recovered_within_their_errors():
     _, first, second, who, p = judge(0)
 
-    ranking = fit_judges(first, second, who, *p, num_items=100)
+    ranking = fit_judges(Judgments(first, second, *p), who, num_items=100)
 
     miss = (ranking.discrimination_J - SKILLS) / ranking.discrimination_se_J
     lean = (ranking.bias_J - BIASES) / ranking.bias_se_J
@@ -78,7 +80,7 @@ def test_standard_errors_cover_what_they_claim():
     inside = []
     for seed in range(20):
         quality, first, second, who, p = judge(seed, sd=1.0, num_items=40)
-        ranking = fit_judges(first, second, who, *p, num_items=40)
+        ranking = fit_judges(Judgments(first, second, *p), who, num_items=40)
         miss = (ranking.score_N - quality + quality.mean()) / ranking.se_N
         inside.extend(np.abs(miss) < 1.96)
 
@@ -89,7 +91,7 @@ def test_a_guesser_weighs_nothing_and_a_contrarian_counts_against_itself():
     skills = np.array([1.9, 1.9, 0.0, -0.8])
     quality, first, second, who, p = judge(3, skills=skills, biases=np.zeros(4))
 
-    ranking = fit_judges(first, second, who, *p, num_items=100)
+    ranking = fit_judges(Judgments(first, second, *p), who, num_items=100)
 
     # Only ratios are known: scores are stretched so that the mean is 1, and the prior
     # pulls what is stretched too.
@@ -106,9 +108,11 @@ def test_one_judge_that_both_orders_leave_unmoved_is_the_plain_fit():
     p = np.concatenate([p[:, :half], p[[1, 0, 2], :half]], axis=1)
     who = np.zeros(len(first), int)
 
-    ranking = fit_judges(first, second, who, *p, num_items=20, model="thurstone")
+    ranking = fit_judges(
+        Judgments(first, second, *p), who, num_items=20, model="thurstone"
+    )
 
-    counts = count_votes(first, second, *p, num_items=20)
+    counts = count_votes(Judgments(first, second, *p), num_items=20)
     plain = fit_thurstone(counts.wins_NN, counts.ties_NN, prior=1.0)
     assert ranking.discrimination_J == pytest.approx([1])
     assert ranking.bias_J == pytest.approx([0], abs=1e-9)
@@ -119,8 +123,8 @@ def test_one_judge_that_both_orders_leave_unmoved_is_the_plain_fit():
 def test_swapping_every_prompt_turns_the_bias_and_nothing_else():
     _, first, second, who, p = judge(2, num_items=30)
 
-    one = fit_judges(first, second, who, *p, num_items=30)
-    other = fit_judges(second, first, who, *p[[1, 0, 2]], num_items=30)
+    one = fit_judges(Judgments(first, second, *p), who, num_items=30)
+    other = fit_judges(Judgments(second, first, *p[[1, 0, 2]]), who, num_items=30)
 
     assert other.score_N == pytest.approx(one.score_N, abs=1e-7)
     assert other.bias_J == pytest.approx(-one.bias_J, abs=1e-7)
@@ -133,8 +137,10 @@ def test_relabelling_items_and_judges_permutes_what_is_found(items, judges):
     _, first, second, who, p = judge(4, num_items=12, cycles=2)
     items, judges = np.array(items), np.array(judges)
 
-    one = fit_judges(first, second, who, *p, num_items=12)
-    other = fit_judges(items[first], items[second], judges[who], *p, num_items=12)
+    one = fit_judges(Judgments(first, second, *p), who, num_items=12)
+    other = fit_judges(
+        Judgments(items[first], items[second], *p), judges[who], num_items=12
+    )
 
     assert other.score_N[items] == pytest.approx(one.score_N, abs=1e-6)
     assert other.discrimination_J[judges] == pytest.approx(
@@ -147,12 +153,14 @@ def test_failed_calls_add_nothing():
     _, first, second, who, p = judge(5, num_items=20)
     more = np.concatenate([p, np.full((3, 7), np.nan)], axis=1)
 
-    one = fit_judges(first, second, who, *p, num_items=20)
+    one = fit_judges(Judgments(first, second, *p), who, num_items=20)
     other = fit_judges(
-        np.append(first, np.zeros(7, int)),
-        np.append(second, np.ones(7, int)),
+        Judgments(
+            np.append(first, np.zeros(7, int)),
+            np.append(second, np.ones(7, int)),
+            *more,
+        ),
         np.append(who, np.zeros(7, int)),
-        *more,
         num_items=20,
     )
 
@@ -163,11 +171,13 @@ def test_strength_counts_as_so_many_judgments():
     _, first, second, who, p = judge(6, num_items=15)
 
     one = fit_judges(
-        first, second, who, *p, num_items=15, strength_E=np.full(len(who), 2.0)
+        Judgments(first, second, *p, strength_E=np.full(len(who), 2.0)),
+        who,
+        num_items=15,
     )
     other = fit_judges(
-        *(np.tile(array, 2) for array in (first, second, who)),
-        *np.tile(p, 2),
+        Judgments(np.tile(first, 2), np.tile(second, 2), *np.tile(p, 2)),
+        np.tile(who, 2),
         num_items=15,
     )
 
@@ -178,7 +188,7 @@ def test_strength_counts_as_so_many_judgments():
 def test_a_silent_judge_and_an_unseen_item_stay_at_the_prior():
     _, first, second, who, p = judge(7, num_items=10, cycles=2)
 
-    ranking = fit_judges(first, second, who, *p, num_items=12, num_judges=4)
+    ranking = fit_judges(Judgments(first, second, *p), who, num_items=12, num_judges=4)
 
     assert ranking.score_N[10:].tolist() == [0, 0]
     assert ranking.se_N[10:].tolist() == [np.inf, np.inf]
@@ -193,7 +203,7 @@ def test_gradient_and_hessian_are_those_of_the_value(model):
     first = rng.integers(0, 5, 40)
     second = (first + rng.integers(1, 5, 40)) % 5
     p = rng.dirichlet(np.ones(3), 40).T
-    votes = read_votes(first, second, *p, num_items=5)
+    votes = read_votes(Judgments(first, second, *p), num_items=5)
     fit = _JudgeFit(votes, rng.integers(0, 3, 40), 5, 3, model, 0.7)
 
     for _ in range(3):
@@ -227,15 +237,15 @@ def test_gradient_and_hessian_are_those_of_the_value(model):
     ],
 )
 def test_judgments_that_break_their_contract_are_refused(changes, message):
-    arguments = {
+    columns = {
         "first_E": [0, 1],
         "second_E": [1, 2],
-        "judge_E": [0, 1],
         "p_first_E": [0.7, 0.2],
         "p_second_E": [0.2, 0.2],
         "p_tie_E": [0.1, 0.6],
-        "num_items": 3,
     }
+    arguments = {"judge_E": [0, 1], "num_items": 3} | changes
+    columns = {name: arguments.pop(name, value) for name, value in columns.items()}
 
     with pytest.raises(InvalidComparisons, match=message):
-        fit_judges(**(arguments | changes))
+        fit_judges(Judgments(**columns), **arguments)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kompress.pairwise.newton import (
     MAX_ITERATIONS,
-    Point,
+    Derivatives,
     centre,
     find_pins,
     inverse_root,
@@ -23,7 +23,7 @@ def test_a_quadratic_takes_one_step_and_one_to_see_it():
     def evaluate(x):
         gradient = hessian @ (x - target)
         value = 0.5 * float((x - target) @ gradient)
-        return Point(value, gradient, np.triu(hessian))
+        return Derivatives(value, gradient, np.triu(hessian))
 
     found = minimise(evaluate, np.zeros(2))
 
@@ -37,7 +37,7 @@ def test_a_saddle_is_left_downhill():
         value = x[0] ** 4 / 4 - x[0] ** 2 / 2 + x[0] * x[1] / 10 + x[1] ** 2
         gradient = np.array([x[0] ** 3 - x[0] + x[1] / 10, x[0] / 10 + 2 * x[1]])
         hessian = np.array([[3 * x[0] ** 2 - 1, 0.1], [0.0, 2.0]])
-        return Point(float(value), gradient, hessian)
+        return Derivatives(float(value), gradient, hessian)
 
     found = minimise(evaluate, np.array([0.1, 0.1]))
 
@@ -48,7 +48,7 @@ def test_a_saddle_is_left_downhill():
 
 def test_a_function_without_a_minimum_is_reported_as_such():
     def evaluate(x):
-        return Point(float(np.exp(-x[0])), -np.exp(-x), np.exp(-x)[None])
+        return Derivatives(float(np.exp(-x[0])), -np.exp(-x), np.exp(-x)[None])
 
     found = minimise(evaluate, np.zeros(1))
 
