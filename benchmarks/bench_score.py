@@ -6,7 +6,7 @@ One checkpoint of ModernBERT-base's size, the same texts of the packaged sample,
 contender a process of its own, one pass each in turn. Prints one JSON object: words/s,
 ratios to headroom's backends (median over the rounds) by the clock and by processor
 time, and the share of equal keep decisions, also on words that no rule forces alone.
-headroom's pytorch backend has another keep rule (facts of headroom-ai 0.42.0).
+headroom's pytorch backend has another keep rule (docs/references.md).
 
 The trunk is random and the heads are trained on it: the arithmetic and its depth are
 those of a real student, in seconds. Agreement on students that were trained whole is a

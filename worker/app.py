@@ -1,7 +1,7 @@
 """The Celery app: one task a stage, each a thin line to its three plain functions.
 
 Early ack, JSON, no results, no Celery retries or time limits: a message is a hint, the
-claim in Postgres is the truth (docs/adr/0002). Anything that a message could do is to
+claim in Postgres is the truth (docs/adr/0001). Anything that a message could do is to
 name a job that is pending anyway.
 """
 
@@ -32,7 +32,7 @@ _MAIN_PID = os.getpid()
 
 
 def make_app(settings: WorkerSettings) -> Celery:
-    """Configure Celery as docs/adr/0002 decides."""
+    """Configure Celery as docs/adr/0001 decides."""
     app = Celery("farm", broker=settings.broker_url.get_secret_value())
     app.conf.update(
         task_acks_late=False,

@@ -123,7 +123,7 @@ def count_patterns(
     Raises:
         InvalidVotes: a shape, a probability, a stratum or a truth is wrong.
 
-    Source: facts/mathematics.md, "Dawid-Skene, fast"; bytes for hard votes: ours.
+    Source: docs/references.md, "Dawid-Skene on patterns"; hard votes: ours.
     """
     code_NM, strengths, stratum = read_votes(p_NM, strength, stratum_N)
     truths_N = _read_truth(truth_N, len(code_NM))

@@ -28,7 +28,7 @@ def pool_replicates(
     Raises:
         InvalidVotes: shapes disagree, codes are not bytes, or a count is below 1.
 
-    Source: design §1, "replicates of a voter pool weighted by sample count"; ours.
+    Source: design §1 "Exactly"; ours.
     """
     codes_RN, num_R = np.asarray(codes_RN), np.asarray(num_samples_R)
     if codes_RN.ndim != 2 or num_R.shape != codes_RN.shape[:1]:

@@ -30,7 +30,7 @@ class MinHasher:
     """MinHash signatures and band keys, the same in every process.
 
     Source: Broder 1997 (MinHash); bands: Leskovec, Rajaraman, Ullman, Mining of Massive
-    Datasets, §3.4; multiply-shift hashing: Dietzfelbinger et al. 1997.
+    Datasets, section 3.4; multiply-shift hashing: Dietzfelbinger et al. 1997.
     """
 
     def __init__(self, seed: int = 0) -> None:

@@ -62,7 +62,7 @@ def split_error(
     Raises:
         InvalidVotes: a stratum is wrong.
 
-    Source: facts/mathematics.md, "Var of a mean"; bias and variance of ensembles:
+    Source: docs/references.md, "Correlated voters"; bias and variance of ensembles:
         Ueda & Nakano 1996, equation 5; within strata: ours.
     """
     keep_NM, voted_NM = np.asarray(keep_NM, bool), np.asarray(voted_NM, bool)

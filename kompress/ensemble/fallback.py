@@ -163,7 +163,7 @@ def apply_fallbacks(
     Raises:
         InvalidVotes: the votes are malformed.
 
-    Source: facts/mathematics.md, "a vote and its posterior"; ours.
+    Source: docs/references.md, "A vote and its posterior"; ours.
     """
     if not columns:
         return posterior

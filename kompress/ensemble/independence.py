@@ -71,7 +71,7 @@ def effective_voters(correlation_MM: ArrayLike) -> float:
     Raises:
         InvalidVotes: the matrix is not square, or not symmetric.
 
-    Source: 1'R⁻¹1: facts/mathematics.md, "Correlated voters" (generalised least
+    Source: 1'R⁻¹1: docs/references.md, "Correlated voters" (generalised least
         squares, Aitken 1936); w >= 0 and the repair: ours.
     """
     rho_MM = _read(correlation_MM)

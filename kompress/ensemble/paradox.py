@@ -19,7 +19,7 @@ from kompress.types import FloatArray
 
 # Floors of the published simulator: its voters' recalls lie evenly between them.
 LOWEST_FLOOR, HIGHEST_FLOOR = 0.3, 0.9
-EQUAL_RECALL = 0.85  # of the sweep's equal voters; facts/mathematics.md
+EQUAL_RECALL = 0.85  # of the sweep's equal voters
 CORRELATION = 0.2  # between LLM voters' errors, where nobody says otherwise
 MAX_VOTERS = 25
 
@@ -65,7 +65,7 @@ def nested_recall(recall_M: ArrayLike, k: int) -> float:
         InvalidVotes: a recall is no share, or there is none.
         InvalidConfig: k is not in 1..M.
 
-    Source: facts/mathematics.md, "k-of-N drop voting": the k-th largest indicator.
+    Source: docs/references.md, "k-of-N drop voting": the k-th largest indicator.
     """
     return float(np.sort(_read(recall_M, k))[k - 1])
 
@@ -192,7 +192,7 @@ def sweep(
         InvalidVotes: the recall is no share.
         InvalidConfig: k is below 1, or ρ not in [0, 1].
 
-    Source: facts/mathematics.md; ours.
+    Source: docs/references.md, "k-of-N drop voting"; ours.
     """
     if k < 1:
         raise InvalidConfig(f"k is {k}; expected at least 1 drop; give k in 1..N")

@@ -63,7 +63,7 @@ def published_simulation(
     Raises:
         InvalidConfig: there is no voter or no stratum, or k is not in 1..M.
 
-    Source: the published simulator as facts/mathematics.md gives it; (N, k) = (3, 1)
+    Source: the published simulator, docs/references.md, "k-of-N drop voting"; (3, 1)
         gives .340 against .873.
     """
     if num_strata < 1:

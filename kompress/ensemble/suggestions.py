@@ -118,7 +118,7 @@ def next_share(num_voters: int, n_eff: float) -> float:
     Returns:
         n_eff(M + 1) - n_eff(M) at the one correlation that gives n_eff, in (0, 1].
 
-    Source: facts/mathematics.md, n_eff = M/(1 + (M - 1)ρ), solved for ρ.
+    Source: n_eff = M/(1 + (M - 1)ρ), solved for ρ (Kish 1965).
     """
     rho = (num_voters / n_eff - 1) / (num_voters - 1)
     return (num_voters + 1) / (1 + num_voters * rho) - n_eff

@@ -100,7 +100,7 @@ def make_committee(members: Mapping[str, Subject], k: int) -> Subject:
     Raises:
         InvalidConfig: there are fewer than two members, or k is not in 1..M.
 
-    Source: facts/mathematics.md, "k-of-N drop voting"; the score is ours.
+    Source: docs/references.md, "k-of-N drop voting"; the score is ours.
     """
     if len(members) < MIN_MEMBERS or not 1 <= k <= len(members):
         raise InvalidConfig(
@@ -129,7 +129,7 @@ def score_committees(members: Mapping[str, Subject]) -> list[Standing]:
     Raises:
         InvalidConfig: there are fewer than two members.
 
-    Source: issue "The ensemble", section 3; ours.
+    Source: ours; docs/log.md 2026-11-21.
     """
     committees = {
         f"{k} of {len(members)}": (k, make_committee(members, k))

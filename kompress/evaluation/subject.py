@@ -20,7 +20,7 @@ from kompress.metrics.bootstrap import resample_weights
 from kompress.metrics.keep_rate import keep_top
 from kompress.types import BoolArray, FloatArray
 
-OWN_THRESHOLD = 0.5  # facts on the client: keep if the score is above, ties drop
+OWN_THRESHOLD = 0.5  # as in the client: keep if the score is above, ties drop
 
 Progress = Callable[[int], None]
 Arrays = Sequence[NDArray[np.floating[Any]]]

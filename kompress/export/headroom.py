@@ -93,7 +93,7 @@ def export(
         InvalidCheckpoint: the folder holds something, or the client cannot run this
             student: it reads chunks of 512 tokens and 256 span channels at most.
 
-    Source: facts of headroom-ai 0.42.0; design §10.
+    Source: docs/references.md, "The deployed client"; design §10.
     """
     folder = Path(folder)
     _check(student, folder, repo_id)
@@ -162,7 +162,7 @@ def merge_weights(weights: Weights, config: StudentConfig) -> dict[str, Any]:
         The content of `merged.pt`: three state dicts of torch tensors, and the config
         as plain types.
 
-    Source: facts of headroom-ai 0.42.0; widening: ours.
+    Source: docs/references.md, "The deployed client"; widening: ours.
     """
     heads: dict[str, dict[str, torch.Tensor]] = {
         "encoder": {},

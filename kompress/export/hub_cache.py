@@ -38,7 +38,7 @@ def write_hub_cache(exported: Exported, home: Path | str) -> Path:
             tokenizer or encoder of another one: each cache can hold only one student
             of each name, and students of one tokenizer.
 
-    Source: facts of headroom-ai 0.42.0; huggingface_hub's cache layout.
+    Source: docs/references.md, "The deployed client"; huggingface_hub's layout.
     """
     hub = Path(home) / HUB
     folder = exported.folder

@@ -114,7 +114,7 @@ def keep_equally(panel: Panel, own: Decided, chosen: Decided) -> Decided:
         chosen: the consensus, whose keep_rate on the text is k. A text that it has no
             label for is left out.
 
-    Source: design §1 "Exactly"; equal keep_rate: facts/mathematics.md.
+    Source: design §1 "Exactly".
     """
     keep_W = np.zeros_like(own.keep_W)
     heard_W = np.zeros_like(own.heard_W)

@@ -109,7 +109,7 @@ def count_votes(judgments: Judgments, *, num_items: int) -> PairwiseCounts:
     Raises:
         InvalidComparisons: a shape, an item, a probability or a strength is wrong.
 
-    Source: facts of a vote and its posterior; ours.
+    Source: docs/references.md, "A vote and its posterior"; ours.
     """
     votes = read_votes(judgments, num_items=num_items)
     cell_E = votes.first_E * num_items + votes.second_E

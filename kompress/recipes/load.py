@@ -72,7 +72,7 @@ class Recipe:
 def shipped_recipes() -> list[str]:
     """Name the recipes that come with kompress: the published line, then our own.
 
-    Source: the published line (facts on the deployed client); farm-1 and on: ours.
+    Source: docs/references.md, "The published line"; farm-1 and on: ours.
     """
     names = [
         entry.name.removesuffix(SUFFIX)

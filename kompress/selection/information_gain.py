@@ -43,8 +43,8 @@ def novelty(correlation_MM: ArrayLike, asked_M: Sequence[int], voter: int) -> fl
     Raises:
         InvalidSelection: the correlations are not (M, M) numbers in [−1, 1].
 
-    Source: facts/mathematics, n_eff = 1ᵀR⁻¹1 (Kish 1965 for equal correlations); its
-    growth as a share of a vote: ours.
+    Source: n_eff = 1ᵀR⁻¹1, docs/references.md, "Correlated voters"; its growth as a
+    share of a vote: ours.
     """
     rho_MM = np.asarray(correlation_MM, dtype=np.float64)
     size = len(asked_M)

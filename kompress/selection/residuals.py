@@ -272,7 +272,7 @@ def measured_residual(
     Raises:
         InvalidSelection: lengths differ.
 
-    Source: facts on residuals (design §4, `residuals`); the floor: ours.
+    Source: design §9 "Residuals"; the floor: ours.
     """
     mean_N = np.asarray(label_mean_N, dtype=np.float64)
     variance_N = np.asarray(label_sd_N, dtype=np.float64) ** 2

@@ -80,7 +80,7 @@ def prepare(
             or no text has any word; or a quality is no number or its standard error
             not above 0.
 
-    Source: issue "The farm runs", section 4; weights: design §9.
+    Source: document weights: design §9 "Sampling".
     """
     words = [word_list(text.text) for text in texts]
     labels = [

@@ -118,8 +118,8 @@ def train(  # noqa: PLR0915  # a loop reads best whole
         TrainingFailed: a loss that is not a number; names the step and its texts. The
             last saved state stays, and no checkpoint is written.
 
-    Source: the published line's recipe (facts of headroom-ai); packing, weights by
-    certainty and resuming: ours.
+    Source: docs/references.md, "The published line"; packing, weights by certainty and
+    resuming: ours.
     """
     plan = make_plan(
         texts,

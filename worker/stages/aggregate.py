@@ -158,7 +158,7 @@ STAGE = Stage(load=load, compute=compute, store=store)
 def correct(label: Label, codes_N: CodeArray | BoolArray) -> Label:
     """Force must-keep words, those whose code is not 0, to be kept, with certainty.
 
-    Source: the label correction of the kompress line (facts on the deployed client).
+    Source: the label correction of docs/references.md, "The published line".
     """
     caught_N = codes_N != 0
     return Label(

@@ -93,7 +93,7 @@ def fit(
         InvalidConfig: `max_iter`, `tol` or the prior is out of range.
 
     Source: Dawid & Skene 1979, equations 2.3 to 2.5; MAP with Dirichlet priors as in
-    Paun et al. 2018, section 3; distinct rows: facts/mathematics.md.
+    Paun et al. 2018, section 3; distinct rows: docs/references.md.
     """
     flat_NF, shape = _read_counts(counts_NMK)
     _check_limits(max_iter, tol)

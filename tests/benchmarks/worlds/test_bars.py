@@ -1,4 +1,4 @@
-"""The default rule in every world: issue 5, section 6, with fewer seeds.
+"""The default rule in every world of docs/worlds.md, with fewer seeds.
 
 `make worlds` takes the mean over 20 seeds of all rules, and no gate has the minutes.
 """

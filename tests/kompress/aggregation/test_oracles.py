@@ -23,7 +23,7 @@ TOY_MN = np.array([
 ])  # fmt: skip
 # t1 is tied. crowd-kit breaks a tie for "no", we for keep: so "no" is keep.
 TOY_NM = 1 - TOY_MN.T
-TOY_SKILLS = [0.6, 0.8, 1.0, 0.4, 0.8]  # facts/mathematics.md
+TOY_SKILLS = [0.6, 0.8, 1.0, 0.4, 0.8]  # docs/references.md
 
 # crowd-kit 1.4.2 asks pandas 3 for what it is about to give up.
 CROWD_KIT = pytest.mark.filterwarnings(

@@ -34,7 +34,7 @@ def test_independent_drops_are_a_poisson_binomial_tail():
 
 @pytest.mark.parametrize(
     ("num_voters", "correlation", "accuracy"),
-    # facts/mathematics.md, majority of equicorrelated voters at p = .85
+    # docs/references.md, majority of equicorrelated voters at p = .85
     [(3, 0, 0.939), (3, 0.2, 0.898), (3, 0.4, 0.873),
      (9, 0, 0.994), (9, 0.2, 0.931), (9, 0.4, 0.887)],
 )  # fmt: skip

@@ -25,7 +25,7 @@ RECALLS = np.array([0.3, 0.6, 0.7, 0.9])
 
 @pytest.mark.parametrize(
     ("num_voters", "k", "ensemble", "best"),
-    # facts/mathematics.md, the published simulator recomputed
+    # docs/references.md, the published simulator recomputed
     [(3, 1, 0.340, 0.873), (3, 2, 0.525, 0.873), (3, 3, 0.873, 0.873),
      (5, 1, 0.310, 0.889), (5, 3, 0.564, 0.889), (5, 5, 0.889, 0.889)],
 )  # fmt: skip

@@ -6,7 +6,7 @@ from kompress.must_keep import classify_words, find_must_keep
 from kompress.must_keep.farm import FARM, MAX_CHARS
 from kompress.types import CATEGORIES, STRATA
 
-# facts/headroom.md: what 0.42.0 misses and what it wrongly catches.
+# docs/references.md: what 0.42.0 misses and what it wrongly catches.
 MISSED = [
     *("42.", "3.28.33", "12ms", "error[E0308]:", "9fceb02", "-O2", "C9H8O4"),
     *("9fceb02d0ae598e95dc970b74767f19372d61af8", "snake_case", "lowerCamel", "foo()"),

@@ -83,7 +83,7 @@ def test_a_loop_runs_the_recipes_that_a_recipe_follows(name, chain):
 
 
 def test_the_weights_are_those_of_the_published_line():
-    # facts on the deployed client: 3 (v3, v8), 6 (v3.1, v3.2), 10 (v4-v6, v16), 5 (v17)
+    # docs/references.md: 3 (v3, v8), 6 (v3.1, v3.2), 10 (v4-v6, v16), 5 (v17)
     found = {name: resolved(name).recipe.must_keep_weight for name in LINE}
 
     assert [found[name] for name in ("v3", "v8", "v3.1", "v3.2")] == [3, 3, 6, 6]

@@ -20,7 +20,7 @@ def test_the_theorem_is_shown_for_every_k(farm):
     independent = [row["independent"] for row in found["by_k"]]
     assert independent[0] == pytest.approx(0.162)
     assert independent[2] == pytest.approx(0.972)
-    # Three equal voters of .85, ρ = .2, two drops: facts/mathematics.md.
+    # Three equal voters of .85, ρ = .2, two drops: docs/references.md.
     assert found["by_k"][1]["correlated"] == pytest.approx(0.898, abs=5e-4)
     published = [(row["published"], row["published_best"]) for row in found["by_k"]]
     assert published == [

@@ -41,7 +41,7 @@ def hard_votes(num_items, accuracy_M, seed=0, missing=0.0, num_classes=2):
 
 
 def test_the_published_figures_are_found(patients):
-    # Dawid & Skene 1979 by a public transcription; see facts/mathematics.md.
+    # Dawid & Skene 1979 by a public transcription; see docs/references.md.
     found = fit(patients)
 
     assert found.converged

@@ -42,7 +42,7 @@ def test_the_mean_is_laplaces_share_of_keeps(votes, mean):
 def test_independent_voters_right_with_085_reach_condorcets_accuracy(
     num_voters, accuracy
 ):
-    # facts/mathematics.md: M=3 .939, M=9 .994 at rho = 0. Every pattern, exactly.
+    # docs/references.md: M=3 .939, M=9 .994 at rho = 0. Every pattern, exactly.
     patterns = np.array(list(product([0.0, 1.0], repeat=num_voters)))
     chance = np.where(patterns == 1, 0.85, 0.15).prod(axis=1)
 
