@@ -35,11 +35,12 @@ demo: $(READY) ## three rounds of labeling and training through real Celery work
 up: $(READY) ## an embedded stack that keeps running; prints its URLs
 	@$(BIN)/farm up
 
-check: $(READY) ## linters, types, import contracts, schema against models
+check: $(READY) ## linters, types, import contracts, documents, schema against models
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/docs
 	@$(BIN)/python -m db.migrate check
 
 test: check ## all checks and tests, with coverage of kompress, db and worker
