@@ -76,13 +76,13 @@ def make_ask(
         endpoint = find_endpoint(runtime.endpoints(), spec.endpoint, spec.model)
         price = endpoint.prices.get(spec.model, FREE)
         patience_s = endpoint.shard_deadline_s
-    purse = _Purse(
+    context = _Context(
         runtime, heartbeat, transport, spec, tuple(text_ids), replicate, price,
         time.monotonic() + patience_s,
     )  # fmt: skip
 
     def ask(requests: Sequence[tuple[int, Request]]) -> Iterator[tuple[int, Result]]:
-        return _Errand(purse, requests).run()
+        return _Batch(context, requests).run()
 
     return ask
 
@@ -138,8 +138,8 @@ def read_answers(
 
 
 @dataclass(frozen=True, slots=True)
-class _Purse:
-    """Who asks, what answers, and who pays."""
+class _Context:
+    """For which job is asked, what answers, and at which price."""
 
     runtime: Runtime
     heartbeat: Heartbeat
@@ -150,12 +150,12 @@ class _Purse:
     price: Price
     give_up_at: float
 
-    def name(self, index: int, request: Request) -> AnswerKey:
+    def key_of(self, index: int, request: Request) -> AnswerKey:
         """Give the key under which everybody finds a request's answer."""
         fingerprint = request.fingerprint(self.spec.identity())
         return AnswerKey(self.text_ids[index], fingerprint, self.replicate)
 
-    def value(self, key: AnswerKey, request: Request) -> Wanted:
+    def most_of(self, key: AnswerKey, request: Request) -> Wanted:
         """Say what a request can cost at most."""
         tokens = self.transport.max_tokens(request)
         return Wanted(key, *tokens, self.price.usd(*tokens))
@@ -172,10 +172,10 @@ class _Purse:
 
 
 @dataclass(slots=True)
-class _Errand:
-    """One call of a voter: its requests, what is stored, what is still out."""
+class _Batch:
+    """The requests of one call of a voter: what is stored, and what is still out."""
 
-    purse: _Purse
+    context: _Context
     requests: Sequence[tuple[int, Request]]
     # Equal requests about a text are asked once.
     places: dict[AnswerKey, list[int]] = field(default_factory=dict)
@@ -189,10 +189,10 @@ class _Errand:
     def run(self) -> Iterator[tuple[int, Result]]:
         """Give each request's place and its answer, or why there is none."""
         for place, (index, request) in enumerate(self.requests):
-            key = self.purse.name(index, request)
+            key = self.context.key_of(index, request)
             self.places.setdefault(key, []).append(place)
             self.questions[key] = request
-        with self.purse.runtime.sessions() as session:
+        with self.context.runtime.sessions() as session:
             known = read_answers(session, self.places.keys())
         for key in filter(known.__contains__, self.places):
             yield from self._give(key, known[key])
@@ -201,7 +201,7 @@ class _Errand:
             yield from self._serve(slice_)
         while self.waiting:
             time.sleep(POLL_S)
-            self.purse.heartbeat.tick()
+            self.context.heartbeat.tick()
             held, self.waiting = self.waiting, []
             for slice_ in _cut(held):
                 yield from self._serve(slice_)
@@ -209,13 +209,13 @@ class _Errand:
     def _serve(self, keys: list[AnswerKey]) -> Iterator[tuple[int, Result]]:
         """Reserve a slice, ask what is ours, put off what another job asks."""
         self._check_time()
-        if time.monotonic() > self.purse.give_up_at:
+        if time.monotonic() > self.context.give_up_at:
             late = AskFailed("the shard's deadline has passed", is_transient=True)
             for key in keys:
                 yield from self._give(key, late)
             return
         reserved = self._reserve(keys)
-        with self.purse.runtime.sessions() as session:
+        with self.context.runtime.sessions() as session:
             known = read_answers(session, reserved.answered)
         for key in filter(known.__contains__, keys):
             yield from self._give(key, known[key])
@@ -227,13 +227,13 @@ class _Errand:
         elif reserved.budget:
             for key in refused:
                 yield from self._give(key, _over(reserved.budget))
-        yield from self._buy([key for key in keys if key in reserved.mine])
+        yield from self._ask([key for key in keys if key in reserved.mine])
 
     def _reserve(self, keys: list[AnswerKey]) -> Reserved:
         """Reserve in one transaction; what the budget leaves out is a decision."""
-        purse = self.purse
-        job = purse.heartbeat.job
-        wanted = [purse.value(key, self.questions[key]) for key in keys]
+        context = self.context
+        job = context.heartbeat.job
+        wanted = [context.most_of(key, self.questions[key]) for key in keys]
 
         def write(session: Session) -> Reserved:
             reserved = reservations.reserve(session, job, wanted)
@@ -244,18 +244,18 @@ class _Errand:
                 )
             return reserved
 
-        return purse.write(write)
+        return context.write(write)
 
-    def _buy(self, keys: list[AnswerKey]) -> Iterator[tuple[int, Result]]:
+    def _ask(self, keys: list[AnswerKey]) -> Iterator[tuple[int, Result]]:
         """Ask, and store answers as they come; whatever ends it, none is lost."""
         if not keys:
             return
         open_keys = set(keys)
         self.stored_at = time.monotonic()
-        coming = self.purse.transport.ask(
+        coming = self.context.transport.ask(
             [self.questions[key] for key in keys],
             tick=self._tick,
-            deadline_s=max(0.0, self.purse.give_up_at - time.monotonic()),
+            deadline_s=max(0.0, self.context.give_up_at - time.monotonic()),
         )
         try:
             for place, result in coming:
@@ -273,7 +273,7 @@ class _Errand:
 
     def _tick(self) -> None:
         """Keep the lease, and what has come while nothing else did."""
-        self.purse.heartbeat.tick()
+        self.context.heartbeat.tick()
         self._store_if_due()
 
     def _store_if_due(self) -> None:
@@ -286,12 +286,12 @@ class _Errand:
         if not self.fresh:
             return
         come = dict(self.fresh)
-        self.purse.write(lambda session: self._write(session, come))
+        self.context.write(lambda session: self._write(session, come))
         self.ready += self.fresh
         self.fresh = []
 
     def _write(self, session: Session, come: dict[AnswerKey, Result]) -> None:
-        job = self.purse.heartbeat.job
+        job = self.context.heartbeat.job
         # None if a commit went through although its connection broke: paid already.
         due = reservations.release(session, job, come.keys())
         paid = [(key, come[key]) for key in sorted(due)]
@@ -299,7 +299,7 @@ class _Errand:
             session, [(key, _pack(a)) for key, a in paid if isinstance(a, Answer)]
         )
         for kind, (spent, useful) in _add_up(
-            [result for _, result in paid], self.purse.price
+            [result for _, result in paid], self.context.price
         ).items():
             if spent:
                 records.add_cost(session, job.id, job.attempt, kind, spent, useful)
@@ -315,7 +315,7 @@ class _Errand:
 
     def _check_time(self) -> None:
         """Hand back before the deadline, past which the process would exit."""
-        heartbeat = self.purse.heartbeat
+        heartbeat = self.context.heartbeat
         spent_s, limit_s = heartbeat.elapsed_s, heartbeat.job.deadline_s
         if spent_s > MAX_DEADLINE_SHARE * limit_s:
             raise Interrupted(

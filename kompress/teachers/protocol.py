@@ -19,6 +19,15 @@ from kompress.words import word_list
 Criterion = Literal["qa", "agent"]
 Engine = Literal["vllm", "transformers", "openai"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+# What engines in the worker's own process can do.
+LOCAL: Mapping[str, Capabilities] = {
+    "vllm": Capabilities(
+        forced_tokens=True, logprobs=True, samples=True, prefix_cache=True
+    ),
+    "transformers": Capabilities(
+        forced_tokens=True, logprobs=True, samples=True, prefix_cache=False
+    ),
+}
 # Of several samples, by protocol; at 0 they would be equal, and paid for. Letters are
 # counted as probabilities, which are the model's own at 1 only; 0.7 is common for text.
 _TEMPERATURES = {"word_votes": 1.0, "correct": 1.0}

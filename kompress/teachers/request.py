@@ -60,6 +60,11 @@ class Request:
     temperature: float = 0.0
     seed: int = 0
 
+    @property
+    def num_drawn(self) -> int:
+        """Samples that are computed: at temperature 0 all are one."""
+        return self.num_samples if self.temperature else 1
+
     def fingerprint(self, model: Mapping[str, Any]) -> str:
         """Hash the request and the model that is to answer it.
 

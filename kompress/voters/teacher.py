@@ -17,6 +17,7 @@ from kompress.teachers import make_protocol
 from kompress.teachers.endpoints import Endpoint, find_endpoint
 from kompress.teachers.pairwise import PairwiseJudge
 from kompress.teachers.protocol import (
+    LOCAL,
     Dtype,
     Engine,
     ModelSpec,
@@ -31,14 +32,6 @@ from kompress.words import WORD_VERSION
 
 KIND = "teacher"
 VERSION = "1"  # changes whenever the same answers would give another vote
-ALL = Capabilities(forced_tokens=True, logprobs=True, samples=True, prefix_cache=True)
-# What engines in the worker's own process can do.
-LOCAL: Mapping[str, Capabilities] = {
-    "vllm": ALL,
-    "transformers": Capabilities(
-        forced_tokens=True, logprobs=True, samples=True, prefix_cache=False
-    ),
-}
 
 
 class TeacherParams(VoterParams, ProtocolParams):
@@ -360,7 +353,7 @@ def _read_snapshot(
 ) -> tuple[Capabilities, bool, str]:
     """Read what `declare` wrote."""
     if snapshot is None:
-        return LOCAL.get(params.engine, ALL), False, ""
+        return LOCAL.get(params.engine, LOCAL["vllm"]), False, ""
     try:
         found = json.loads(snapshot)
         capabilities = Capabilities(**found["capabilities"])

@@ -59,7 +59,7 @@ class ChatTokenizer:
 
     def max_tokens(self, request: Request) -> tuple[int, int]:
         """Give the exact input tokens and the most output tokens of a request."""
-        return len(self.prompt(request)), request.max_tokens * num_drawn(request)
+        return len(self.prompt(request)), request.max_tokens * request.num_drawn
 
     def choice_ids(self, choices: tuple[str, ...]) -> list[int]:
         """Give each choice's token.
@@ -129,11 +129,6 @@ class ChatTokenizer:
             enable_thinking=False,
         )
         return rendered
-
-
-def num_drawn(request: Request) -> int:
-    """Say how many samples are computed: at temperature 0 all are one."""
-    return request.num_samples if request.temperature else 1
 
 
 def context_length(config: Any, wanted: int) -> int:

@@ -8,7 +8,6 @@ V = vocabulary
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +19,13 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from kompress.errors import InvalidConfig
-from kompress.teachers.protocol import ModelSpec
-from kompress.teachers.request import Answer, AskFailed, Capabilities, Request, Sample
+from kompress.teachers.protocol import LOCAL, ModelSpec
+from kompress.teachers.request import Answer, AskFailed, Request, Sample
 from worker.errors import EngineDied
-from worker.transports.chat import ChatTokenizer, context_length, num_drawn
+from worker.transports.chat import ChatTokenizer, context_length
 from worker.transports.devices import VISIBLE, hold
+from worker.transports.ticker import Ticker
 
-TICK_S = 0.2
 # A batch's keys and values: at 128 KB a token of an 8B model, 4 GB.
 MAX_BATCH_TOKENS = {"cuda": 32_768, "cpu": 16_384}
 MAX_ROWS = {"cuda": 256, "cpu": 64}
@@ -45,9 +44,7 @@ class TransformersEngine:
         EngineDied: the device broke while the model loaded.
     """
 
-    capabilities = Capabilities(
-        forced_tokens=True, logprobs=True, samples=True, prefix_cache=False
-    )
+    capabilities = LOCAL["transformers"]
 
     def __init__(self, spec: ModelSpec, *, gpu_locks: Path) -> None:
         if spec.gpus > 1:
@@ -87,7 +84,7 @@ class TransformersEngine:
         """
         if self._death is not None:
             raise EngineDied(_obituary(self._death))
-        clock = _Clock(tick, time.monotonic() + deadline_s)
+        ticker = Ticker(tick, deadline_s)
         asked: list[_Asked] = []
         for place, request in enumerate(requests):
             refusal = self._chat.refusal(request)
@@ -95,11 +92,11 @@ class TransformersEngine:
                 yield place, AskFailed(refusal, is_transient=False)
                 continue
             asked.append(_Asked(place, request, self._chat))
-            clock.beat()
+            ticker.beat()
         batches = _batches(asked, self._device.type)[::-1]
         while batches:
             batch = batches.pop()
-            yield from self._answer(batch, batches, clock, deadline_s)
+            yield from self._answer(batch, batches, ticker)
 
     def max_tokens(self, request: Request) -> tuple[int, int]:
         """Give the exact input and the most output tokens of a request."""
@@ -117,17 +114,13 @@ class TransformersEngine:
         self,
         batch: "list[_Asked]",
         batches: "list[list[_Asked]]",
-        clock: "_Clock",
-        deadline_s: float,
+        ticker: Ticker,
     ) -> Iterator[tuple[int, Answer | AskFailed]]:
         """Answer one batch; one too large for the device's memory is halved."""
         rows = [row for asked in batch for row in asked.rows]
-        late = AskFailed(
-            f"no answer within {deadline_s:g} s; ask smaller shards, or give more time",
-            is_transient=True,
-        )
+        failed = ticker.late()
         try:
-            is_done = not clock.is_late() and self._generate(batch, rows, clock)
+            is_done = not ticker.is_late() and self._generate(batch, rows, ticker)
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             for row in rows:
@@ -137,7 +130,7 @@ class TransformersEngine:
                 batches += [batch[half:], batch[:half]]
                 return
             is_done = False
-            late = AskFailed(
+            failed = AskFailed(
                 f"the request does not fit into the device's memory ({error}); ask in "
                 "smaller chunks, or for fewer samples",
                 is_transient=False,
@@ -146,12 +139,12 @@ class TransformersEngine:
             self._death = f"{type(error).__name__}: {error}"
             raise EngineDied(_obituary(self._death)) from error
         for asked in batch:
-            answer = asked.answer(self._chat, self._ends) if is_done else late
+            answer = asked.answer(self._chat, self._ends) if is_done else failed
             yield asked.place, answer
 
     @torch.inference_mode()
     def _generate(
-        self, batch: "list[_Asked]", rows: "list[_Row]", clock: "_Clock"
+        self, batch: "list[_Asked]", rows: "list[_Row]", ticker: Ticker
     ) -> bool:
         """Extend each row until all are done; False if it got too late."""
         pad = max(len(asked.prompt) for asked in batch)
@@ -173,8 +166,8 @@ class TransformersEngine:
             token_B = _choose(logits_BV.float(), rows, self._ends)
             if all(row.is_done for row in rows):
                 return True
-            clock.beat()
-            if clock.is_late():
+            ticker.beat()
+            if ticker.is_late():
                 return False
             mask_BP = torch.cat([mask_BP, mask_BP.new_ones(len(rows), 1)], dim=1)
             out = self._forward(token_B[:, None], mask_BP, cache)
@@ -220,7 +213,7 @@ class _Asked:
         self.request = request
         self.prompt = chat.prompt(request)
         ids = chat.choice_ids(request.choices) if request.choices else []
-        self.rows = [_Row(request, ids, n) for n in range(num_drawn(request))]
+        self.rows = [_Row(request, ids, n) for n in range(request.num_drawn)]
 
     def answer(self, chat: ChatTokenizer, ends: frozenset[int]) -> Answer:
         samples = tuple(_sample(row, chat, ends) for row in self.rows)
@@ -231,23 +224,6 @@ class _Asked:
             input_tokens=len(self.prompt),
             output_tokens=sum(len(row.tokens) for row in self.rows),
         )
-
-
-class _Clock:
-    """Calls `tick` at most every `TICK_S`, and knows the deadline."""
-
-    def __init__(self, tick: Callable[[], None], until: float) -> None:
-        self._tick = tick
-        self._until = until
-        self._last = 0.0
-
-    def beat(self) -> None:
-        if time.monotonic() - self._last >= TICK_S:
-            self._tick()
-            self._last = time.monotonic()
-
-    def is_late(self) -> bool:
-        return time.monotonic() > self._until
 
 
 def _batches(asked: Sequence[_Asked], device: str) -> list[list[_Asked]]:

@@ -6,7 +6,6 @@ done, flags are looked at between steps, and open requests can be aborted.
 
 import math
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,18 +17,18 @@ from vllm.exceptions import VLLMClientError
 from vllm.sampling_params import RequestOutputKind
 
 from kompress.errors import InvalidConfig
-from kompress.teachers.protocol import ModelSpec
-from kompress.teachers.request import Answer, AskFailed, Capabilities, Request, Sample
+from kompress.teachers.protocol import LOCAL, ModelSpec
+from kompress.teachers.request import Answer, AskFailed, Request, Sample
 from worker.errors import EngineDied
-from worker.transports.chat import ChatTokenizer, context_length, num_drawn
+from worker.transports.chat import ChatTokenizer, context_length
 from worker.transports.devices import VISIBLE, HeldDevices, hold
+from worker.transports.ticker import Ticker
 
 MAX_SEQUENCES = 512
 # Twice what runs at once waits in the engine, so that it never runs dry.
 MAX_OPEN = 1_024
 # Tokens of one step on a CPU: vLLM's own default there.
 CPU_BATCH = 4_096
-TICK_S = 0.2
 # What vLLM reads while it loads. In this process, so that a CUDA error is ours to see;
 # on a CPU it would bind every thread of the worker to cores.
 ENVIRONMENT = {
@@ -55,9 +54,7 @@ class VllmEngine:
         EngineDied: the engine broke while it loaded.
     """
 
-    capabilities = Capabilities(
-        forced_tokens=True, logprobs=True, samples=True, prefix_cache=True
-    )
+    capabilities = LOCAL["vllm"]
 
     def __init__(self, spec: ModelSpec, *, gpu_locks: Path) -> None:
         self._devices = hold(gpu_locks, spec.gpus, os.environ)
@@ -85,8 +82,7 @@ class VllmEngine:
             EngineDied: the engine can answer nothing any more.
             InvalidConfig: a choice is not one token of the model's.
         """
-        until = time.monotonic() + deadline_s
-        flags = _Metronome(tick)
+        ticker = Ticker(tick, deadline_s)
         waiting = list(enumerate(requests))[::-1]
         open_ids: dict[str, int] = {}
         try:
@@ -96,15 +92,15 @@ class VllmEngine:
                     failed = self._add(place, request, open_ids)
                     if failed is not None:
                         yield place, failed
-                    flags.beat()
+                    ticker.beat()
                 for output in self._step() if open_ids else ():
                     place = open_ids.pop(output.request_id)
                     yield place, self._answer(requests[place], output)
-                flags.beat()
-                if time.monotonic() > until:
+                ticker.beat()
+                if ticker.is_late():
                     break
             for place in [*open_ids.values(), *(place for place, _ in waiting)]:
-                yield place, _late(deadline_s)
+                yield place, ticker.late()
         finally:
             # Also when `tick` raises, and when the caller wants no more.
             if open_ids and self._death is None:
@@ -177,19 +173,6 @@ class VllmEngine:
         if not request.logprobs:
             return Sample(text, reason)
         return Sample(text, reason, _choice_probs(drawn.logprobs, ids, request))
-
-
-class _Metronome:
-    """Calls `tick` at most every `TICK_S`."""
-
-    def __init__(self, tick: Callable[[], None]) -> None:
-        self._tick = tick
-        self._last = 0.0
-
-    def beat(self) -> None:
-        if time.monotonic() - self._last >= TICK_S:
-            self._tick()
-            self._last = time.monotonic()
 
 
 def _context(spec: ModelSpec) -> int:
@@ -265,7 +248,7 @@ def _sampling(request: Request, chat: ChatTokenizer) -> Any:
             "logprobs": len(ids) if request.logprobs else None,
         }
     return vllm.SamplingParams(
-        n=num_drawn(request),
+        n=request.num_drawn,
         temperature=request.temperature,
         seed=request.seed & _SEED_MASK if request.temperature else None,
         max_tokens=request.max_tokens,
@@ -293,13 +276,6 @@ def _choice_probs(
         total = sum(weights)
         rows.append(tuple(weight / total for weight in weights))
     return tuple(rows)
-
-
-def _late(deadline_s: float) -> AskFailed:
-    return AskFailed(
-        f"no answer within {deadline_s:g} s; ask smaller shards, or give more time",
-        is_transient=True,
-    )
 
 
 def _unusable(spec: ModelSpec, error: Exception) -> InvalidConfig:

@@ -14,8 +14,8 @@ from worker.transports.openai_endpoint import OpenAIEndpoint
 @pytest.fixture
 def server(monkeypatch):
     # What fails is asked again soon.
-    monkeypatch.setattr("worker.transports.patient.FIRST_BACKOFF_S", 0.05)
-    monkeypatch.setattr("worker.transports.patient.LAST_BACKOFF_S", 0.1)
+    monkeypatch.setattr("worker.transports.openai_endpoint.FIRST_BACKOFF_S", 0.05)
+    monkeypatch.setattr("worker.transports.openai_endpoint.LAST_BACKOFF_S", 0.1)
     with running_server() as server:
         yield server
 
