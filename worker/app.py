@@ -21,7 +21,7 @@ from db.queries.dispatch import Hint
 from worker.relay import top_up
 from worker.runtime import Runtime, make_runtime
 from worker.settings import WorkerSettings
-from worker.stage import Stage, run_stage
+from worker.stage import AnyStage, run_stage
 
 LOGGER = logging.getLogger(__name__)
 # The exit code of a process whose engine died.
@@ -113,10 +113,10 @@ def runtime() -> Runtime:
     return _runtimes[pid]
 
 
-def load_stage(name: str) -> Stage[Any, Any]:
+def load_stage(name: str) -> AnyStage[Any]:
     """Import a stage when it first runs: only stages that own a model load torch."""
     module = importlib.import_module(f"worker.stages.{name}")
-    stage: Stage[Any, Any] = module.STAGE
+    stage: AnyStage[Any] = module.STAGE
     return stage
 
 

@@ -1,17 +1,19 @@
-"""The shape of all work: load, compute, store. No transaction is open in compute.
+"""The two shapes of all work; no session is open while either computes.
 
-    claim -> load -> compute (heartbeat beside it) -> store + finish + next jobs
+    claim -> load -> compute                -> store + finish + next jobs
+    claim -> load -> (read -> add) … finish -> store + finish + next jobs
 
-The last three are one transaction, fenced by the attempt: a job's effects are stored
-once, whoever else believes to own it.
+A heartbeat runs beside what lies between load and store. The last three are one
+transaction, fenced by the attempt: a job's effects are stored once, whoever else
+believes to own it.
 """
 
 import logging
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -33,12 +35,17 @@ NOT_HERE_S = 5.0
 
 Inputs = TypeVar("Inputs")
 Outputs = TypeVar("Outputs")
+Key = TypeVar("Key")
+Part = TypeVar("Part")
+Sums = TypeVar("Sums")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Stage(Generic[Inputs, Outputs]):
-    """Three plain functions; mypy checks that each one fits the next.
+    """A stage whose inputs fit in memory: three plain functions.
+
+    mypy checks that each one fits the next.
 
     Attributes:
         load: SELECTs; no row of it is locked.
@@ -50,9 +57,64 @@ class Stage(Generic[Inputs, Outputs]):
     compute: Callable[[Runtime, Inputs, Heartbeat], Outputs]
     store: Callable[[Session, JobRow, Outputs], None]
 
+    def run(self, runtime: Runtime, job: JobRow, heartbeat: Heartbeat) -> Outputs:
+        """Load and compute."""
+        with runtime.sessions() as session:
+            inputs = self.load(session, job)
+        return self.compute(runtime, inputs, heartbeat)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Generic[Inputs, Key, Sums]):
+    """What a stage that reads shard by shard begins with.
+
+    Attributes:
+        inputs: what the whole job needs; nothing changes it.
+        shards: names of what is read, in this order; shards of documents, mostly.
+        sums: what the shards add up to: nothing yet.
+    """
+
+    inputs: Inputs
+    shards: Iterable[Key]
+    sums: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStage(Generic[Inputs, Key, Part, Sums, Outputs]):
+    """A stage that reads shard by shard: five plain functions.
+
+    What is held does not grow with the number of shards, as long as the sums do not.
+
+    Attributes:
+        load: SELECTs; no row of them is locked.
+        read: SELECTs of one shard, in a short session of its own.
+        add: kompress; adds the shard to the sums, reports progress.
+        finish: kompress; makes of the sums what is stored.
+        store: ordered INSERT … DO NOTHING; safe to repeat.
+    """
+
+    load: Callable[[Session, JobRow], Stream[Inputs, Key, Sums]]
+    read: Callable[[Session, Runtime, Inputs, Key], Part]
+    add: Callable[[Inputs, Sums, Part, Heartbeat], None]
+    finish: Callable[[Runtime, Inputs, Sums, Heartbeat], Outputs]
+    store: Callable[[Session, JobRow, Outputs], None]
+
+    def run(self, runtime: Runtime, job: JobRow, heartbeat: Heartbeat) -> Outputs:
+        """Load, read one shard after the other, and finish."""
+        with runtime.sessions() as session:
+            stream = self.load(session, job)
+        for key in stream.shards:
+            with runtime.sessions() as session:
+                part = self.read(session, runtime, stream.inputs, key)
+            self.add(stream.inputs, stream.sums, part, heartbeat)
+        return self.finish(runtime, stream.inputs, stream.sums, heartbeat)
+
+
+AnyStage: TypeAlias = Stage[Any, Outputs] | StreamStage[Any, Any, Any, Any, Outputs]
+
 
 def run_stage(
-    stage: Stage[Inputs, Outputs],
+    stage: AnyStage[Outputs],
     runtime: Runtime,
     job_id: int,
     *,
@@ -80,9 +142,7 @@ def run_stage(
     started = time.monotonic()
     try:
         with Heartbeat(runtime, job, at_start=send_hints) as heartbeat:
-            with runtime.sessions() as session:
-                inputs = stage.load(session, job)
-            outputs = stage.compute(runtime, inputs, heartbeat)
+            outputs = stage.run(runtime, job, heartbeat)
             opened = _store(stage, runtime, job, outputs, started)
         if opened:
             send_hints()
@@ -104,7 +164,7 @@ def run_stage(
 
 
 def _store(
-    stage: Stage[Inputs, Outputs],
+    stage: AnyStage[Outputs],
     runtime: Runtime,
     job: JobRow,
     outputs: Outputs,

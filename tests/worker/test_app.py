@@ -66,12 +66,12 @@ def test_a_message_is_acknowledged_early_and_nothing_is_pickled(module):
     assert conf.task_send_sent_event
 
 
-def test_every_stage_has_a_task_and_three_functions(module):
+def test_every_stage_has_a_task_and_can_be_run(module):
     for stage in STAGES:
         assert task_name(stage) in module.app.tasks
         found = module.load_stage(stage)
         assert callable(found.load)
-        assert callable(found.compute)
+        assert callable(found.run)
         assert callable(found.store)
 
 

@@ -21,7 +21,7 @@ from tests.worker.worlds import (
     stage_of,
 )
 from worker.errors import Interrupted
-from worker.stage import run_stage
+from worker.stage import Stream, StreamStage, run_stage
 
 
 def failing(error):
@@ -311,20 +311,53 @@ def test_a_connection_that_breaks_in_load_hands_the_job_back(sessions, runtime):
     assert job_row(sessions, world.job_ids[0], columns) == ("pending", 0, True)
 
 
+OPEN = """
+    SELECT state FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+      AND state LIKE 'idle in transaction%'
+"""
+
+
 def test_no_transaction_is_open_while_it_computes(sessions, runtime):
     world = make_world(sessions)
     found = []
 
     def look(runtime, inputs, heartbeat):
-        found.extend(query(sessions, """
-            SELECT state FROM pg_stat_activity
-            WHERE datname = current_database() AND pid <> pg_backend_pid()
-              AND state LIKE 'idle in transaction%'
-        """))  # fmt: skip
+        found.extend(query(sessions, OPEN))
 
     run_stage(stage_of(compute=look), make_quiet(runtime), world.job_ids[0])
 
     assert found == []
+
+
+def test_shards_are_read_one_at_a_time_and_nothing_is_open_between(sessions, runtime):
+    world = make_world(sessions)
+    found = []
+
+    def load(session, job):
+        session.execute(text("SELECT 1"))
+        return Stream(inputs="inputs", shards=[3, 1], sums=[])
+
+    def read(session, runtime, inputs, shard):
+        found.append("read")
+        return session.scalar(text("SELECT 10 * CAST(:shard AS int)"), {"shard": shard})
+
+    def add(inputs, sums, part, heartbeat):
+        found.extend(["add", *query(sessions, OPEN)])
+        sums.append(part)
+
+    def finish(runtime, inputs, sums, heartbeat):
+        found.extend(["finish", *query(sessions, OPEN)])
+        return inputs, sums
+
+    stored = []
+    stage = StreamStage(load, read, add, finish, lambda *args: stored.append(args[2]))
+
+    run_stage(stage, make_quiet(runtime), world.job_ids[0])
+
+    assert found == ["read", "add", "read", "add", "finish"]
+    assert stored == [("inputs", [30, 10])]
+    assert job_row(sessions, world.job_ids[0], "status") == ("done",)
 
 
 def make_quiet(runtime):
