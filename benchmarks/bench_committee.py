@@ -31,8 +31,8 @@ import torch
 
 from kompress.config import EvaluationConfig, RecipeConfig, StudentConfig
 from kompress.corpora.generators import generate
-from kompress.evaluation.committee import Standing, score_committees
-from kompress.evaluation.subject import Subject, take
+from kompress.evaluation.committee import CommitteeScore, score_committees
+from kompress.evaluation.predictions import Predictions, make_predictions
 from kompress.evaluation.suites import Suite, SuiteText
 from kompress.students import load
 from kompress.students.tokenizer import train_tokenizer
@@ -75,7 +75,7 @@ def main() -> None:
     lambdas = [float(value) for value in arguments.lambdas.split(",")]
     suite = make_suite(generate(HELD_OUT, HELD_OUT_SEED))
     started = time.perf_counter()
-    found: dict[float, list[list[Standing]]] = {value: [] for value in lambdas}
+    found: dict[float, list[list[CommitteeScore]]] = {value: [] for value in lambdas}
     for seed in range(arguments.seeds):
         # Equal documents and seeds for every λ: only the weight differs.
         for value in lambdas:
@@ -107,7 +107,7 @@ def make_suite(documents: list[Document]) -> Suite:
 
 def train_members(
     work: Work, suite: Suite, *, must_keep_weight: float, seed: int
-) -> dict[str, Subject]:
+) -> dict[str, Predictions]:
     """Train each member on documents of its own and score it."""
     recipe = RecipeConfig(
         student=MEMBER,
@@ -133,7 +133,7 @@ def train_members(
                 progress=lambda *_: None,
             )
             scores = load(folder).score([text.text for text in suite.texts])
-        members[f"m{member}"] = take(scores, suite, CONFIG)
+        members[f"m{member}"] = make_predictions(scores, suite, CONFIG)
     return members
 
 
@@ -146,7 +146,9 @@ def label(document: Document) -> TrainText:
     return TrainText(document.text, keep_N, known_N.astype(np.float64))
 
 
-def summarise(value: float, runs: list[list[Standing]]) -> Iterator[dict[str, Any]]:
+def summarise(
+    value: float, runs: list[list[CommitteeScore]]
+) -> Iterator[dict[str, Any]]:
     """Give a row for the mean member and for every k: means over seeds."""
     whole = [one for one in runs[0] if (one.truth, one.stratum) == ("gold", "all")]
     members = [one.subject for one in whole if one.k is None]
@@ -180,7 +182,7 @@ def summarise(value: float, runs: list[list[Standing]]) -> Iterator[dict[str, An
         }  # fmt: skip
 
 
-def find(run: list[Standing], subject: str, truth: str) -> Standing:
+def find(run: list[CommitteeScore], subject: str, truth: str) -> CommitteeScore:
     (one,) = [
         one
         for one in run
@@ -189,7 +191,7 @@ def find(run: list[Standing], subject: str, truth: str) -> Standing:
     return one
 
 
-def figures(run: list[Standing], subject: str) -> dict[str, float]:
+def figures(run: list[CommitteeScore], subject: str) -> dict[str, float]:
     gold, must = find(run, subject, "gold"), find(run, subject, "must_keep")
     found = (gold.keep_rate, gold.recall, gold.balanced_accuracy, must.recall)
     return {
@@ -198,7 +200,7 @@ def figures(run: list[Standing], subject: str) -> dict[str, float]:
     }
 
 
-def strata_collapsed(runs: list[list[Standing]], subject: str) -> float:
+def strata_collapsed(runs: list[list[CommitteeScore]], subject: str) -> float:
     """Give the share of strata, over seeds, where gold shows a collapse."""
     tested = [
         one.collapsed

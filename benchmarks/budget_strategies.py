@@ -19,7 +19,7 @@ from benchmarks.budget_world import (
     train_student,
 )
 from kompress.ensemble.information import joint_information
-from kompress.selection.budget import Allocation, VoterSheet, allocate
+from kompress.selection.budget import Allocation, VoterReliability, allocate
 from kompress.selection.influence import influence
 from kompress.selection.information_gain import (
     histogram_words,
@@ -110,7 +110,7 @@ class Farm:
         return np.stack(rows)
 
     @cached_property
-    def sheet(self) -> VoterSheet:
+    def sheet(self) -> VoterReliability:
         """Reliabilities and correlations, measured on calibration gold."""
         words = self.draw.words_of(self.gold)
         right_wV = self.draw.right_WMR[words].reshape(len(words), -1)
@@ -133,7 +133,7 @@ class Farm:
                 # Strata with little evidence borrow from the teacher's whole.
                 rows.append((right_S + 20 * whole) / (all_S + 20))
             rates.append(np.stack(rows))
-        return VoterSheet(
+        return VoterReliability(
             sensitivity_MS=rates[0],
             specificity_MS=rates[1],
             correlation_MM=np.clip(rho_MM, 0, 1),

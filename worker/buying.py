@@ -21,7 +21,7 @@ from db.queries.jobs import JobRow
 from kompress.aggregation.reliability.likelihood import WITHIN_VOTER
 from kompress.config import RoundConfig, VoterConfig
 from kompress.labelling.fitting import Rate, read_rates
-from kompress.selection.budget import VoterSheet, allocate
+from kompress.selection.budget import VoterReliability, allocate
 from kompress.selection.information_gain import stack_words
 from kompress.selection.residuals import fill_average
 from kompress.types import JSON, STRATA, FloatArray
@@ -48,7 +48,7 @@ class Market:
 
     asked: tuple[str, ...]
     following: Mapping[str, int]
-    sheet: VoterSheet
+    sheet: VoterReliability
     price_M: FloatArray
     unit: str
     need_of: Mapping[int, float]
@@ -140,7 +140,7 @@ def make_sheet(
     *,
     limits: Sequence[int],
     varied: Collection[str],
-) -> VoterSheet:
+) -> VoterReliability:
     """Lay out what is known of some voters.
 
     Args:
@@ -162,7 +162,7 @@ def make_sheet(
     for m, name in enumerate(names):
         if name in varied:
             rho_MM[m, m] = max(WITHIN_VOTER, *np.delete(rho_MM[m], m), 0.0)
-    return VoterSheet(
+    return VoterReliability(
         sensitivity_MS=rate_MS2[:, :, 0],
         specificity_MS=rate_MS2[:, :, 1],
         correlation_MM=rho_MM,

@@ -59,8 +59,8 @@ def recipe_config(
         InvalidConfig: the recipe is unknown or wrong, or the corpus lacks what it
             trains on; says how to add it.
     """
+    from kompress.recipes.corpus_fit import fit_to_corpus, rename_origins
     from kompress.recipes.load import load_recipe, loop_data, recipe_chain
-    from kompress.recipes.stand_in import fit_to_corpus, rename_origins
 
     recipe = load_recipe(name)
     data = rename_origins(loop_data(recipe), _pairs(renamed))

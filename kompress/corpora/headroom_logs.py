@@ -22,7 +22,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from kompress.corpora.readers import Refused
+from kompress.corpora.readers import InvalidRow
 from kompress.errors import InvalidReferences
 
 DEFAULT_KIND = "c3"
@@ -83,7 +83,7 @@ def read_log(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         One row for each output that changed: text, reference, kind and id.
 
     Raises:
-        Refused: the line has no messages.
+        InvalidRow: the line has no messages.
 
     Source: headroom-ai 0.42.0, `proxy/probe_recorder.py`, `proxy/request_logger.py`;
     messages as Anthropic's and OpenAI's APIs lay them out.
@@ -91,7 +91,7 @@ def read_log(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     before = next((row[name] for name in ORIGINALS if row.get(name)), None)
     after = row.get(COMPRESSED)
     if not isinstance(before, list) or not isinstance(after, list):
-        raise Refused(
+        raise InvalidRow(
             "the request has no messages before and after compression; expected "
             f"{ORIGINALS[0]} or {ORIGINALS[1]}, and {COMPRESSED}; run the proxy with "
             "HEADROOM_PROBE_RECORD_DIR or --log-messages"

@@ -36,7 +36,7 @@ class BadLine:
     reason: str
 
 
-class Refused(Exception):
+class InvalidRow(Exception):
     """Why a row is no document; becomes a `BadLine` and never leaves this package."""
 
 
@@ -100,7 +100,7 @@ def read_documents(stream: Iterable[bytes]) -> Iterator[Document | BadLine]:
             continue
         try:
             yield parse_document(parse_object(body))
-        except Refused as refused:
+        except InvalidRow as refused:
             yield BadLine(number, str(refused))
 
 
@@ -124,26 +124,26 @@ def parse_object(line: bytes) -> dict[str, Any]:
         line: its bytes, UTF-8 if all is well.
 
     Raises:
-        Refused: it is something else; says what was found and expected.
+        InvalidRow: it is something else; says what was found and expected.
 
     Source: ours.
     """
     try:
         decoded = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Refused(
+        raise InvalidRow(
             f"byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8; "
             "expected UTF-8; convert the file, for example with iconv -t utf-8"
         ) from error
     try:
         row = json.loads(decoded)
     except (ValueError, RecursionError) as error:
-        raise Refused(
+        raise InvalidRow(
             f"not JSON ({error}); expected one JSON object a line; write each document "
             "with a JSON library, without line breaks inside"
         ) from error
     if not isinstance(row, dict):
-        raise Refused(
+        raise InvalidRow(
             f"found {json_type(row)}; expected a JSON object such as "
             '{"id": "a1", "text": "..."}; wrap the value'
         )
@@ -157,7 +157,7 @@ def parse_document(row: dict[str, Any]) -> Document:
         row: see `read_documents`.
 
     Raises:
-        Refused: a key is missing or its value cannot be stored.
+        InvalidRow: a key is missing or its value cannot be stored.
 
     Source: ours.
     """
@@ -183,19 +183,19 @@ def encode_storable(value: str, key: str) -> bytes:
         Its UTF-8.
 
     Raises:
-        Refused: it holds NUL or half a surrogate pair.
+        InvalidRow: it holds NUL or half a surrogate pair.
 
     Source: ours.
     """
     if (at := value.find("\0")) >= 0:
-        raise Refused(
+        raise InvalidRow(
             f"{key} has a NUL at character {at + 1}; expected none, for Postgres "
             "cannot store it; remove it or replace it by U+FFFD"
         )
     try:
         return value.encode()
     except UnicodeEncodeError as error:
-        raise Refused(
+        raise InvalidRow(
             f"{key} has the lone surrogate U+{ord(value[error.start]):04X} at "
             f"character {error.start + 1}; expected Unicode text; escape the whole "
             "pair, or replace it by U+FFFD"
@@ -226,21 +226,23 @@ def _check_text(row: dict[str, Any]) -> str:
     text = row.get("text")
     if text is None:
         found = ", ".join(sorted(map(str, row))[:8])[:200] or "no keys at all"
-        raise Refused(
+        raise InvalidRow(
             f"no text (keys found: {found!a}); expected a key 'text' with a string; "
             "rename the key that holds it"
         )
     if not isinstance(text, str):
-        raise Refused(
+        raise InvalidRow(
             f"text is {json_type(text)}; expected a string; join or dump the value "
             "into one string"
         )
     if not text.strip():
         found = "only white space" if text else "an empty string"
-        raise Refused(f"text is {found}; expected words to label; leave the line out")
+        raise InvalidRow(
+            f"text is {found}; expected words to label; leave the line out"
+        )
     size = len(encode_storable(text, "text"))
     if size > MAX_TEXT_BYTES:
-        raise Refused(
+        raise InvalidRow(
             f"text has {size:,} bytes; expected at most {MAX_TEXT_BYTES:,}; split it "
             "into several documents, at line ends"
         )
@@ -255,12 +257,12 @@ def _name(row: dict[str, Any], key: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and key.endswith("id"):
         value = str(value)
     if not isinstance(value, str):
-        raise Refused(
+        raise InvalidRow(
             f"{key} is {json_type(value)}; expected a string; quote it or leave it out"
         )
     encode_storable(value, key)
     if len(value) > MAX_NAME_CHARS:
-        raise Refused(
+        raise InvalidRow(
             f"{key} has {len(value):,} characters; expected at most {MAX_NAME_CHARS}; "
             "shorten it, or leave it out"
         )
@@ -270,7 +272,7 @@ def _name(row: dict[str, Any], key: str) -> str:
 def _check_split(row: dict[str, Any]) -> str:
     split = _name(row, "split")
     if split and split not in SPLITS:
-        raise Refused(
+        raise InvalidRow(
             f"split is {split[:40]!a}; expected one of {', '.join(SPLITS)}; correct "
             "it, or leave it out and it is chosen by group"
         )

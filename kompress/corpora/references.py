@@ -20,7 +20,7 @@ from kompress.corpora import headroom_logs
 from kompress.corpora.arrow_stream import read_batches
 from kompress.corpora.readers import (
     BadLine,
-    Refused,
+    InvalidRow,
     encode_storable,
     iter_lines,
     json_type,
@@ -162,7 +162,7 @@ def _find_key(row: dict[str, Any], names: tuple[str, ...], wanted: str) -> str:
         if row.get(name) is not None:
             return name
     found = ", ".join(sorted(map(str, row))[:8])[:200] or "no keys at all"
-    raise Refused(
+    raise InvalidRow(
         f"no {wanted} (keys found: {found!a}); expected one of {', '.join(names)}; "
         "rename the key that holds it"
     )
@@ -170,19 +170,19 @@ def _find_key(row: dict[str, Any], names: tuple[str, ...], wanted: str) -> str:
 
 def _check_reference(text: str, reference: Any, key: str) -> None:
     if not isinstance(reference, str):
-        raise Refused(
+        raise InvalidRow(
             f"{key} is {json_type(reference)}; expected a string; join or dump the "
             "value into one string"
         )
     num_reference, num_text = len(word_list(reference)), len(word_list(text))
     if not num_reference:
-        raise Refused(
+        raise InvalidRow(
             f"{key} has no words; expected what is kept of the text; leave the row "
             "out, for it would teach to drop everything"
         )
     encode_storable(reference, key)
     if num_reference > num_text:
-        raise Refused(
+        raise InvalidRow(
             f"{key} has {num_reference:,} words, its text {num_text:,}; expected no "
             "more than the text; check whether the two are swapped"
         )
@@ -190,7 +190,7 @@ def _check_reference(text: str, reference: Any, key: str) -> None:
     if variation > MAX_VARIATION_RATE:
         theirs, ours = _script(reference), _script(text)
         other = f", and is written in {theirs}, not {ours}" if theirs != ours else ""
-        raise Refused(
+        raise InvalidRow(
             f"{variation:.0%} of {key}'s words are not in its text{other}; expected "
             "words of the text; check whether it is of another text or in another "
             "language"
@@ -215,7 +215,7 @@ def _parse_rows(rows: Iterable[Row]) -> Iterator[Reference | BadLine]:
             continue
         try:
             yield _parse_reference(found)
-        except Refused as refused:
+        except InvalidRow as refused:
             yield BadLine(number, str(refused))
 
 
@@ -231,7 +231,7 @@ def _read_lines(chunks: Iterable[bytes]) -> Iterator[Row]:
             row = parse_object(body)
             found = headroom_logs.read_log(row) if headroom_logs.is_log(row) else [row]
             yield from ((number, each) for each in found)
-        except Refused as refused:
+        except InvalidRow as refused:
             yield number, BadLine(number, str(refused))
 
 

@@ -6,6 +6,7 @@ N = words of one text
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ import numpy as np
 from kompress.aggregation.learned import Learned
 from kompress.config import AggregationConfig, RecipeConfig
 from kompress.errors import InvalidText
-from kompress.evaluation.baselines.electorate import Clock, Electorate
-from kompress.evaluation.baselines.lineup import NO_FITS, voter_entries
+from kompress.evaluation.baselines.baseline import NO_FITS, voter_baselines
+from kompress.evaluation.baselines.voters import Clock, VoterPool
 from kompress.types import FloatArray
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Trained:
 
 
 def labels_by_source(
-    electorate: Electorate,
+    pool: VoterPool,
     rules: AggregationConfig,
     texts: Sequence[str],
     fits: Mapping[str, Learned] = NO_FITS,
@@ -61,7 +62,7 @@ def labels_by_source(
     """Label the same texts by each voter and each rule.
 
     Args:
-        electorate: the voters, with what they voted.
+        pool: the voters, with what they voted.
         rules: the round's rule, and those measured beside it.
         texts: the texts of the train split.
         fits: what rules have learned of these voters, by label.
@@ -72,18 +73,18 @@ def labels_by_source(
     Source: design §1, `label`: kept at one half and above; words that a voter abstained
     on have no weight under its name.
     """
-    ballots = electorate.ballots(texts)
+    matrix = pool.ask(texts)
     unvoted = {
-        member.name: ballots.split(np.isnan(ballots.p_WM[:, column]))
-        for column, member in enumerate(electorate.members)
+        member.name: matrix.split(np.isnan(matrix.p_WM[:, column]))
+        for column, member in enumerate(pool.members)
     }
-    nobody = ballots.split(np.asarray(np.isnan(ballots.p_WM).all(axis=1)))
+    nobody = matrix.split(np.asarray(np.isnan(matrix.p_WM).all(axis=1)))
     found = {}
-    for entry in voter_entries(electorate, rules, fits):
-        scores = entry.baseline.score(texts)
-        masks = entry.baseline.keep(texts, scores, 0.0)
-        silent = unvoted[entry.name] if entry.kind == "voter" else nobody
-        found[entry.name] = [
+    for named in voter_baselines(pool, rules, fits):
+        scores = named.baseline.score(texts)
+        masks = named.baseline.keep(texts, scores, 0.0)
+        silent = unvoted[named.name] if named.kind == "voter" else nobody
+        found[named.name] = [
             TextLabel(keep_N.astype(np.float64), (~silent_N).astype(np.float64))
             for keep_N, silent_N in zip(masks, silent, strict=True)
         ]
@@ -122,39 +123,49 @@ def train_on_each(
 
     Source: ours.
     """
-    from kompress.students import load  # noqa: PLC0415  # loads torch
-    from kompress.training import train  # noqa: PLC0415
-    from kompress.training.texts import TrainText  # noqa: PLC0415
-
     if not texts or not any(map(str.split, texts)):
         raise InvalidText(
             "no text with words to train on; expected documents of the train split "
             "that the round's voters voted on"
         )
-    alone = recipe.model_copy(update={"parent": "scratch", "mix": ()})
     for number, (source, labelled) in enumerate(labels.items()):
         started = clock()
-
-        def report(step: int, num_steps: int, *_: object, name: str = source) -> None:
-            progress(name, step, num_steps)
-
-        result = train(
-            [
-                TrainText(text, label.target_N, label.weight_N)
-                for text, label in zip(texts, labelled, strict=True)
-            ],
-            alone,
-            tokenizer_json=None,
-            init=None,
-            epochs=recipe.epochs,
-            seed=recipe.seed,
+        student, num_tokens = _train_alone(
+            list(zip(texts, labelled, strict=True)),
+            recipe,
             folder=folder / f"source-{number}",
-            resume=None,
-            progress=report,
             max_tokens=max_tokens,
+            progress=partial(progress, source),
         )
-        student = load(result.folder)
-        yield Trained(source, student, result.num_tokens, clock() - started)
+        yield Trained(source, student, num_tokens, clock() - started)
+
+
+def _train_alone(
+    texts: Sequence[tuple[str, TextLabel]],
+    recipe: RecipeConfig,
+    *,
+    folder: Path,
+    max_tokens: int,
+    progress: Callable[[int, int], None],
+) -> tuple["Student", int]:
+    """Train one student from scratch; give it and the tokens it saw."""
+    from kompress.students import load  # noqa: PLC0415  # loads torch
+    from kompress.training import train  # noqa: PLC0415
+    from kompress.training.texts import TrainText  # noqa: PLC0415
+
+    result = train(
+        [TrainText(text, label.target_N, label.weight_N) for text, label in texts],
+        recipe.model_copy(update={"parent": "scratch", "mix": ()}),
+        tokenizer_json=None,
+        init=None,
+        epochs=recipe.epochs,
+        seed=recipe.seed,
+        folder=folder,
+        resume=None,
+        progress=lambda step, num_steps, *_: progress(step, num_steps),
+        max_tokens=max_tokens,
+    )
+    return load(result.folder), result.num_tokens
 
 
 def share_retained(

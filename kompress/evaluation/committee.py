@@ -3,7 +3,7 @@
 Against gold where the suite has any, by balanced accuracy. Against must-keep words,
 which know nothing to drop, by their recall while every text keeps equally many words.
 
-M = members, W = words of the suite, T = texts
+M = members, W = words of the suite, G = groups of texts
 """
 
 from collections.abc import Mapping
@@ -20,13 +20,11 @@ from kompress.aggregation.statistics import (
 )
 from kompress.ensemble.best_voter import is_enough
 from kompress.errors import InvalidConfig
-from kompress.evaluation.sheet import Sheet
-from kompress.evaluation.subject import Subject
+from kompress.evaluation.predictions import Predictions
+from kompress.evaluation.prepared_suite import PreparedSuite
 from kompress.metrics.bootstrap import (
     Difference,
-    Statistic,
     paired_difference,
-    ratio_statistic,
     sum_by_group,
 )
 from kompress.metrics.keep_rate import keep_top
@@ -37,8 +35,8 @@ MIN_MEMBERS = 2
 Truth = Literal["gold", "must_keep"]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitteeScore:
     """How a member or a committee did in one stratum, and how far from the best member.
 
     Attributes:
@@ -69,11 +67,11 @@ class Standing:
     precision: float | None
     keep_rate: float | None
     balanced_accuracy: float | None
-    best: str
-    best_value: float | None
-    difference: float | None
-    ci_low: float | None
-    ci_high: float | None
+    best: str = ""
+    best_value: float | None = None
+    difference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
     num_keep: int
     num_drop: int
 
@@ -83,7 +81,7 @@ class Standing:
         return self.ci_high is not None and self.ci_high < 0
 
 
-def make_committee(members: Mapping[str, Subject], k: int) -> Subject:
+def make_committee(members: Mapping[str, Predictions], k: int) -> Predictions:
     """Make a subject that keeps a word if fewer than k members drop it.
 
     Members drop at their own thresholds. Its score is the k-th lowest of theirs, which
@@ -115,7 +113,7 @@ def make_committee(members: Mapping[str, Subject], k: int) -> Subject:
     )
 
 
-def score_committees(members: Mapping[str, Subject]) -> list[Standing]:
+def score_committees(members: Mapping[str, Predictions]) -> list[CommitteeScore]:
     """Score the members and the committee for every k, stratum by stratum.
 
     Args:
@@ -135,11 +133,11 @@ def score_committees(members: Mapping[str, Subject]) -> list[Standing]:
         f"{k} of {len(members)}": (k, make_committee(members, k))
         for k in range(1, max(len(members), 1) + 1)
     }
-    sheet = next(iter(members.values())).sheet
-    found: list[Standing] = []
-    if sheet.known_W.any():
-        for stratum, of_W in _strata(sheet, sheet.truth_W):
-            found += _against_gold(stratum, of_W & sheet.known_W, members, committees)
+    suite = next(iter(members.values())).suite
+    found: list[CommitteeScore] = []
+    if suite.known_W.any():
+        for stratum, of_W in _strata(suite, suite.truth_W):
+            found += _against_gold(stratum, of_W & suite.known_W, members, committees)
     # Cut once: a cut does not depend on the stratum that is counted.
     cuts = {
         name: {
@@ -147,22 +145,22 @@ def score_committees(members: Mapping[str, Subject]) -> list[Standing]:
         }
         for name, (_, committee) in committees.items()
     }
-    for stratum, of_W in _strata(sheet, sheet.must_W):
+    for stratum, of_W in _strata(suite, suite.must_W):
         found += _against_must_keep(stratum, of_W, members, committees, cuts)
     return found
 
 
-_Committees = Mapping[str, tuple[int, Subject]]
+_Committees = Mapping[str, tuple[int, Predictions]]
 # By committee and member: what the member keeps where it keeps as many words.
 _Cuts = Mapping[str, Mapping[str, BoolArray]]
 
 
-def _strata(sheet: Sheet, keep_W: BoolArray) -> list[tuple[str, BoolArray]]:
+def _strata(suite: PreparedSuite, keep_W: BoolArray) -> list[tuple[str, BoolArray]]:
     """Give the masks of all words and of each stratum that has words to keep."""
-    counts_S = sheet.by_stratum(keep_W)
+    counts_S = suite.by_stratum(keep_W)
     found = [(ALL, np.ones_like(keep_W))] if counts_S.any() else []
     found += [
-        (name, sheet.stratum_W == code)
+        (name, suite.stratum_W == code)
         for code, name in enumerate(STRATA)
         if counts_S[code]
     ]
@@ -172,16 +170,21 @@ def _strata(sheet: Sheet, keep_W: BoolArray) -> list[tuple[str, BoolArray]]:
 def _against_gold(
     stratum: str,
     of_W: BoolArray,
-    members: Mapping[str, Subject],
+    members: Mapping[str, Predictions],
     committees: _Committees,
-) -> list[Standing]:
-    cells = {
-        name: _cells(subject.sheet, subject.own_W, of_W)
-        for name, subject in members.items()
-    }
+) -> list[CommitteeScore]:
+    suite = next(iter(members.values())).suite
+
+    def count(own_W: BoolArray) -> FloatArray:
+        counts_T4 = count_by_group(
+            own_W[of_W], suite.truth_W[of_W], suite.text_W[of_W], suite.num_texts
+        )
+        return sum_by_group(counts_T4.astype(np.float64), suite.group_ids)
+
+    cells = {name: count(member.own_W) for name, member in members.items()}
     found = [
-        _standing(stratum, "gold", name, None, counts_T4)
-        for name, counts_T4 in cells.items()
+        _score(stratum, "gold", name, None, counts_G4)
+        for name, counts_G4 in cells.items()
     ]
     values = {
         one.subject: one.balanced_accuracy
@@ -190,13 +193,14 @@ def _against_gold(
     }
     # The earlier member wins a tie, as the earlier voter does in a round.
     best = max(values, key=values.__getitem__) if values else ""
-    for name, (k, subject) in committees.items():
-        counts_T4 = _cells(subject.sheet, subject.own_W, of_W)
-        one = _standing(stratum, "gold", name, k, counts_T4)
+    for name, (k, committee) in committees.items():
+        own_G4 = count(committee.own_W)
+        one = _score(stratum, "gold", name, k, own_G4)
         if best:
-            gap = _gap(subject, counts_T4, cells[best], balanced_accuracies)
-            enough = is_enough(_by_group(subject, counts_T4))
-            one = _beside(one, best, values[best], gap, enough=enough)
+            gap = paired_difference(
+                own_G4, cells[best], committee.weights_BG, balanced_accuracies
+            )
+            one = _beside(one, best, values[best], gap, enough=is_enough(own_G4))
         found.append(one)
     return found
 
@@ -204,61 +208,62 @@ def _against_gold(
 def _against_must_keep(
     stratum: str,
     of_W: BoolArray,
-    members: Mapping[str, Subject],
+    members: Mapping[str, Predictions],
     committees: _Committees,
     cuts: _Cuts,
-) -> list[Standing]:
+) -> list[CommitteeScore]:
+    suite = next(iter(members.values())).suite
+    must_W = suite.must_W & of_W
+
+    def count(keep_W: BoolArray) -> FloatArray:
+        kept_T = suite.by_text(must_W & keep_W)
+        nothing_T = np.zeros_like(kept_T)
+        missed_T = suite.by_text(must_W) - kept_T
+        counts_T4 = np.stack([kept_T, missed_T, nothing_T, nothing_T], axis=1)
+        return sum_by_group(counts_T4, suite.group_ids)
+
+    def score(
+        name: str, k: int | None, own_W: BoolArray, own_G4: FloatArray
+    ) -> CommitteeScore:
+        kept = int((own_W & of_W).sum()) / int(of_W.sum())
+        one = _score(stratum, "must_keep", name, k, own_G4)
+        return replace(one, precision=None, keep_rate=kept, num_drop=0)
+
     found = [
-        _must_keep_standing(stratum, name, None, subject, of_W)
-        for name, subject in members.items()
+        score(name, None, member.own_W, count(member.own_W))
+        for name, member in members.items()
     ]
-    for name, (k, subject) in committees.items():
-        sheet = subject.sheet
-        must_W = sheet.must_W & of_W
-        whole_T = sheet.by_text(must_W)
-        own_T2 = np.stack([sheet.by_text(must_W & subject.own_W), whole_T], axis=1)
-        cut_T2 = {
-            member: np.stack([sheet.by_text(must_W & keep_W), whole_T], axis=1)
-            for member, keep_W in cuts[name].items()
-        }
+    for name, (k, committee) in committees.items():
+        own_G4 = count(committee.own_W)
+        cut_G4 = {member: count(keep_W) for member, keep_W in cuts[name].items()}
         values = {
-            member: float(counts_T2[:, 0].sum() / whole_T.sum())
-            for member, counts_T2 in cut_T2.items()
+            member: float(counts_G4[:, 0].sum() / counts_G4.sum())
+            for member, counts_G4 in cut_G4.items()
         }
         best = max(values, key=values.__getitem__)
-        gap = _gap(subject, own_T2, cut_T2[best], ratio_statistic)
-        kept_T, missed_T = own_T2[:, 0], whole_T - own_T2[:, 0]
-        nothing_T = np.zeros_like(kept_T)
-        words_T4 = np.stack([kept_T, missed_T, nothing_T, nothing_T], axis=1)
-        enough = is_enough(_by_group(subject, words_T4), rate=recalls)
-        one = _must_keep_standing(stratum, name, k, subject, of_W)
+        gap = paired_difference(own_G4, cut_G4[best], committee.weights_BG, recalls)
+        enough = is_enough(own_G4, rate=recalls)
+        one = score(name, k, committee.own_W, own_G4)
         found.append(_beside(one, best, values[best], gap, enough=enough))
     return found
 
 
-def _keep_as_many(member: Subject, committee: Subject) -> BoolArray:
+def _keep_as_many(member: Predictions, committee: Predictions) -> BoolArray:
     """Cut a member so that it keeps as many words of each text as the committee."""
-    sheet = member.sheet
-    parts = zip(sheet.split(member.score_W), sheet.split(committee.own_W), strict=True)
+    suite = member.suite
+    parts = zip(suite.split(member.score_W), suite.split(committee.own_W), strict=True)
     return np.concatenate(
         [keep_top(s_N, own_N.sum() / max(own_N.size, 1)) for s_N, own_N in parts]
     )
 
 
-def _cells(sheet: Sheet, keep_W: BoolArray, of_W: BoolArray) -> FloatArray:
-    """Count (T, 4) TP, FN, FP, TN among the words of a mask."""
-    counts_T4 = count_by_group(
-        keep_W[of_W], sheet.truth_W[of_W], sheet.text_W[of_W], sheet.num_texts
-    )
-    return counts_T4.astype(np.float64)
-
-
-def _standing(
-    stratum: str, truth: Truth, name: str, k: int | None, counts_T4: FloatArray
-) -> Standing:
-    counts_4 = counts_T4.sum(axis=0).astype(np.int64)
+def _score(
+    stratum: str, truth: Truth, name: str, k: int | None, counts_G4: FloatArray
+) -> CommitteeScore:
+    """Score TP, FN, FP and TN."""
+    counts_4 = counts_G4.sum(axis=0).astype(np.int64)
     found = rates(counts_4)
-    return Standing(
+    return CommitteeScore(
         stratum=stratum,
         truth=truth,
         subject=name,
@@ -267,50 +272,19 @@ def _standing(
         precision=found.precision,
         keep_rate=found.keep_rate,
         balanced_accuracy=found.balanced_accuracy,
-        best="",
-        best_value=None,
-        difference=None,
-        ci_low=None,
-        ci_high=None,
         num_keep=int(counts_4[:2].sum()),
         num_drop=int(counts_4[2:].sum()),
     )
 
 
-def _must_keep_standing(
-    stratum: str, name: str, k: int | None, subject: Subject, of_W: BoolArray
-) -> Standing:
-    """Give must-keep recall, and the keep rate of all words of the stratum."""
-    must_W = subject.sheet.must_W & of_W
-    num_keep, num_words = int(must_W.sum()), int(of_W.sum())
-    zeros_T2 = np.zeros((subject.sheet.num_texts, 2))
-    kept_T = subject.sheet.by_text(must_W & subject.own_W)
-    counts_T2 = np.stack([kept_T, subject.sheet.by_text(must_W) - kept_T], axis=1)
-    one = _standing(stratum, "must_keep", name, k, np.hstack([counts_T2, zeros_T2]))
-    kept = int((subject.own_W & of_W).sum())
-    return replace(
-        one, precision=None, keep_rate=kept / num_words, num_keep=num_keep, num_drop=0
-    )
-
-
-def _gap(
-    subject: Subject, own_TK: FloatArray, best_TK: FloatArray, statistic: Statistic
-) -> Difference:
-    return paired_difference(
-        _by_group(subject, own_TK),
-        _by_group(subject, best_TK),
-        subject.weights_BG,
-        statistic,
-    )
-
-
-def _by_group(subject: Subject, counts_TK: FloatArray) -> FloatArray:
-    return sum_by_group(counts_TK, subject.sheet.group_ids)
-
-
 def _beside(
-    one: Standing, best: str, best_value: float, gap: Difference, *, enough: bool
-) -> Standing:
+    one: CommitteeScore,
+    best: str,
+    best_value: float,
+    gap: Difference,
+    *,
+    enough: bool,
+) -> CommitteeScore:
     return replace(
         one,
         best=best,

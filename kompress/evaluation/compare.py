@@ -3,22 +3,21 @@
 N = words of one text, W = words of the suite
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kompress.config import EvaluationConfig
 from kompress.evaluation.evaluate import area
 from kompress.evaluation.figures import Figure, headline
 from kompress.evaluation.guards import find_guarded, negations
-from kompress.evaluation.sheet import CountTokens
-from kompress.evaluation.subject import Arrays, Subject, take
+from kompress.evaluation.predictions import Arrays, Predictions, make_predictions
+from kompress.evaluation.prepared_suite import CountTokens
 from kompress.evaluation.suites import Suite
 from kompress.metrics.bootstrap import paired_difference, sum_by_group
 from kompress.types import BoolArray
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class FigureDifference:
     """One figure of a first student less that of a second.
 
     Attributes:
@@ -53,10 +52,8 @@ def compare(
     config: EvaluationConfig | None = None,
     seed: int = 0,
     *,
-    a_keep: Sequence[BoolArray] | None = None,
-    b_keep: Sequence[BoolArray] | None = None,
     count_tokens: CountTokens | None = None,
-) -> list[Comparison]:
+) -> list[FigureDifference]:
     """Compare two students by a paired test of every headline figure.
 
     At the own thresholds, where the one that keeps more has it easier (read keep_rate
@@ -69,8 +66,6 @@ def compare(
         suite: the texts, at least one.
         config: rule set, keep_rates and number of bootstraps; the defaults if None.
         seed: decides the resamples.
-        a_keep: (N,) masks instead of the first student's scores > 0.5.
-        b_keep: the same for the second.
         count_tokens: one tokenizer for both; None leaves token_savings out.
 
     Returns:
@@ -79,15 +74,15 @@ def compare(
 
     Raises:
         InvalidSuite: the suite is empty or its gold does not fit.
-        InvalidVotes: scores, masks or tokens do not fit the texts.
+        InvalidVotes: scores or tokens do not fit the texts.
 
     Source: design §9 (a paired test over groups); `metrics.bootstrap`.
     """
     a, b = (
-        take(scores, suite, config, seed=seed, own_keep=keep, count_tokens=count_tokens)
-        for scores, keep in ((a_scores, a_keep), (b_scores, b_keep))
+        make_predictions(scores, suite, config, seed=seed, count_tokens=count_tokens)
+        for scores in (a_scores, b_scores)
     )
-    guarded_W = find_guarded(a.sheet)
+    guarded_W = find_guarded(a.suite)
     rates: list[float | None] = [None, *a.config.keep_rates]
     found = [
         _compare(a, figure, other, rate)
@@ -100,22 +95,24 @@ def compare(
 
 
 def _figures(
-    subject: Subject, guarded_W: BoolArray, rate: float | None
+    predictions: Predictions, guarded_W: BoolArray, rate: float | None
 ) -> list[Figure]:
-    keep_W = subject.keep(rate)
-    guarded = negations(subject.sheet, guarded_W, keep_W)
-    return [*headline(subject.sheet, keep_W), guarded]
+    keep_W = predictions.keep(rate)
+    guarded = negations(predictions.suite, guarded_W, keep_W)
+    return [*headline(predictions.suite, keep_W), guarded]
 
 
-def _compare(subject: Subject, a: Figure, b: Figure, rate: float | None) -> Comparison:
-    groups = subject.sheet.group_ids
+def _compare(
+    predictions: Predictions, a: Figure, b: Figure, rate: float | None
+) -> FigureDifference:
+    groups = predictions.suite.group_ids
     difference = paired_difference(
         sum_by_group(a.counts_TK, groups),
         sum_by_group(b.counts_TK, groups),
-        subject.weights_BG,
+        predictions.weights_BG,
         a.statistic,
     )
-    return Comparison(
+    return FigureDifference(
         metric=a.metric,
         stratum=a.stratum,
         target_keep_rate=rate,

@@ -13,31 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kompress.config import EvaluationConfig
-from kompress.evaluation.figures import Figure
-from kompress.evaluation.rows import RowMaker
-from kompress.evaluation.sheet import CountTokens
-from kompress.evaluation.subject import (
-    OWN_THRESHOLD,
+from kompress.evaluation.figures import Figure, RowMaker
+from kompress.evaluation.guards import guard_rows
+from kompress.evaluation.predictions import (
+    Predictions,
     Progress,
     Scorer,
-    Subject,
-    take,
+    make_predictions,
     tokens_of,
 )
+from kompress.evaluation.prepared_suite import CountTokens
+from kompress.evaluation.robustness import robustness_rows
+from kompress.evaluation.rules import rule_rows, time_override
 from kompress.evaluation.suites import Suite
 from kompress.metrics.bootstrap import difference_statistic
 from kompress.metrics.curve import CURVE_KEEP_RATES, curve_statistic
 from kompress.types import BoolArray, Score
-
-__all__ = [
-    "OWN_THRESHOLD",
-    "Progress",
-    "Scorer",
-    "area",
-    "evaluate",
-    "evaluate_scores",
-    "score_rows",
-]
 
 
 def evaluate(
@@ -115,44 +106,98 @@ def evaluate_scores(
 
     Source: design §1 "Honest figures" and "Exactly".
     """
-    subject = take(
-        scores,
-        suite,
-        config,
-        seed=seed,
-        own_keep=own_keep,
-        count_tokens=count_tokens,
+    return score_rows(
+        make_predictions(
+            scores,
+            suite,
+            config,
+            seed=seed,
+            own_keep=own_keep,
+            count_tokens=count_tokens,
+        )
     )
-    return score_rows(subject)
 
 
-def score_rows(subject: Subject) -> list[Score]:
-    """Make the rows of `evaluate_scores` of a subject."""
-    own_W, override = subject.own_W, subject.config.override
-    own = subject.rows()
+def evaluate_all(
+    scorer: Scorer,
+    suite: Suite,
+    config: EvaluationConfig | None = None,
+    *,
+    seed: int = 0,
+    rules: bool = False,
+    robustness: bool = False,
+    progress: Progress | None = None,
+    count_tokens: CountTokens | None = None,
+    other_domain: Suite | None = None,
+) -> list[Score]:
+    """Score a student on a suite: figures, guards and, on request, the rest.
+
+    Args:
+        scorer: a student, or a baseline.
+        suite: the texts, at least one.
+        config: rule sets, keep_rates and number of bootstraps; the defaults if None.
+        seed: decides the perturbations and the resamples of the intervals.
+        rules: add the rows of `rule_rows` and `time_override`.
+        robustness: add the rows of `robustness_rows`, which scores the suite once more
+            for each perturbation.
+        progress: passed to the scorer for the suite itself.
+        count_tokens: gives each word's tokens; None means the scorer's own tokenizer,
+            and no token_savings where it has none.
+        other_domain: for `robustness_rows`.
+
+    Returns:
+        Rows for `scores`, no two with one key: of `evaluate_scores`, `guard_rows` and
+        what was asked for.
+
+    Raises:
+        InvalidSuite: the suite is empty or its gold does not fit.
+        InvalidVotes: the scorer did not give one number in [0, 1] a word.
+
+    Source: design §1 "Honest figures".
+    """
+    scores = scorer.score([text.text for text in suite.texts], progress=progress)
+    count_tokens = count_tokens or tokens_of(scorer)
+    predictions = make_predictions(
+        scores, suite, config, seed=seed, count_tokens=count_tokens
+    )
+    rows = [*score_rows(predictions), *guard_rows(predictions)]
+    if rules:
+        rows += [*rule_rows(predictions), time_override(suite, predictions.config)]
+    if robustness:
+        rows += robustness_rows(scorer, predictions, seed, other_domain)
+    unique: dict[tuple[object, ...], Score] = {}
+    for row in rows:
+        unique.setdefault(_key(row), row)
+    return list(unique.values())
+
+
+def score_rows(predictions: Predictions) -> list[Score]:
+    """Make the rows of `evaluate_scores`."""
+    own_W, override = predictions.own_W, predictions.config.override
+    own = predictions.rows()
     rows = [*_condition(own, own_W), own.substring(own_W), *own.texts(own_W)]
-    rows.append(own.figure(area(subject)))
-    for rate in subject.config.keep_rates:
-        rows += _condition(subject.rows(rate=rate), subject.keep_top(rate))
-    overridden = subject.rows(override=override)
-    with_override_W = own_W | subject.sheet.override_W
+    rows.append(own.figure(area(predictions)))
+    for rate in predictions.config.keep_rates:
+        rows += _condition(predictions.rows(rate=rate), predictions.keep_top(rate))
+    overridden = predictions.rows(override=override)
+    with_override_W = own_W | predictions.suite.override_W
     rows += overridden.survival(with_override_W)
     rows += overridden.savings(with_override_W)
-    rows.append(overridden.figure(_override_delta(subject)))
+    rows.append(overridden.figure(_override_delta(predictions)))
     return rows
 
 
-def area(subject: Subject) -> Figure:
+def area(predictions: Predictions) -> Figure:
     """Count exact_auc: always over the design's five rates, whatever the config asks.
 
     Source: design §1 "Exactly".
     """
-    sheet = subject.sheet
+    suite = predictions.suite
     kept = [
-        sheet.by_text(sheet.must_W & subject.keep_top(rate))
+        suite.by_text(suite.must_W & predictions.keep_top(rate))
         for rate in CURVE_KEEP_RATES
     ]
-    must_T = sheet.by_text(sheet.must_W)
+    must_T = suite.by_text(suite.must_W)
     counts_T6 = np.stack([*kept, must_T], axis=1)
     return Figure("exact_auc", "all", counts_T6, curve_statistic, int(must_T.sum()))
 
@@ -166,16 +211,31 @@ def _condition(maker: RowMaker, keep_W: BoolArray) -> list[Score]:
     ]
 
 
-def _override_delta(subject: Subject) -> Figure:
-    sheet, own_W = subject.sheet, subject.own_W
-    must_T = sheet.by_text(sheet.must_W)
+def _override_delta(predictions: Predictions) -> Figure:
+    suite, own_W = predictions.suite, predictions.own_W
+    must_T = suite.by_text(suite.must_W)
     counts_T3 = np.stack(
         [
-            sheet.by_text(sheet.must_W & (own_W | sheet.override_W)),
-            sheet.by_text(sheet.must_W & own_W),
+            suite.by_text(suite.must_W & (own_W | suite.override_W)),
+            suite.by_text(suite.must_W & own_W),
             must_T,
         ],
         axis=1,
     )
     n = int(must_T.sum())
     return Figure("override_delta", "all", counts_T3, difference_statistic, n)
+
+
+def _key(row: Score) -> tuple[object, ...]:
+    """Give what is unique in `scores`."""
+    return (
+        row.suite,
+        row.stratum,
+        row.rule_set,
+        row.definition,
+        row.override,
+        row.target_keep_rate,
+        row.step,
+        row.metric,
+        row.text_sha256,
+    )

@@ -5,17 +5,16 @@ W = words of the suite, T = texts
 
 import numpy as np
 
-from kompress.evaluation.figures import Figure, share
-from kompress.evaluation.rows import RowMaker
-from kompress.evaluation.sheet import Sheet
-from kompress.evaluation.subject import Subject
+from kompress.evaluation.figures import Figure, RowMaker, share
+from kompress.evaluation.predictions import Predictions
+from kompress.evaluation.prepared_suite import PreparedSuite
 from kompress.soundness import check_json, check_lines, is_guarded, is_json
 from kompress.types import BoolArray, Score
 from kompress.words import join_kept, word_list
 
 
-def guard_rows(subject: Subject) -> list[Score]:
-    """Measure the meaning guards of a subject's compression of a suite.
+def guard_rows(predictions: Predictions) -> list[Score]:
+    """Measure the meaning guards of a compression of a suite.
 
     At the own threshold, without and with the config's override: `negation_pct`
     (negations, conditions and modals kept / all of them; by kind too),
@@ -26,46 +25,48 @@ def guard_rows(subject: Subject) -> list[Score]:
     `json_faithful_pct` where they have any.
 
     Args:
-        subject: what is kept of the suite.
+        predictions: what is kept of the suite.
 
     Returns:
         Rows for `scores`; n counts guarded words, texts, or JSON texts.
     """
-    sheet, own_W = subject.sheet, subject.own_W
-    guarded_W = find_guarded(sheet)
-    own = subject.rows()
-    found = _figures(sheet, guarded_W, own_W)
+    suite, own_W = predictions.suite, predictions.own_W
+    guarded_W = find_guarded(suite)
+    own = predictions.rows()
+    found = _figures(suite, guarded_W, own_W)
     rows = _condition(own, found)
     for figure in found:
         if figure.metric in {"negation_pct", "json_faithful_pct"}:
             rows += own.each_text(figure, empty=False)
-    for rate in subject.config.keep_rates:
-        figure = negations(sheet, guarded_W, subject.keep_top(rate))
-        rows.append(subject.rows(rate=rate).figure(figure))
-    overridden = subject.rows(override=subject.config.override)
-    with_override_W = own_W | sheet.override_W
-    rows += _condition(overridden, _figures(sheet, guarded_W, with_override_W))
+    for rate in predictions.config.keep_rates:
+        figure = negations(suite, guarded_W, predictions.keep_top(rate))
+        rows.append(predictions.rows(rate=rate).figure(figure))
+    overridden = predictions.rows(override=predictions.config.override)
+    with_override_W = own_W | suite.override_W
+    rows += _condition(overridden, _figures(suite, guarded_W, with_override_W))
     return rows
 
 
-def find_guarded(sheet: Sheet) -> BoolArray:
+def find_guarded(suite: PreparedSuite) -> BoolArray:
     """Give the (W,) mask of a suite's negations, conditions and modals."""
-    words = [word for text in sheet.suite.texts for word in word_list(text.text)]
+    words = [word for text in suite.texts for word in word_list(text.text)]
     known = {word: is_guarded(word) for word in set(words)}
     return np.fromiter((known[word] for word in words), np.bool_, len(words))
 
 
-def negations(sheet: Sheet, guarded_W: BoolArray, keep_W: BoolArray) -> Figure:
+def negations(suite: PreparedSuite, guarded_W: BoolArray, keep_W: BoolArray) -> Figure:
     """Count negation_pct: guarded words kept / guarded words."""
-    kept_T, whole_T = sheet.by_text(guarded_W & keep_W), sheet.by_text(guarded_W)
+    kept_T, whole_T = suite.by_text(guarded_W & keep_W), suite.by_text(guarded_W)
     return share("negation_pct", kept_T, whole_T)
 
 
-def _figures(sheet: Sheet, guarded_W: BoolArray, keep_W: BoolArray) -> list[Figure]:
+def _figures(
+    suite: PreparedSuite, guarded_W: BoolArray, keep_W: BoolArray
+) -> list[Figure]:
     """Count the guarded words, and the texts whose lines and whose JSON are intact."""
-    lines_T, json_T, valid_T, faithful_T = np.zeros((4, sheet.num_texts))
+    lines_T, json_T, valid_T, faithful_T = np.zeros((4, suite.num_texts))
     for index, (text, keep_N) in enumerate(
-        zip(sheet.suite.texts, sheet.split(keep_W), strict=True)
+        zip(suite.texts, suite.split(keep_W), strict=True)
     ):
         compressed = join_kept(text.text, keep_N)
         lines_T[index] = check_lines(text.text, compressed)
@@ -75,7 +76,7 @@ def _figures(sheet: Sheet, guarded_W: BoolArray, keep_W: BoolArray) -> list[Figu
             faithful_T[index] = faithful
             valid_T[index] = is_json(compressed)
     found = [
-        negations(sheet, guarded_W, keep_W),
+        negations(suite, guarded_W, keep_W),
         share("lines_intact_pct", lines_T, np.ones_like(lines_T)),
     ]
     if json_T.any():

@@ -12,17 +12,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kompress.evaluation.figures import Figure, gold, survival
+from kompress.evaluation.figures import Figure, RowMaker, gold, survival
 from kompress.evaluation.perturbations import PERTURBATIONS, perturb
-from kompress.evaluation.rows import RowMaker
-from kompress.evaluation.sheet import Sheet
-from kompress.evaluation.subject import (
+from kompress.evaluation.predictions import (
     OWN_THRESHOLD,
+    Predictions,
     Scorer,
-    Subject,
     flatten,
-    take,
+    make_predictions,
 )
+from kompress.evaluation.prepared_suite import PreparedSuite
 from kompress.evaluation.suites import Suite
 from kompress.metrics.bootstrap import (
     Difference,
@@ -36,21 +35,20 @@ from kompress.types import BoolArray, Score
 
 @dataclass(frozen=True, slots=True)
 class _Changed:
-    """A subject on changed texts, whose masks are asked for in the original order."""
+    """Predictions on changed texts, whose masks are asked for in the original order."""
 
-    subject: Subject
+    predictions: Predictions
     order_W: NDArray[np.int64]
 
     def keep(self, rate: float | None) -> BoolArray:
-        keep_W = np.empty_like(self.subject.own_W)
-        keep_W[self.order_W] = self.subject.keep(rate)
+        keep_W = np.empty_like(self.predictions.own_W)
+        keep_W[self.order_W] = self.predictions.keep(rate)
         return keep_W
 
 
 def robustness_rows(
     scorer: Scorer,
-    subject: Subject,
-    *,
+    predictions: Predictions,
     seed: int,
     other_domain: Suite | None = None,
 ) -> list[Score]:
@@ -65,7 +63,7 @@ def robustness_rows(
 
     Args:
         scorer: a student, or a baseline.
-        subject: what it keeps of the suite.
+        predictions: what it keeps of the suite.
         seed: decides the perturbations and the resamples.
         other_domain: texts of kinds that the student did not train on; None or empty
             leaves the domain out.
@@ -79,35 +77,34 @@ def robustness_rows(
 
     Source: Ribeiro et al. 2020 (CheckList, invariance tests); ours.
     """
-    rates: list[float | None] = [None, *subject.config.keep_rates]
+    rates: list[float | None] = [None, *predictions.config.keep_rates]
     rows: list[Score] = []
     for name in PERTURBATIONS:
-        changed = _change(scorer, subject, name, seed)
+        changed = _change(scorer, predictions, name, seed)
         for rate in rates:
-            rows += _paired_rows(subject, changed, rate)
+            rows += _paired_rows(predictions, changed, rate)
     if other_domain is not None and other_domain.texts:
-        named = replace(other_domain, name=f"{subject.sheet.suite.name}~domain")
+        named = replace(other_domain, name=f"{predictions.suite.name}~domain")
         scores = scorer.score([text.text for text in named.texts])
-        other = take(scores, named, subject.config, seed=seed)
+        other = make_predictions(scores, named, predictions.config, seed=seed)
         for rate in rates:
-            rows += _independent_rows(subject, other, rate)
+            rows += _independent_rows(predictions, other, rate)
     return rows
 
 
-def _change(scorer: Scorer, subject: Subject, name: str, seed: int) -> _Changed:
+def _change(scorer: Scorer, predictions: Predictions, name: str, seed: int) -> _Changed:
     """Score the changed texts."""
-    sheet = subject.sheet
-    changed = [perturb(text.text, name, seed) for text in sheet.suite.texts]
-    score_W = flatten(sheet, scorer.score([each.text for each in changed]))
-    starts_T = np.concatenate([[0], sheet.end_T[:-1]])
+    suite = predictions.suite
+    changed = [perturb(text.text, name, seed) for text in suite.texts]
+    score_W = flatten(suite, scorer.score([each.text for each in changed]))
+    starts_T = np.concatenate([[0], suite.end_T[:-1]])
     orders = [
         start + each.order_N for start, each in zip(starts_T, changed, strict=True)
     ]
-    suite = Suite(f"{sheet.suite.name}~{name}", sheet.suite.texts)
     return _Changed(
         replace(
-            subject,
-            sheet=replace(sheet, suite=suite),
+            predictions,
+            suite=replace(suite, name=f"{suite.name}~{name}"),
             score_W=score_W,
             own_W=score_W > OWN_THRESHOLD,
         ),
@@ -115,45 +112,45 @@ def _change(scorer: Scorer, subject: Subject, name: str, seed: int) -> _Changed:
     )
 
 
-def _figures(sheet: Sheet, keep_W: BoolArray) -> list[Figure]:
-    return [*survival(sheet, keep_W), *gold(sheet, keep_W)]
+def _figures(suite: PreparedSuite, keep_W: BoolArray) -> list[Figure]:
+    return [*survival(suite, keep_W), *gold(suite, keep_W)]
 
 
 def _paired_rows(
-    subject: Subject, changed: _Changed, rate: float | None
+    predictions: Predictions, changed: _Changed, rate: float | None
 ) -> Iterator[Score]:
-    sheet = subject.sheet
-    maker = changed.subject.rows(rate=rate)
-    before = _figures(sheet, subject.keep(rate))
-    after = _figures(sheet, changed.keep(rate))
+    suite = predictions.suite
+    maker = changed.predictions.rows(rate=rate)
+    before = _figures(suite, predictions.keep(rate))
+    after = _figures(suite, changed.keep(rate))
     for old, new in zip(before, after, strict=True):
         yield maker.figure(new)
         drop = paired_difference(
-            sum_by_group(old.counts_TK, sheet.group_ids),
-            sum_by_group(new.counts_TK, sheet.group_ids),
-            subject.weights_BG,
+            sum_by_group(old.counts_TK, suite.group_ids),
+            sum_by_group(new.counts_TK, suite.group_ids),
+            predictions.weights_BG,
             new.statistic,
         )
         yield _drop_row(maker, new, drop)
 
 
 def _independent_rows(
-    subject: Subject, other: Subject, rate: float | None
+    predictions: Predictions, other: Predictions, rate: float | None
 ) -> Iterator[Score]:
     maker = other.rows(rate=rate)
     before = {
         (figure.metric, figure.stratum): figure
-        for figure in _figures(subject.sheet, subject.keep(rate))
+        for figure in _figures(predictions.suite, predictions.keep(rate))
     }
-    for new in _figures(other.sheet, other.keep(rate)):
+    for new in _figures(other.suite, other.keep(rate)):
         yield maker.figure(new)
         old = before.get((new.metric, new.stratum))
         if old is None:
             continue
         drop = independent_difference(
-            sum_by_group(old.counts_TK, subject.sheet.group_ids),
-            sum_by_group(new.counts_TK, other.sheet.group_ids),
-            subject.weights_BG,
+            sum_by_group(old.counts_TK, predictions.suite.group_ids),
+            sum_by_group(new.counts_TK, other.suite.group_ids),
+            predictions.weights_BG,
             other.weights_BG,
             new.statistic,
         )

@@ -14,8 +14,8 @@ import numpy as np
 
 from kompress.config import EvaluationConfig
 from kompress.evaluation.figures import share
-from kompress.evaluation.sheet import Sheet
-from kompress.evaluation.subject import Subject
+from kompress.evaluation.predictions import Predictions
+from kompress.evaluation.prepared_suite import PreparedSuite
 from kompress.evaluation.suites import Suite
 from kompress.must_keep import classify_texts, classify_words
 from kompress.students.chunks import CHUNK_WORDS
@@ -27,7 +27,7 @@ MAX_TIMED_WORDS = 7_000
 _TIMED_RUNS = 3
 
 
-def rule_rows(subject: Subject) -> list[Score]:
+def rule_rows(predictions: Predictions) -> list[Score]:
     """Measure one compression under each rule set and definition.
 
     At the own threshold: `exact_pct` for each of three rule sets, by multiset and by
@@ -37,7 +37,7 @@ def rule_rows(subject: Subject) -> list[Score]:
     equal values and keys.
 
     Args:
-        subject: what is kept of the suite.
+        predictions: what is kept of the suite.
 
     Returns:
         Rows for `scores`; n counts must-keep words (by substring: occurrences), or
@@ -45,21 +45,21 @@ def rule_rows(subject: Subject) -> list[Score]:
 
     Source: design §1 "Honest figures"; override_extra: ours.
     """
-    sheet, own_W = subject.sheet, subject.own_W
-    override = subject.config.override
+    suite, own_W = predictions.suite, predictions.own_W
+    override = predictions.config.override
     rows = []
     for rule_set in RULE_SETS:
-        measured = replace(sheet, must_W=_must_keep(sheet.suite, rule_set))
-        for name, keep_W in (("", own_W), (override, own_W | sheet.override_W)):
+        measured = replace(suite, must_W=_must_keep(suite, rule_set))
+        for name, keep_W in (("", own_W), (override, own_W | suite.override_W)):
             maker = replace(
-                subject.rows(override=name), sheet=measured, rule_set=rule_set
+                predictions.rows(override=name), suite=measured, rule_set=rule_set
             )
             kept_T = measured.by_text(measured.must_W & keep_W)
             must_T = measured.by_text(measured.must_W)
             rows.append(maker.figure(share("exact_pct", kept_T, must_T)))
             rows.append(maker.substring(keep_W))
-    if sheet.known_W.any():
-        rows.append(_override_extra(subject))
+    if suite.known_W.any():
+        rows.append(_override_extra(predictions))
     return rows
 
 
@@ -109,15 +109,15 @@ def time_override(
     )
 
 
-def _must_keep(suite: Suite, rule_set: str) -> BoolArray:
+def _must_keep(suite: PreparedSuite, rule_set: str) -> BoolArray:
     texts = [text.text for text in suite.texts]
     codes_W = np.concatenate(classify_texts(texts, rule_set))
     return np.asarray(codes_W != PLAIN, dtype=np.bool_)
 
 
-def _override_extra(subject: Subject) -> Score:
-    sheet: Sheet = subject.sheet
-    droppable_W = sheet.known_W & ~sheet.truth_W
-    extra_W = droppable_W & sheet.override_W & ~subject.own_W
-    figure = share("override_extra", sheet.by_text(extra_W), sheet.by_text(droppable_W))
-    return subject.rows(override=subject.config.override).figure(figure)
+def _override_extra(predictions: Predictions) -> Score:
+    suite = predictions.suite
+    droppable_W = suite.known_W & ~suite.truth_W
+    extra_W = droppable_W & suite.override_W & ~predictions.own_W
+    figure = share("override_extra", suite.by_text(extra_W), suite.by_text(droppable_W))
+    return predictions.rows(override=predictions.config.override).figure(figure)

@@ -26,7 +26,7 @@ _DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
-class VoterSheet:
+class VoterReliability:
     """What is known of the voters that could be asked.
 
     Attributes:
@@ -110,7 +110,7 @@ class Allocation:
 def allocate(
     words_DSB: ArrayLike | csr_array,
     voted_DM: ArrayLike,
-    sheet: VoterSheet,
+    sheet: VoterReliability,
     *,
     need_D: ArrayLike,
     price_DM: ArrayLike,
@@ -162,7 +162,7 @@ class _Market:
         self,
         words_DW: csr_array,
         voted_DM: NDArray[np.int64],
-        sheet: VoterSheet,
+        sheet: VoterReliability,
         need_D: FloatArray,
         price_DM: FloatArray,
     ) -> None:
@@ -279,7 +279,7 @@ def _as_rows(words: ArrayLike | csr_array) -> csr_array:
 def _check(
     words_DW: csr_array,
     voted_DM: NDArray[np.int64],
-    sheet: VoterSheet,
+    sheet: VoterReliability,
     need_D: FloatArray,
     price_DM: FloatArray,
     budget: float,

@@ -22,7 +22,7 @@ from kompress.types import FloatArray, Score
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class StudentCounts:
     """A student and how it did on each text of the validation half.
 
     Attributes:
@@ -37,7 +37,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class F1Difference:
     """One student against the one with the highest F1, on the same resamples.
 
     Attributes:
@@ -68,7 +68,7 @@ class Promotion:
 
     best_student_id: str
     f1: Mapping[str, float | None]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[F1Difference, ...]
     reason: str
 
 
@@ -82,7 +82,7 @@ class WorseText:
 
 
 def promote(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[StudentCounts],
     rng: np.random.Generator,
     *,
     num_bootstraps: int = 1_000,
@@ -201,7 +201,7 @@ def confusions_by_text(scores: Sequence[Score]) -> dict[str, Confusion]:
     return found
 
 
-def _checked_counts(candidates: Sequence[Candidate]) -> list[FloatArray]:
+def _checked_counts(candidates: Sequence[StudentCounts]) -> list[FloatArray]:
     if not candidates:
         raise InvalidSelection(
             "no candidate to promote; expected at least one trained student; "
@@ -221,14 +221,14 @@ def _checked_counts(candidates: Sequence[Candidate]) -> list[FloatArray]:
 
 
 def _compare(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[StudentCounts],
     grouped: Sequence[FloatArray],
     others: Sequence[int],
     top: int,
     *,
     rng: np.random.Generator,
     num_bootstraps: int,
-) -> list[Comparison]:
+) -> list[F1Difference]:
     """Compare the F1 of `top` with each other student's on shared resamples."""
     num_groups = len(grouped[top])
     weights_BG = resample_weights(num_groups, num_bootstraps=num_bootstraps, rng=rng)
@@ -238,7 +238,7 @@ def _compare(
         # Both have an F1, or they would not be compared.
         assert lead.value is not None  # noqa: S101
         found.append(
-            Comparison(
+            F1Difference(
                 candidates[index].student_id,
                 lead.value,
                 lead.low,
@@ -250,9 +250,9 @@ def _compare(
 
 
 def _earliest_unbeaten(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[StudentCounts],
     f1: Mapping[str, float | None],
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[F1Difference],
     top: int,
 ) -> int:
     """Find the first student that `top` does not clearly beat.
@@ -273,9 +273,9 @@ def _earliest_unbeaten(
 
 
 def _reason(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[StudentCounts],
     f1: Mapping[str, float | None],
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[F1Difference],
     best: int,
     top: int,
 ) -> str:

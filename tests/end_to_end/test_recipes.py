@@ -11,8 +11,8 @@ from db.queries import candidates, lessons
 from db.queries.quality_views import round_summary
 from kompress.config import LoopConfig, parse_config
 from kompress.corpora.generators import generate
+from kompress.recipes.corpus_fit import fit_to_corpus
 from kompress.recipes.load import load_recipe, loop_data
-from kompress.recipes.stand_in import fit_to_corpus
 from kompress.types import Candidate
 from tests.end_to_end.farm import TINY
 from tests.worker.inprocess import InProcessFarm

@@ -17,7 +17,7 @@ from kompress.config import LoopConfig, parse_config
 from kompress.labelling.folds import fold_of
 from kompress.metrics.ratios import Confusion
 from kompress.selection.promotion import (
-    Candidate,
+    StudentCounts,
     confusions_by_text,
     in_validation_half,
     promote,
@@ -315,7 +315,7 @@ def _promote(inputs: Inputs) -> tuple[int | None, dict[str, Any]]:
     report = [t for t in texts_seen if t not in set(validation)]
     outcome = promote(
         [
-            Candidate(
+            StudentCounts(
                 student_id=str(student),
                 counts_T3=np.array(
                     [(by_text[t].tp, by_text[t].fp, by_text[t].fn) for t in validation],

@@ -14,9 +14,9 @@ from db.queries.held_out import load_held_out
 from db.queries.jobs import JobRow
 from db.queries.texts import NewText
 from kompress.config import EvaluationConfig, LoopConfig, RoundConfig, parse_config
-from kompress.evaluation.baselines import evaluate_random
-from kompress.evaluation.baselines.lineup import own_keep_rate
-from kompress.evaluation.evaluate_all import evaluate_all
+from kompress.evaluation.baselines.baseline import own_keep_rate
+from kompress.evaluation.baselines.random_dropping import evaluate_random
+from kompress.evaluation.evaluate import evaluate_all
 from kompress.evaluation.suites import Suite, SuiteText, make_suite
 from kompress.types import Score
 from kompress.words import word_list
@@ -79,12 +79,12 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         progress=lambda done: heartbeat.progress(done, total),
     )
     random = evaluate_random(
-        inputs.suite, inputs.config, own_keep_rate(own), inputs.seed
+        inputs.suite, inputs.config, keep_rate=own_keep_rate(own), seed=inputs.seed
     )
     return Outputs(
         student_id=inputs.student_id,
         student=own,
-        random=[row for row in random if not row.text_sha256],
+        random=random,
         shipped=inputs.suite.texts if inputs.suite.name == "dense" else (),
     )
 

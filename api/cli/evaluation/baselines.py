@@ -13,8 +13,8 @@ from api.cli.evaluation.tables import SubjectCost, label_of
 from api.cli.output import warn
 
 if TYPE_CHECKING:
-    from kompress.evaluation.baselines.electorate import Electorate, Member, StoredVotes
-    from kompress.evaluation.baselines.lineup import Entry, Result
+    from kompress.evaluation.baselines.baseline import BaselineResult, NamedBaseline
+    from kompress.evaluation.baselines.voters import PoolMember, StoredVotes, VoterPool
     from kompress.students import Student
     from kompress.types import SubjectKind
 
@@ -26,8 +26,8 @@ TRAINED = "student:"
 class RoundVoters:
     """A round's voters, what they cost, and what they voted on train documents."""
 
-    members: "list[Member]"
-    self_information: "Member"
+    members: "list[PoolMember]"
+    self_information: "PoolMember"
     best_voter: str
     usd: dict[str, float]
     num_labelled: int
@@ -51,15 +51,15 @@ def measure_beside(
         What each subject costs.
     """
     from api.cli.named import open_student
-    from kompress.evaluation.baselines.electorate import Electorate
+    from kompress.evaluation.baselines.voters import VoterPool
 
     panel = _load_panel(study, asked)
-    electorate = Electorate(panel.members)
+    pool = VoterPool(panel.members)
     with ExitStack() as stack:
         previous = None
         if study.previous_id is not None:
             previous = stack.enter_context(open_student(str(study.previous_id)))
-        entries = _entries(student, previous, electorate, panel, study)
+        entries = _entries(student, previous, pool, panel, study)
         for measured in found:
             _measure_all(measured, entries, student, study)
             _mark(measured, panel, study)
@@ -110,41 +110,44 @@ def _load_panel(study: Study, asked: Asked) -> RoundVoters:
 def _entries(
     student: "Student",
     previous: "Student | None",
-    electorate: "Electorate",
+    pool: "VoterPool",
     panel: RoundVoters,
     study: Study,
-) -> "list[Entry]":
+) -> "list[NamedBaseline]":
     """Line up the previous student, the methods, the voters and the rules."""
-    from kompress.evaluation.baselines.electorate import Electorate
-    from kompress.evaluation.baselines.lineup import (
-        ByThreshold,
-        Entry,
-        method_entries,
-        voter_entries,
+    from kompress.evaluation.baselines.baseline import (
+        NamedBaseline,
+        ThresholdBaseline,
+        published_baselines,
+        voter_baselines,
     )
     from kompress.evaluation.baselines.llmlingua2 import LLMLingua2
+    from kompress.evaluation.baselines.voters import VoterPool
 
     found = []
     if previous is not None:
         name = str(study.previous_id)
-        found.append(Entry("student", name, ByThreshold(previous)))
+        found.append(NamedBaseline("student", name, ThresholdBaseline(previous)))
     heads = getattr(student.engine, "heads", None)
     lingua = None
     if heads is not None:
         lingua = LLMLingua2(
             heads, student.tokenizer, max_tokens=student.config.max_tokens
         )
-    found += method_entries(Electorate([panel.self_information]), lingua)
+    found += published_baselines(VoterPool([panel.self_information]), lingua)
     if study.config is not None and panel.members:
-        found += voter_entries(electorate, study.config.aggregation, panel.fits.learned)
+        found += voter_baselines(pool, study.config.aggregation, panel.fits.learned)
     return found
 
 
 def _measure_all(
-    measured: Measured, entries: "Sequence[Entry]", student: "Student", study: Study
+    measured: Measured,
+    entries: "Sequence[NamedBaseline]",
+    student: "Student",
+    study: Study,
 ) -> None:
-    from kompress.evaluation.baselines.lineup import measure
-    from kompress.evaluation.subject import tokens_of
+    from kompress.evaluation.baselines.baseline import measure
+    from kompress.evaluation.predictions import tokens_of
 
     for entry in entries:
         result = measure(
@@ -175,14 +178,14 @@ def _train_on_each(
 ) -> None:
     """Train a student on each voter's and rule's labels, and measure them all."""
     from kompress.evaluation.ablation import labels_by_source, train_on_each
-    from kompress.evaluation.baselines.electorate import Electorate, Member
-    from kompress.evaluation.baselines.lineup import ByThreshold, Entry
+    from kompress.evaluation.baselines.baseline import NamedBaseline, ThresholdBaseline
+    from kompress.evaluation.baselines.voters import PoolMember, VoterPool
 
     if study.config is None or not panel.train_texts:
         warn("the round has no votes on train documents: no students to train on them")
         return
-    voted = Electorate(
-        [Member(member.name, None) for member in panel.members], panel.train_votes
+    voted = VoterPool(
+        [PoolMember(member.name, None) for member in panel.members], panel.train_votes
     )
     labels = labels_by_source(
         voted, study.config.aggregation, panel.train_texts, panel.fits.learned
@@ -201,7 +204,9 @@ def _train_on_each(
             progress=lambda *_: None,
         )
         for number, one in enumerate(trained, start=1):
-            entry = Entry("baseline", TRAINED + one.source, ByThreshold(one.student))
+            entry = NamedBaseline(
+                "baseline", TRAINED + one.source, ThresholdBaseline(one.student)
+            )
             for measured in found:
                 _measure_all(measured, [entry], student, study)
             if number == 1:
@@ -214,11 +219,11 @@ def _train_on_each(
 
 def _add_random(measured: Measured, student: "Student", study: Study) -> None:
     """Put random dropping beside every figure, at the same keep_rate."""
-    from kompress.evaluation.baselines.lineup import random_rows
-    from kompress.evaluation.subject import tokens_of
+    from kompress.evaluation.baselines.random_dropping import evaluate_random
+    from kompress.evaluation.predictions import tokens_of
 
     rate = measured.student.keep_rate
-    measured.random = random_rows(
+    measured.random = evaluate_random(
         measured.suite,
         study.evaluation,
         keep_rate=rate,
@@ -242,8 +247,11 @@ def _add_costs(measured: Measured, panel: RoundVoters) -> None:
 
 
 def _with_costs(
-    result: "Result", measured: Measured, panel: RoundVoters, retained: float | None
-) -> "Result":
+    result: "BaselineResult",
+    measured: Measured,
+    panel: RoundVoters,
+    retained: float | None,
+) -> "BaselineResult":
     from kompress.types import Score
 
     suite = measured.suite.name
@@ -261,7 +269,7 @@ def _with_costs(
 
 
 def _retained(
-    result: "Result",
+    result: "BaselineResult",
     quality: "Mapping[tuple[SubjectKind, str], float | None]",
     panel: RoundVoters,
 ) -> float | None:
@@ -279,13 +287,15 @@ def _retained(
     )
 
 
-def _f1(result: "Result") -> float | None:
+def _f1(result: "BaselineResult") -> float | None:
     """Find F1 on gold at the own threshold."""
     rows = (row for row in result.rows if row.metric == "f1" and row.stratum == "all")
     return next((row.value for row in rows if row.target_keep_rate is None), None)
 
 
-def _usd(result: "Result", measured: Measured, panel: RoundVoters) -> float | None:
+def _usd(
+    result: "BaselineResult", measured: Measured, panel: RoundVoters
+) -> float | None:
     """Give what the votes behind a subject cost in the round; 0 for local voters."""
     if result.kind == "student" and result.name != measured.student.name:
         return None  # another round's votes
@@ -317,7 +327,7 @@ def _costs(found: list[Measured], panel: RoundVoters) -> list[SubjectCost]:
     ]
 
 
-def _note(result: "Result", measured: Measured, panel: RoundVoters) -> str:
+def _note(result: "BaselineResult", measured: Measured, panel: RoundVoters) -> str:
     """Say why there is no gain to retain."""
     source = result.name.removeprefix(TRAINED)
     rule = next(
@@ -334,5 +344,5 @@ def _note(result: "Result", measured: Measured, panel: RoundVoters) -> str:
     return "no gold" if own is None else f"{source} gains nothing"
 
 
-def _figure(result: "Result", metric: str) -> float | None:
+def _figure(result: "BaselineResult", metric: str) -> float | None:
     return next((row.value for row in result.rows if row.metric == metric), None)

@@ -20,7 +20,7 @@ from api.cli.output import AsJson, print_json, say, warn
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from kompress.evaluation.baselines.lineup import Result
+    from kompress.evaluation.baselines.baseline import BaselineResult
     from kompress.evaluation.suites import Suite
     from kompress.students import Student
 
@@ -103,15 +103,19 @@ def _measure(
     student: "Student", suites: "list[Suite]", study: Study, asked: Asked
 ) -> list[Measured]:
     """Score the student on every suite that has texts."""
-    from kompress.evaluation.baselines.lineup import Result, Timed, own_keep_rate
-    from kompress.evaluation.evaluate_all import evaluate_all
+    from kompress.evaluation.baselines.baseline import (
+        BaselineResult,
+        TimedScorer,
+        own_keep_rate,
+    )
+    from kompress.evaluation.evaluate import evaluate_all
 
     found = []
     for suite in suites:
         if not suite.texts:
             warn(f"suite {suite.name} has no texts in this corpus; left out")
             continue
-        timed = Timed(student)
+        timed = TimedScorer(student)
         rows = evaluate_all(
             timed,
             suite,
@@ -123,7 +127,9 @@ def _measure(
         )
         keep_rate = own_keep_rate(rows)
         name = str(study.student_id or study.which)
-        result = Result("student", name, tuple(rows), keep_rate, timed.ms_per_chunk)
+        result = BaselineResult(
+            "student", name, tuple(rows), keep_rate, timed.ms_per_chunk
+        )
         found.append(Measured(suite, result, timed.first))
     return found
 
@@ -132,7 +138,7 @@ def _compare(found: list[Measured], study: Study, against: str) -> None:
     """Put another student's scores on the same texts to a paired test."""
     from api.cli.named import open_student
     from kompress.evaluation.compare import compare
-    from kompress.evaluation.subject import tokens_of
+    from kompress.evaluation.predictions import tokens_of
 
     with open_student(against) as other:
         for measured in found:
@@ -246,7 +252,7 @@ def _store_figures(study: Study, found: list[Measured]) -> str:
     return f"stored: the view student_scores has all of student {study.student_id}"
 
 
-def _store(session: "Session", study: Study, result: "Result") -> None:
+def _store(session: "Session", study: Study, result: "BaselineResult") -> None:
     from db.queries import scores
 
     round_id, name, student_id = study.round_id, result.name, None

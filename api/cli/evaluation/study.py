@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from kompress.aggregation.learned import Learned
     from kompress.config import EvaluationConfig, RoundConfig
-    from kompress.evaluation.baselines.electorate import Member, StoredVotes
-    from kompress.evaluation.baselines.lineup import Result
-    from kompress.evaluation.compare import Comparison
-    from kompress.evaluation.subject import Arrays
+    from kompress.evaluation.baselines.baseline import BaselineResult
+    from kompress.evaluation.baselines.voters import PoolMember, StoredVotes
+    from kompress.evaluation.compare import FigureDifference
+    from kompress.evaluation.predictions import Arrays
     from kompress.evaluation.suites import Suite, SuiteText
     from kompress.types import Score
     from kompress.voters.voter import Voter, VoterKind
@@ -73,21 +73,23 @@ class Measured:
     """
 
     suite: "Suite"
-    student: "Result"
+    student: "BaselineResult"
     scores: "Arrays"
-    beside: "list[Result]" = field(default_factory=list)
+    beside: "list[BaselineResult]" = field(default_factory=list)
     random: "list[Score]" = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)
-    comparisons: "list[Comparison]" = field(default_factory=list)
+    comparisons: "list[FigureDifference]" = field(default_factory=list)
 
-    def results(self) -> "list[Result]":
+    def results(self) -> "list[BaselineResult]":
         """Give every subject's figures, the student's first."""
-        from kompress.evaluation.baselines.lineup import Result, own_keep_rate
+        from kompress.evaluation.baselines.baseline import BaselineResult, own_keep_rate
 
         found = [self.student, *self.beside]
         if self.random:
             rate = own_keep_rate(self.random)
-            found.append(Result("baseline", "random", tuple(self.random), rate, None))
+            found.append(
+                BaselineResult("baseline", "random", tuple(self.random), rate, None)
+            )
         return found
 
 
@@ -251,7 +253,7 @@ def other_domain(suite: "Suite", study: Study) -> "Suite | None":
     return Suite(suite.name, foreign) if foreign else None
 
 
-def load_members(session: "Session", study: Study) -> list["Member"]:
+def load_members(session: "Session", study: Study) -> list["PoolMember"]:
     """Make the round's voters, with what they were fitted to in that round.
 
     Voters that cannot be asked here, because they cost money or read what only the
@@ -263,7 +265,7 @@ def load_members(session: "Session", study: Study) -> list["Member"]:
     from api.artifacts import fetch_artifact
     from api.settings import load_settings
     from db.queries import loops, voters
-    from kompress.evaluation.baselines.electorate import Member
+    from kompress.evaluation.baselines.voters import PoolMember
     from kompress.voters import VOTERS, make_voter
 
     if study.round_id is None or study.config is None:
@@ -278,13 +280,13 @@ def load_members(session: "Session", study: Study) -> list["Member"]:
         if _is_free(VOTERS[voter.kind]) and (digest or VOTERS[voter.kind].fit is None):
             snapshot = fetch_artifact(url, digest) if digest else None
             made = make_voter(voter.name, voter.kind, voter.params, snapshot)
-        members.append(Member(voter.name, made, voter.replicates))
+        members.append(PoolMember(voter.name, made, voter.replicates))
     return members
 
 
 def load_self_information(
-    session: "Session", study: Study, members: Sequence["Member"]
-) -> "Member":
+    session: "Session", study: Study, members: Sequence["PoolMember"]
+) -> "PoolMember":
     """Make the self-information baseline: the round's own voter, or one fitted now.
 
     Fitted to the train documents of the study's corpus; without a corpus to the
@@ -292,7 +294,7 @@ def load_self_information(
     """
     from db.queries import corpora, texts
     from kompress.corpora.readers import load_sample
-    from kompress.evaluation.baselines.electorate import Member
+    from kompress.evaluation.baselines.voters import PoolMember
     from kompress.voters import make_voter
     from kompress.voters.self_information import KIND, fit
 
@@ -303,7 +305,7 @@ def load_self_information(
     )
     for member in members:
         if kinds[member.name] == KIND and member.voter is not None:
-            return Member(KIND, member.voter)
+            return PoolMember(KIND, member.voter)
     contents: list[str] = []
     if study.corpus_id is not None:
         rows = corpora.documents(
@@ -313,7 +315,7 @@ def load_self_information(
         contents = list(texts.load_texts(session, text_ids).values())
     if not contents:
         contents = [document.text for document in load_sample()]
-    return Member(KIND, make_voter(KIND, KIND, {}, fit({}, contents)))
+    return PoolMember(KIND, make_voter(KIND, KIND, {}, fit({}, contents)))
 
 
 def load_train(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kompress.config import EvaluationConfig
-    from kompress.evaluation.baselines.lineup import Result
-    from kompress.evaluation.compare import Comparison
+    from kompress.evaluation.baselines.baseline import BaselineResult
+    from kompress.evaluation.compare import FigureDifference
     from kompress.types import Score
 
 LABEL = 29
@@ -59,7 +59,7 @@ class SubjectCost:
 def suite_table(
     suite: str,
     num_texts: int,
-    subjects: Sequence[tuple[str, "Result"]],
+    subjects: Sequence[tuple[str, "BaselineResult"]],
     random: Sequence["Score"],
     evaluation: "EvaluationConfig",
 ) -> Iterator[str]:
@@ -135,7 +135,7 @@ def other_table(rows: Iterable["Score"], rule_set: str) -> Iterator[str]:
 
 
 def comparison_table(
-    comparisons: Iterable["Comparison"], suite: str, against: str
+    comparisons: Iterable["FigureDifference"], suite: str, against: str
 ) -> Iterator[str]:
     """Lay out paired tests of a student against another, on one suite."""
     rows = list(comparisons)

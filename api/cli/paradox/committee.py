@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from api.cli.evaluation.study import Study
     from kompress.config import EvaluationConfig
-    from kompress.evaluation.committee import Standing
-    from kompress.evaluation.subject import Subject
+    from kompress.evaluation.committee import CommitteeScore
+    from kompress.evaluation.predictions import Predictions
     from kompress.evaluation.suites import Suite
 
 DEFAULT_SUITE = "planted"
@@ -39,7 +39,7 @@ class Committee:
     num_texts: int
     rule_set: str
     members: tuple[str, ...]
-    standings: "tuple[Standing, ...]"
+    standings: "tuple[CommitteeScore, ...]"
 
     @property
     def truth(self) -> str:
@@ -246,10 +246,10 @@ def _load_suite(
 
 def _take(
     name: str, suite: "Suite", config: "EvaluationConfig", seed: int
-) -> "Subject":
+) -> "Predictions":
     """Score one student, and forget it before the next is loaded."""
     from api.cli.named import open_student
-    from kompress.evaluation.subject import take
+    from kompress.evaluation.predictions import make_predictions
 
     with open_student(name) as student:
         known = {str(digest) for digest in student.lineage.get("texts") or ()}
@@ -260,10 +260,10 @@ def _take(
                 "of this suite: it knows them by heart"
             )
         scores = student.score([text.text for text in suite.texts])
-    return take(scores, suite, config, seed=seed)
+    return make_predictions(scores, suite, config, seed=seed)
 
 
-def _as_row(one: "Standing") -> dict[str, Any]:
+def _as_row(one: "CommitteeScore") -> dict[str, Any]:
     interval = None
     if one.ci_low is not None and one.ci_high is not None:
         interval = f"{one.ci_low:+.3f} to {one.ci_high:+.3f}"

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from api.cli.paradox.committee import Committee
     from api.cli.paradox.judged_round import RoundParadox, SubjectInStratum
     from api.cli.paradox.theory import Theory
-    from kompress.evaluation.committee import Standing
+    from kompress.evaluation.committee import CommitteeScore
 
 VALUES = {
     "gold": "balanced accuracy on gold, 0 to 1",
@@ -251,8 +251,8 @@ def _known(
     ]
 
 
-def _draw_overall(axes: Any, standings: "Sequence[Standing]") -> None:
-    def place(one: "Standing") -> tuple[float, float]:
+def _draw_overall(axes: Any, standings: "Sequence[CommitteeScore]") -> None:
+    def place(one: "CommitteeScore") -> tuple[float, float]:
         value = one.balanced_accuracy if one.truth == "gold" else one.recall
         return one.keep_rate or 0.0, value or 0.0
 
@@ -276,7 +276,7 @@ def _draw_overall(axes: Any, standings: "Sequence[Standing]") -> None:
         )  # fmt: skip
 
 
-def _draw_gaps(axes: Any, standings: "Sequence[Standing]") -> None:
+def _draw_gaps(axes: Any, standings: "Sequence[CommitteeScore]") -> None:
     strata = list(dict.fromkeys(
         one.stratum for one in standings if one.difference is not None
     ))  # fmt: skip

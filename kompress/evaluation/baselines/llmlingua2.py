@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kompress.errors import InvalidConfig
-from kompress.evaluation.evaluate import Progress
+from kompress.evaluation.predictions import Progress
 from kompress.types import BoolArray, FloatArray
 from kompress.words import split_words
 

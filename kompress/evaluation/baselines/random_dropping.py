@@ -3,13 +3,15 @@
 N = words of one text
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 import numpy as np
 
 from kompress.config import EvaluationConfig
-from kompress.evaluation.evaluate import Progress, evaluate_scores
+from kompress.evaluation.evaluate import evaluate_scores
+from kompress.evaluation.predictions import Progress
+from kompress.evaluation.prepared_suite import CountTokens
 from kompress.evaluation.suites import Suite
 from kompress.metrics.keep_rate import keep_top
 from kompress.types import FloatArray, Score
@@ -51,28 +53,43 @@ class RandomBaseline:
 
 def evaluate_random(
     suite: Suite,
-    config: EvaluationConfig | None,
-    own_keep_rate: float,
+    config: EvaluationConfig,
+    *,
+    keep_rate: float,
     seed: int,
+    beside: Iterable[float] = (),
+    count_tokens: CountTokens | None = None,
 ) -> list[Score]:
-    """Score random dropping at a student's own keep_rate and at the fixed ones.
+    """Score random dropping at every keep_rate that a figure stands at.
 
     Args:
         suite: the texts that the student was scored on.
         config: the same as for the student.
-        own_keep_rate: the student's keep_rate on this suite, in [0, 1]; the rows of the
-            own threshold keep this share of each text.
-        seed: the same as for the student, so that intervals share their resamples.
+        keep_rate: the student's own on this suite, in [0, 1]: the rows of the own
+            threshold keep this share of each text.
+        seed: the student's, so that intervals share their resamples.
+        beside: other baselines' own keep_rates, in [0, 1]; each gets rows at that
+            target.
+        count_tokens: the student's.
 
     Returns:
-        Rows with the keys of the student's, see `evaluate_scores`.
+        Rows with the keys of the student's, see `evaluate_scores`; those of single
+        texts are left out.
 
     Raises:
         InvalidSuite: the suite is empty or its gold does not fit.
-        InvalidConfig: own_keep_rate lies outside [0, 1].
+        InvalidConfig: a keep_rate lies outside [0, 1].
 
     Source: design §1 "Honest figures".
     """
     scores = RandomBaseline(seed).score([text.text for text in suite.texts])
-    own_keep = [keep_top(score_N, own_keep_rate) for score_N in scores]
-    return evaluate_scores(scores, suite, config, seed=seed, own_keep=own_keep)
+    rates = sorted({*config.keep_rates, *beside})
+    rows = evaluate_scores(
+        scores,
+        suite,
+        config.model_copy(update={"keep_rates": tuple(rates)}),
+        seed=seed,
+        own_keep=[keep_top(score_N, keep_rate) for score_N in scores],
+        count_tokens=count_tokens,
+    )
+    return [row for row in rows if not row.text_sha256]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kompress.errors import InvalidConfig
-from kompress.evaluation.evaluate import Progress
+from kompress.evaluation.predictions import Progress
 from kompress.metrics.keep_rate import keep_top
 from kompress.types import BoolArray, FloatArray
 from kompress.words import word_list

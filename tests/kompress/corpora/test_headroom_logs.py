@@ -9,7 +9,7 @@ from kompress.corpora.headroom_logs import (
     read_store,
     strip_markers,
 )
-from kompress.corpora.readers import Refused
+from kompress.corpora.readers import InvalidRow
 from kompress.errors import InvalidReferences
 
 # Written by headroom-ai 0.42.0's own store, probe recorder and request logger.
@@ -53,7 +53,7 @@ def test_the_request_log_has_messages_or_says_how_to_get_them():
 
     assert found["reference"].startswith("gpu sda1 failed code 1\n")
     assert is_log(bare)
-    with pytest.raises(Refused, match="--log-messages"):
+    with pytest.raises(InvalidRow, match="--log-messages"):
         list(read_log(bare))
 
 
@@ -98,7 +98,7 @@ def test_strange_messages_hold_no_pairs(messages):
 def test_what_is_no_list_of_messages_is_refused(messages):
     row = {"original_messages": messages, "compressed_messages": messages}
 
-    with pytest.raises(Refused, match="expected original_messages"):
+    with pytest.raises(InvalidRow, match="expected original_messages"):
         list(read_log(row))
 
 

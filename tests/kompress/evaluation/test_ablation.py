@@ -11,7 +11,7 @@ from kompress.evaluation.ablation import (
     share_retained,
     train_on_each,
 )
-from kompress.evaluation.baselines.electorate import Electorate, Member
+from kompress.evaluation.baselines.voters import PoolMember, VoterPool
 from kompress.types import ABSTAIN, Vote
 
 KEEP, DROP = 254, 0
@@ -36,8 +36,8 @@ def cast(*codes):
 
 
 def voted():
-    return Electorate(
-        [Member("a", None), Member("b", None), Member("c", None)],
+    return VoterPool(
+        [PoolMember("a", None), PoolMember("b", None), PoolMember("c", None)],
         {
             (TEXTS[0], "a"): cast(KEEP, DROP, KEEP),
             (TEXTS[0], "b"): cast(KEEP, DROP, DROP),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kompress.config import EvaluationConfig
 from kompress.errors import InvalidConfig
 from kompress.evaluation.committee import make_committee, score_committees
-from kompress.evaluation.subject import take
+from kompress.evaluation.predictions import make_predictions
 from kompress.evaluation.suites import Suite, SuiteText
 from kompress.types import Gold
 
@@ -34,7 +34,7 @@ C = np.array([0.2, 0.9, 0.1, 0.8, 0.3, 0.7])  # keeps n m now
 
 def members(suite, *scores):
     return {
-        name: take([score] * NUM_TEXTS, suite, CONFIG)
+        name: make_predictions([score] * NUM_TEXTS, suite, CONFIG)
         for name, score in zip("abc", scores, strict=False)
     }
 
@@ -188,7 +188,7 @@ masks = st.lists(
 @settings(max_examples=30, deadline=None)
 def test_any_member_keeps_is_a_superset_and_every_k_is_nested_in_the_next(kept):
     subjects = {
-        str(m): take([np.where(mask, 0.9, 0.1)] * NUM_TEXTS, GOLD, CONFIG)
+        str(m): make_predictions([np.where(mask, 0.9, 0.1)] * NUM_TEXTS, GOLD, CONFIG)
         for m, mask in enumerate(kept)
     }
 

@@ -80,14 +80,6 @@ def test_a_single_group_gives_a_difference_and_no_test():
     assert (exact.difference, exact.ci_low, exact.p_value) == (1.0, None, None)
 
 
-def test_a_subject_can_bring_masks_of_its_own():
-    everything = [np.ones(6, dtype=np.bool_)] * 8
-
-    found = compare(LAST, GOOD, SUITE, CONFIG, a_keep=everything)
-
-    assert find(found, "keep_rate").a == 1.0
-
-
 @settings(max_examples=20)
 @given(st.lists(st.floats(0, 1), min_size=6, max_size=6), st.integers(0, 99))
 def test_swapping_two_students_turns_the_sign_and_nothing_else(scores, seed):

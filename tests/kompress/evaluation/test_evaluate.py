@@ -8,10 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kompress.config import EvaluationConfig
+from kompress.corpora.generators import generate
 from kompress.errors import InvalidSuite, InvalidVotes
-from kompress.evaluation import evaluate
-from kompress.evaluation.baselines import RandomBaseline
+from kompress.evaluation import evaluate, evaluate_all
+from kompress.evaluation.baselines.random_dropping import RandomBaseline
 from kompress.evaluation.evaluate import evaluate_scores
+from kompress.evaluation.guards import guard_rows
+from kompress.evaluation.predictions import make_predictions
+from kompress.evaluation.robustness import robustness_rows
+from kompress.evaluation.rules import rule_rows
 from kompress.evaluation.suites import Suite, SuiteText
 from kompress.selection.promotion import confusions_by_text
 from kompress.types import Fact, Gold
@@ -368,3 +373,90 @@ def test_who_keeps_all_saves_no_token_and_loses_nothing(text, score):
         assert find(rows, "token_savings") == replace(
             fixed, value=0.0 if score > 0.5 else 1.0
         )
+
+
+WHOLE_CONFIG = EvaluationConfig(num_bootstraps=20, keep_rates=(0.5, 0.8))
+GENERATED = Suite(
+    "planted",
+    tuple(
+        SuiteText(d.text, d.kind, d.group_id, f"{i:064x}", d.gold)
+        for i, d in enumerate(generate(8, 0))
+    ),
+)
+RANDOM = RandomBaseline(0)
+
+
+def key_of(row):
+    return replace(row, value=None, n=0, ci_low=None, ci_high=None)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return evaluate_all(RANDOM, GENERATED, WHOLE_CONFIG, rules=True, robustness=True)
+
+
+def test_every_part_is_there_once(whole):
+    scores = RANDOM.score([text.text for text in GENERATED.texts])
+    predictions = make_predictions(scores, GENERATED, WHOLE_CONFIG)
+    parts = [
+        *evaluate(RANDOM, GENERATED, WHOLE_CONFIG),
+        *guard_rows(predictions),
+        *rule_rows(predictions),
+        *robustness_rows(RANDOM, predictions, seed=0),
+    ]
+
+    found = {key_of(row): row for row in whole}
+    assert len(found) == len(whole)
+    assert all(found[key_of(row)] == row for row in parts)
+    extra = {row.metric for row in whole} - {row.metric for row in parts}
+    assert extra == {"override_ms"}
+
+
+def test_rules_and_robustness_come_on_request():
+    few = evaluate_all(RANDOM, GENERATED, WHOLE_CONFIG)
+
+    assert {row.suite for row in few} == {"planted"}
+    assert not [row for row in few if row.rule_set == "kompress-r0"]
+    assert [row for row in few if row.metric == "negation_pct"]
+
+
+def test_no_value_is_nan_and_every_interval_is_in_order(whole):
+    assert all(row.value is None or np.isfinite(row.value) for row in whole)
+    for row in whole:
+        if row.ci_low is not None:
+            assert row.ci_low <= row.ci_high
+
+
+def test_views_that_do_not_ask_for_a_rule_set_find_one_row(whole):
+    # `round_summary` reads these without naming every part of the key.
+    for metric in ("keep_rate", "f1"):
+        found = [
+            row
+            for row in whole
+            if (row.suite, row.stratum, row.metric) == ("planted", "all", metric)
+            and (row.override, row.target_keep_rate, row.text_sha256) == ("", None, "")
+        ]
+        assert len(found) == 1
+
+
+def test_tokens_are_counted_by_the_function_given():
+    rows = evaluate_all(
+        RANDOM,
+        GENERATED,
+        WHOLE_CONFIG,
+        count_tokens=lambda words: np.ones(len(words), int),
+    )
+
+    (savings,) = [
+        row
+        for row in rows
+        if row.metric == "token_savings"
+        and (row.stratum, row.target_keep_rate) == ("all", 0.8)
+    ]
+    (rate,) = [
+        row
+        for row in rows
+        if row.metric == "keep_rate"
+        and (row.stratum, row.target_keep_rate) == ("all", 0.8)
+    ]
+    assert savings.value == pytest.approx(1 - rate.value)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kompress.config import EvaluationConfig
 from kompress.evaluation.guards import guard_rows
-from kompress.evaluation.subject import take
+from kompress.evaluation.predictions import make_predictions
 from kompress.evaluation.suites import Suite, SuiteText
 from kompress.soundness import check_json, check_lines, is_guarded
 from kompress.words import join_kept
@@ -62,7 +62,7 @@ SCORES = (
 
 
 def test_guards_are_those_worked_by_hand():
-    rows = guard_rows(take(SCORES, SUITE, CONFIG))
+    rows = guard_rows(make_predictions(SCORES, SUITE, CONFIG))
 
     own = find(rows, "negation_pct")
     assert (own.value, own.n) == (pytest.approx(2 / 3), 3)
@@ -80,14 +80,14 @@ def test_guards_are_those_worked_by_hand():
 
 
 def test_no_two_rows_share_a_key():
-    rows = guard_rows(take(SCORES, SUITE, CONFIG))
+    rows = guard_rows(make_predictions(SCORES, SUITE, CONFIG))
     keys = [replace(row, value=None, n=0, ci_low=None, ci_high=None) for row in rows]
 
     assert len(set(keys)) == len(keys)
 
 
 def test_a_suite_without_json_has_no_row_on_it():
-    rows = guard_rows(take(SCORES[:1], Suite("agent", (PROSE,)), CONFIG))
+    rows = guard_rows(make_predictions(SCORES[:1], Suite("agent", (PROSE,)), CONFIG))
 
     assert {row.metric for row in rows} == {"negation_pct", "lines_intact_pct"}
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from kompress.config import EvaluationConfig
 from kompress.evaluation.baselines.random_dropping import RandomBaseline
+from kompress.evaluation.predictions import make_predictions
 from kompress.evaluation.robustness import robustness_rows
-from kompress.evaluation.subject import take
 from kompress.evaluation.suites import Suite, SuiteText
 from kompress.types import Gold
 from kompress.words import word_list
@@ -47,8 +47,8 @@ class Reader:
 
 def score_changed(scorer, suite, *, seed=0, other_domain=None):
     scores = scorer.score([text.text for text in suite.texts])
-    subject = take(scores, suite, CONFIG, seed=seed)
-    return robustness_rows(scorer, subject, seed=seed, other_domain=other_domain)
+    predictions = make_predictions(scores, suite, CONFIG, seed=seed)
+    return robustness_rows(scorer, predictions, seed, other_domain)
 
 
 def find(rows, suite, metric, stratum="all", rate=None):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from kompress.config import EvaluationConfig
 from kompress.evaluation.evaluate import evaluate_scores
+from kompress.evaluation.predictions import make_predictions
 from kompress.evaluation.rules import rule_rows, time_override
-from kompress.evaluation.subject import take
 from kompress.evaluation.suites import Suite, SuiteText
 from kompress.labels import count_must_keep
 from kompress.types import RULE_SETS, Gold
@@ -49,7 +49,7 @@ def test_one_compression_is_measured_under_every_rule_set():
     # Kept: in v1.2.3 took.
     scores = [np.array([0.1, 0.2, 0.9, 0.1, 0.9, 0.8, 0.3])]
 
-    rows = rule_rows(take(scores, make_suite(TEXT), CONFIG))
+    rows = rule_rows(make_predictions(scores, make_suite(TEXT), CONFIG))
 
     def values(override):
         return {
@@ -74,7 +74,9 @@ def test_one_compression_is_measured_under_every_rule_set():
 
 def test_by_substring_every_occurrence_counts_wherever_it_is_found():
     # kompress-r0 finds 4, 2 and 42; only 42 is kept, which holds all three.
-    rows = rule_rows(take([np.array([0.1, 0.1, 0.9])], make_suite("4 2 42"), CONFIG))
+    rows = rule_rows(
+        make_predictions([np.array([0.1, 0.1, 0.9])], make_suite("4 2 42"), CONFIG)
+    )
 
     assert find(rows, "exact_pct", "kompress-r0").value == pytest.approx(1 / 3)
     flattered = find(rows, "exact_pct", "kompress-r0", "substring")
@@ -90,12 +92,12 @@ def test_what_the_override_keeps_against_gold_is_counted():
     kept = [np.array([0.1, 0.2, 0.9, 0.9, 0.9, 0.8, 0.3])]
 
     extra = find(
-        rule_rows(take(dropped, suite, CONFIG)),
+        rule_rows(make_predictions(dropped, suite, CONFIG)),
         "override_extra",
         override="headroom-0.42",
     )
     none = find(
-        rule_rows(take(kept, suite, CONFIG)),
+        rule_rows(make_predictions(kept, suite, CONFIG)),
         "override_extra",
         override="headroom-0.42",
     )
@@ -127,7 +129,7 @@ def test_rows_that_are_also_those_of_evaluate_scores_are_equal(scores):
     )
 
     plain = evaluate_scores(scores, suite, CONFIG)
-    rows = rule_rows(take(scores, suite, CONFIG))
+    rows = rule_rows(make_predictions(scores, suite, CONFIG))
 
     def key(row):
         return replace(row, value=None, n=0, ci_low=None, ci_high=None)
@@ -148,7 +150,7 @@ def test_substrings_are_counted_as_kompress_labels_counts_them(data, rule_set):
     )
     config = EvaluationConfig(num_bootstraps=10)
 
-    rows = rule_rows(take([score_N], make_suite(text), config))
+    rows = rule_rows(make_predictions([score_N], make_suite(text), config))
 
     reference = join_kept(text, score_N > 0.5)
     total, kept = count_must_keep(text, reference, rule_set, "substring")["all"]

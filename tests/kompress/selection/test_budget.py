@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kompress.ensemble.information import joint_information
 from kompress.errors import InvalidSelection
-from kompress.selection.budget import VoterSheet, allocate
+from kompress.selection.budget import VoterReliability, allocate
 from kompress.selection.information_gain import (
     BIN_MEAN_B,
     histogram_words,
@@ -27,7 +27,7 @@ def sheet(accuracy=(0.9, 0.7), rho=0.0, replicates=1, repeat=1.0):
     rho_MM = np.full((size, size), rho)
     np.fill_diagonal(rho_MM, repeat)
     rate_MS = np.repeat(np.array(accuracy)[:, None], S, axis=1)
-    return VoterSheet(rate_MS, rate_MS, rho_MM, np.full(size, replicates))
+    return VoterReliability(rate_MS, rate_MS, rho_MM, np.full(size, replicates))
 
 
 def documents(*means):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from kompress.errors import InvalidSelection
 from kompress.metrics.ratios import Confusion
 from kompress.selection.promotion import (
-    Candidate,
+    StudentCounts,
     WorseText,
     confusions_by_text,
     in_validation_half,
@@ -19,7 +19,7 @@ GROUPS = tuple(f"g{i}" for i in range(20))
 
 
 def candidate(name, rows, groups=GROUPS):
-    return Candidate(name, np.array(rows), groups)
+    return StudentCounts(name, np.array(rows), groups)
 
 
 def test_a_clearly_better_later_student_is_promoted():

@@ -7,8 +7,8 @@ from api.cli.evaluation.tables import (
     suite_table,
 )
 from kompress.config import EvaluationConfig
-from kompress.evaluation.baselines.lineup import Result
-from kompress.evaluation.compare import Comparison
+from kompress.evaluation.baselines.baseline import BaselineResult
+from kompress.evaluation.compare import FigureDifference
 from kompress.types import Score
 
 CONFIG = EvaluationConfig(keep_rates=(0.5, 0.8))
@@ -27,7 +27,7 @@ def result(name, value, keep_rate, *more):
         score("token_savings", 0.3, rules=""),
         *more,
     ]
-    return Result("student", name, tuple(rows), keep_rate, None)
+    return BaselineResult("student", name, tuple(rows), keep_rate, None)
 
 
 def test_one_student_has_a_line_for_each_metric():
@@ -92,8 +92,10 @@ def test_a_cost_that_nobody_knows_is_a_dash_and_nothing_is_zero():
 
 
 def test_a_difference_has_its_sign_and_p():
-    pair = Comparison("f1", "plain", None, 0.5, 0.75, -0.25, -0.3, -0.2, 0.002, 99)
-    unknown = Comparison("f1", "all", 0.8, None, None, None, None, None, None, 0)
+    pair = FigureDifference(
+        "f1", "plain", None, 0.5, 0.75, -0.25, -0.3, -0.2, 0.002, 99
+    )
+    unknown = FigureDifference("f1", "all", 0.8, None, None, None, None, None, None, 0)
 
     lines = list(comparison_table([pair, unknown], "planted", "3"))
 

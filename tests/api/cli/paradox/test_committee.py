@@ -9,7 +9,7 @@ from db.queries import loops, students
 from db.queries.students import NewStudent
 from kompress.config import LoopConfig, parse_config
 from kompress.corpora.generators import generate
-from kompress.evaluation.committee import Standing
+from kompress.evaluation.committee import CommitteeScore
 
 TINY = {
     "num_layers": 1, "hidden_size": 16, "num_heads": 1, "intermediate_size": 16,
@@ -167,7 +167,7 @@ def test_a_part_of_the_documents_is_the_same_part_whatever_their_order(ndjson):
 
 def test_collapses_and_gains_are_named_by_committee():
     def standing(subject, k, stratum, low, high):
-        return Standing(
+        return CommitteeScore(
             stratum=stratum, truth="gold", subject=subject, k=k, recall=1.0,
             precision=1.0, keep_rate=1.0, balanced_accuracy=0.5, best="a",
             best_value=0.6, difference=-0.1, ci_low=low, ci_high=high, num_keep=1,

@@ -3,7 +3,10 @@ import pytest
 
 from kompress.config import EvaluationConfig
 from kompress.errors import InvalidConfig
-from kompress.evaluation.baselines import RandomBaseline, evaluate_random
+from kompress.evaluation.baselines.random_dropping import (
+    RandomBaseline,
+    evaluate_random,
+)
 from kompress.evaluation.suites import Suite, SuiteText
 
 # Every second word is a number.
@@ -32,7 +35,9 @@ def test_scores_are_uniform():
 
 
 def test_random_dropping_keeps_must_keep_words_as_often_as_any_others():
-    rows = evaluate_random(SUITE, EvaluationConfig(num_bootstraps=50), 0.835, 0)
+    rows = evaluate_random(
+        SUITE, EvaluationConfig(num_bootstraps=50), keep_rate=0.835, seed=0
+    )
 
     def value(metric, rate=None, definition="multiset"):
         (row,) = [
@@ -52,4 +57,4 @@ def test_random_dropping_keeps_must_keep_words_as_often_as_any_others():
 
 def test_a_keep_rate_outside_zero_to_one_is_refused():
     with pytest.raises(InvalidConfig, match="keep_rate is 83"):
-        evaluate_random(SUITE, None, 83.0, 0)
+        evaluate_random(SUITE, EvaluationConfig(), keep_rate=83.0, seed=0)

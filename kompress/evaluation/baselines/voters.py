@@ -15,7 +15,7 @@ from kompress.aggregation import make_aggregator
 from kompress.aggregation.learned import Learned
 from kompress.aggregation.replicates import pool_replicates
 from kompress.errors import VoteFailed
-from kompress.evaluation.evaluate import Progress
+from kompress.evaluation.predictions import Progress
 from kompress.must_keep import classify_texts
 from kompress.types import BoolArray, CodeArray, FloatArray, Vote
 from kompress.voters.voter import Voter
@@ -28,7 +28,7 @@ StoredVotes = Mapping[tuple[str, str], Sequence[Vote]]
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class PoolMember:
     """One voter of a round.
 
     Attributes:
@@ -44,7 +44,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Ballots:
+class VoteMatrix:
     """Votes on some texts, one below the other.
 
     Attributes:
@@ -67,7 +67,7 @@ class Ballots:
 
 
 @dataclass(slots=True)
-class Electorate:
+class VoterPool:
     """Asks the voters once for all the scorers made of them.
 
     Attributes:
@@ -76,12 +76,12 @@ class Electorate:
         clock: seconds, for the latency of each voter.
     """
 
-    members: Sequence[Member]
+    members: Sequence[PoolMember]
     stored: StoredVotes = field(default_factory=dict)
     clock: Clock = time.perf_counter
-    _asked: tuple[tuple[str, ...], Ballots] | None = None
+    _asked: tuple[tuple[str, ...], VoteMatrix] | None = None
 
-    def ballots(self, texts: Sequence[str]) -> Ballots:
+    def ask(self, texts: Sequence[str]) -> VoteMatrix:
         """Collect every member's votes; the last answer is kept.
 
         Args:
@@ -92,10 +92,10 @@ class Electorate:
         """
         key = tuple(texts)
         if self._asked is None or self._asked[0] != key:
-            self._asked = (key, self._ask(key))
+            self._asked = (key, self._collect(key))
         return self._asked[1]
 
-    def _ask(self, texts: tuple[str, ...]) -> Ballots:
+    def _collect(self, texts: tuple[str, ...]) -> VoteMatrix:
         strata = classify_texts(texts, "farm")
         end_T = np.cumsum([len(codes_N) for codes_N in strata], dtype=np.int64)
         stratum_W = np.concatenate([*strata, np.zeros(0, dtype=np.uint8)])
@@ -112,10 +112,12 @@ class Electorate:
                         np.stack([vote.codes_N for vote in cast]),
                         np.array([vote.num_samples for vote in cast]),
                     )
-        return Ballots(end_T, p_WM, strength_WM, stratum_W.astype(np.uint8), seconds_M)
+        return VoteMatrix(
+            end_T, p_WM, strength_WM, stratum_W.astype(np.uint8), seconds_M
+        )
 
     def _votes(
-        self, member: Member, texts: tuple[str, ...]
+        self, member: PoolMember, texts: tuple[str, ...]
     ) -> tuple[list[list[Vote]], float]:
         """Give a member's votes on each text, and what asking for them took."""
         votes = [list(self.stored.get((text, member.name), ())) for text in texts]
@@ -140,20 +142,20 @@ class VoterScorer:
     Source: design §1; ours.
     """
 
-    def __init__(self, electorate: Electorate, name: str) -> None:
+    def __init__(self, pool: VoterPool, name: str) -> None:
         """Choose the voter by its name."""
-        self._electorate = electorate
-        self._column = [member.name for member in electorate.members].index(name)
+        self._pool = pool
+        self._column = [member.name for member in pool.members].index(name)
 
     def score(
         self, texts: Sequence[str], *, progress: Progress | None = None
     ) -> list[FloatArray]:
         """Give the voter's P(keep), one (N,) array in [0, 1] a text."""
-        ballots = self._electorate.ballots(texts)
-        p_W = ballots.p_WM[:, self._column]
+        matrix = self._pool.ask(texts)
+        p_W = matrix.p_WM[:, self._column]
         if progress is not None:
             progress(len(texts))
-        return ballots.split(np.where(np.isnan(p_W), ABSTAINED, p_W))
+        return matrix.split(np.where(np.isnan(p_W), ABSTAINED, p_W))
 
     def keep(
         self, texts: Sequence[str], scores: Sequence[FloatArray], keep_rate: float
@@ -164,11 +166,11 @@ class VoterScorer:
 
     def seconds(self, texts: Sequence[str]) -> float | None:
         """Give what asking the voter took, None if votes were stored ones."""
-        return _known(float(self._electorate.ballots(texts).seconds_M[self._column]))
+        return _known(float(self._pool.ask(texts).seconds_M[self._column]))
 
     def abstained(self, texts: Sequence[str]) -> float:
         """Give the share of words that the voter abstained on, in [0, 1]."""
-        p_W = self._electorate.ballots(texts).p_WM[:, self._column]
+        p_W = self._pool.ask(texts).p_WM[:, self._column]
         return float(np.isnan(p_W).mean()) if p_W.size else 0.0
 
 
@@ -183,7 +185,7 @@ class RuleScorer:
 
     def __init__(
         self,
-        electorate: Electorate,
+        pool: VoterPool,
         name: str,
         params: Mapping[str, Any],
         learned: Learned | None = None,
@@ -191,7 +193,7 @@ class RuleScorer:
         """Make the rule.
 
         Args:
-            electorate: the voters.
+            pool: the voters.
             name: of the registry.
             params: the rule's.
             learned: what it has learned of these voters' raw votes, in their order.
@@ -199,7 +201,7 @@ class RuleScorer:
         Raises:
             InvalidConfig: the rule or a parameter is unknown.
         """
-        self._electorate = electorate
+        self._pool = pool
         rule = make_aggregator(name, params)
         self._rule = rule if learned is None else learned
         self._own_seconds = 0.0
@@ -208,16 +210,16 @@ class RuleScorer:
         self, texts: Sequence[str], *, progress: Progress | None = None
     ) -> list[FloatArray]:
         """Pool the votes, one (N,) array in [0, 1] a text."""
-        ballots = self._electorate.ballots(texts)
-        started = self._electorate.clock()
+        matrix = self._pool.ask(texts)
+        started = self._pool.clock()
         posterior = self._rule.aggregate(
-            ballots.p_WM, ballots.strength_WM, ballots.stratum_W
+            matrix.p_WM, matrix.strength_WM, matrix.stratum_W
         )
-        self._own_seconds = self._electorate.clock() - started
+        self._own_seconds = self._pool.clock() - started
         mean_W = posterior.mean_N.astype(np.float16).astype(np.float64)
         if progress is not None:
             progress(len(texts))
-        return ballots.split(mean_W)
+        return matrix.split(mean_W)
 
     def keep(
         self, texts: Sequence[str], scores: Sequence[FloatArray], keep_rate: float
@@ -228,7 +230,7 @@ class RuleScorer:
 
     def seconds(self, texts: Sequence[str]) -> float | None:
         """Give what all voters and the rule took, None if votes were stored ones."""
-        asked = float(self._electorate.ballots(texts).seconds_M.sum())
+        asked = float(self._pool.ask(texts).seconds_M.sum())
         return _known(asked + self._own_seconds)
 
 

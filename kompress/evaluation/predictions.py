@@ -1,4 +1,4 @@
-"""One subject's scores on one suite, checked and flat: what every figure starts from.
+"""One student's or baseline's scores on one suite, checked and flat.
 
 N = words of one text, W = words of the suite, B = bootstraps, G = groups
 """
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from kompress.config import EvaluationConfig
 from kompress.errors import InvalidVotes
-from kompress.evaluation.rows import RowMaker
-from kompress.evaluation.sheet import CountTokens, Sheet, prepare
+from kompress.evaluation.figures import RowMaker
+from kompress.evaluation.prepared_suite import CountTokens, PreparedSuite, prepare
 from kompress.evaluation.suites import Suite
 from kompress.metrics.bootstrap import resample_weights
 from kompress.metrics.keep_rate import keep_top
@@ -37,18 +37,18 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Predictions:
     """A student's or baseline's decisions on a suite.
 
     Attributes:
-        sheet: the suite.
+        suite: the suite.
         score_W: (W,) scores in [0, 1].
         own_W: (W,) what is kept at the own threshold, without override.
-        weights_BG: (B, G) resamples; equal for all subjects of a suite and seed.
+        weights_BG: (B, G) resamples; equal for all who are scored on a suite.
         config: rule sets and keep_rates.
     """
 
-    sheet: Sheet
+    suite: PreparedSuite
     score_W: FloatArray
     own_W: BoolArray
     weights_BG: FloatArray
@@ -56,7 +56,7 @@ class Subject:
 
     def keep_top(self, rate: float) -> BoolArray:
         """Keep the top share of each text, never of the suite as a whole."""
-        parts = self.sheet.split(self.score_W)
+        parts = self.suite.split(self.score_W)
         return np.concatenate([keep_top(score_N, rate) for score_N in parts])
 
     def keep(self, rate: float | None) -> BoolArray:
@@ -66,7 +66,7 @@ class Subject:
     def rows(self, *, override: str = "", rate: float | None = None) -> RowMaker:
         """Give the maker of rows under one condition."""
         return RowMaker(
-            self.sheet,
+            self.suite,
             self.weights_BG,
             self.config.rule_set,
             override=override,
@@ -74,7 +74,7 @@ class Subject:
         )
 
 
-def take(
+def make_predictions(
     scores: Arrays,
     suite: Suite,
     config: EvaluationConfig | None = None,
@@ -82,8 +82,8 @@ def take(
     seed: int = 0,
     own_keep: Sequence[BoolArray] | None = None,
     count_tokens: CountTokens | None = None,
-) -> Subject:
-    """Check a subject's scores and lay them out flat.
+) -> Predictions:
+    """Check scores and lay them out flat.
 
     Args:
         scores: one (N,) array a text.
@@ -100,27 +100,18 @@ def take(
     Source: ours.
     """
     config = config or EvaluationConfig()
-    sheet = prepare(
+    prepared = prepare(
         suite,
         rule_set=config.rule_set,
         override=config.override,
         count_tokens=count_tokens,
     )
-    score_W = flatten(sheet, scores)
+    score_W = flatten(prepared, scores)
     own_W = score_W > OWN_THRESHOLD
     if own_keep is not None:
-        own_W = flatten(sheet, own_keep).astype(np.bool_)
-    return Subject(sheet, score_W, own_W, draw_weights(sheet, config, seed), config)
-
-
-def draw_weights(sheet: Sheet, config: EvaluationConfig, seed: int) -> FloatArray:
-    """Draw the resamples of a suite's groups: the same for every subject."""
-    name = int.from_bytes(sha256(sheet.suite.name.encode()).digest()[:4], "big")
-    return resample_weights(
-        len(set(sheet.group_ids)),
-        num_bootstraps=config.num_bootstraps,
-        rng=np.random.default_rng([seed, name]),
-    )
+        own_W = flatten(prepared, own_keep).astype(np.bool_)
+    weights_BG = _draw_weights(prepared, config, seed)
+    return Predictions(prepared, score_W, own_W, weights_BG, config)
 
 
 def tokens_of(scorer: object) -> CountTokens | None:
@@ -145,14 +136,14 @@ def tokens_of(scorer: object) -> CountTokens | None:
     return count
 
 
-def flatten(sheet: Sheet, arrays: Arrays | Sequence[BoolArray]) -> FloatArray:
+def flatten(suite: PreparedSuite, arrays: Arrays | Sequence[BoolArray]) -> FloatArray:
     """Check one array a text and join them: (W,).
 
     Raises:
         InvalidVotes: an array does not fit its text, or leaves [0, 1].
     """
-    starts_T = np.concatenate([[0], sheet.end_T[:-1]])
-    expected = [int(n) for n in sheet.end_T - starts_T]
+    starts_T = np.concatenate([[0], suite.end_T[:-1]])
+    expected = [int(n) for n in suite.end_T - starts_T]
     found = [np.asarray(array).shape for array in arrays]
     if found != [(n,) for n in expected]:
         wrong = next(
@@ -162,13 +153,25 @@ def flatten(sheet: Sheet, arrays: Arrays | Sequence[BoolArray]) -> FloatArray:
         shape = found[wrong] if wrong < len(found) else "nothing"
         raise InvalidVotes(
             f"{len(found)} score arrays for {len(expected)} texts of suite "
-            f"{sheet.suite.name!r}, text {wrong} has {shape}; expected one number "
+            f"{suite.name!r}, text {wrong} has {shape}; expected one number "
             "a word of each text; split words with kompress.words"
         )
     flat_W = np.concatenate([np.asarray(a, dtype=np.float64) for a in arrays])
     if not ((flat_W >= 0) & (flat_W <= 1)).all():
         raise InvalidVotes(
-            f"scores on suite {sheet.suite.name!r} are not all within [0, 1] or not "
+            f"scores on suite {suite.name!r} are not all within [0, 1] or not "
             "numbers; expected P(keep) of every word; the student may have diverged"
         )
     return flat_W
+
+
+def _draw_weights(
+    suite: PreparedSuite, config: EvaluationConfig, seed: int
+) -> FloatArray:
+    """Draw the resamples of a suite's groups: the same for whoever is scored."""
+    name = int.from_bytes(sha256(suite.name.encode()).digest()[:4], "big")
+    return resample_weights(
+        len(set(suite.group_ids)),
+        num_bootstraps=config.num_bootstraps,
+        rng=np.random.default_rng([seed, name]),
+    )

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from kompress.config import LoopConfig, parse_config
 from kompress.errors import InvalidConfig
+from kompress.recipes.corpus_fit import fit_to_corpus
 from kompress.recipes.load import load_recipe, loop_data
-from kompress.recipes.stand_in import fit_to_corpus
 
 
 def fit(name, origins, stand_in="salience"):

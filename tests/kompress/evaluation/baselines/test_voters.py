@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.errors import InvalidConfig, VoteFailed
-from kompress.evaluation.baselines.electorate import (
+from kompress.evaluation.baselines.voters import (
     ABSTAINED,
-    Electorate,
-    Member,
+    PoolMember,
     RuleScorer,
+    VoterPool,
     VoterScorer,
 )
 from kompress.types import ABSTAIN, Vote
@@ -51,12 +51,12 @@ def flat(arrays):
 
 def test_a_voter_keeps_at_one_half_and_above_and_never_where_it_abstains():
     members = [
-        Member("tie", FixedVoter(TIE, fails=True)),
-        Member("mute", FixedVoter(ABSTAIN)),
+        PoolMember("tie", FixedVoter(TIE, fails=True)),
+        PoolMember("mute", FixedVoter(ABSTAIN)),
     ]
-    electorate = Electorate(members)
+    pool = VoterPool(members)
 
-    tie, mute = (VoterScorer(electorate, name) for name in ("tie", "mute"))
+    tie, mute = (VoterScorer(pool, name) for name in ("tie", "mute"))
 
     assert flat(tie.score(TEXTS)) == [0.5, 0.5, 0.5, ABSTAINED, ABSTAINED]
     assert flat(tie.keep(TEXTS, tie.score(TEXTS), 0.9)) == [True] * 3 + [False] * 2
@@ -67,10 +67,10 @@ def test_a_voter_keeps_at_one_half_and_above_and_never_where_it_abstains():
 
 def test_voters_are_asked_once_for_all_scorers():
     voter = FixedVoter(KEEP)
-    electorate = Electorate([Member("a", voter, replicates=2)])
+    pool = VoterPool([PoolMember("a", voter, replicates=2)])
 
-    VoterScorer(electorate, "a").score(TEXTS)
-    RuleScorer(electorate, "majority", {}).score(TEXTS)
+    VoterScorer(pool, "a").score(TEXTS)
+    RuleScorer(pool, "majority", {}).score(TEXTS)
 
     assert voter.asked == [(text, r) for r in (0, 1) for text in TEXTS]
 
@@ -78,16 +78,16 @@ def test_voters_are_asked_once_for_all_scorers():
 def test_stored_votes_are_taken_instead_of_asking():
     voter = FixedVoter(KEEP)
     stored = {(TEXTS[0], "a"): [Vote(np.array([DROP] * 3, dtype=np.uint8))]}
-    electorate = Electorate([Member("a", voter), Member("gone", None)], stored)
-    scorer = VoterScorer(electorate, "a")
+    pool = VoterPool([PoolMember("a", voter), PoolMember("gone", None)], stored)
+    scorer = VoterScorer(pool, "a")
 
     kept = flat(scorer.keep(TEXTS, scorer.score(TEXTS), 1.0))
 
     assert kept == [False] * 3 + [True] * 2
     assert voter.asked == [(TEXTS[1], 0)]
     assert scorer.seconds(TEXTS) is None  # part of it was not measured
-    assert VoterScorer(electorate, "gone").abstained(TEXTS) == 1.0
-    assert RuleScorer(electorate, "majority", {}).seconds(TEXTS) is None
+    assert VoterScorer(pool, "gone").abstained(TEXTS) == 1.0
+    assert RuleScorer(pool, "majority", {}).seconds(TEXTS) is None
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_stored_votes_are_taken_instead_of_asking():
 )
 def test_rules_decide_over_all_voters(rule, params, kept):
     codes = {"a": KEEP, "b": KEEP, "c": DROP}
-    electorate = Electorate([Member(n, FixedVoter(c)) for n, c in codes.items()])
-    scorer = RuleScorer(electorate, rule, params)
+    pool = VoterPool([PoolMember(n, FixedVoter(c)) for n, c in codes.items()])
+    scorer = RuleScorer(pool, rule, params)
 
     scores = scorer.score(TEXTS)
 
@@ -113,39 +113,39 @@ def test_rules_decide_over_all_voters(rule, params, kept):
 
 
 def test_seconds_are_those_of_the_voters_and_of_the_rule():
-    members = [Member("a", FixedVoter(KEEP)), Member("b", FixedVoter(DROP))]
-    electorate = Electorate(members, clock=Ticks())
-    rule = RuleScorer(electorate, "majority", {})
+    members = [PoolMember("a", FixedVoter(KEEP)), PoolMember("b", FixedVoter(DROP))]
+    pool = VoterPool(members, clock=Ticks())
+    rule = RuleScorer(pool, "majority", {})
 
     rule.score(TEXTS)
 
-    assert VoterScorer(electorate, "b").seconds(TEXTS) == 1.0
+    assert VoterScorer(pool, "b").seconds(TEXTS) == 1.0
     assert rule.seconds(TEXTS) == 3.0
 
 
 def test_texts_without_words_have_empty_scores():
-    electorate = Electorate([Member("a", FixedVoter(KEEP))])
+    pool = VoterPool([PoolMember("a", FixedVoter(KEEP))])
 
-    assert VoterScorer(electorate, "a").score([]) == []
-    assert flat(RuleScorer(electorate, "beta", {}).score(["", "x"])) == [
+    assert VoterScorer(pool, "a").score([]) == []
+    assert flat(RuleScorer(pool, "beta", {}).score(["", "x"])) == [
         pytest.approx(0.667, abs=0.01)  # Beta(1 + 254.5/255, 1 + .5/255)
     ]
 
 
 def test_an_unknown_rule_or_voter_is_refused():
-    electorate = Electorate([Member("a", FixedVoter(KEEP))])
+    pool = VoterPool([PoolMember("a", FixedVoter(KEEP))])
     with pytest.raises(InvalidConfig, match="'odd' is unknown"):
-        RuleScorer(electorate, "odd", {})
+        RuleScorer(pool, "odd", {})
     with pytest.raises(ValueError, match="not in list"):
-        VoterScorer(electorate, "b")
+        VoterScorer(pool, "b")
 
 
 @given(st.lists(st.sampled_from([KEEP, DROP]), min_size=1, max_size=5))
 def test_a_majority_of_like_minded_voters_is_any_one_of_them(codes):
-    members = [Member(str(i), FixedVoter(codes[0])) for i in range(len(codes))]
-    electorate = Electorate(members)
-    rule = RuleScorer(electorate, "majority", {})
-    voter = VoterScorer(electorate, "0")
+    members = [PoolMember(str(i), FixedVoter(codes[0])) for i in range(len(codes))]
+    pool = VoterPool(members)
+    rule = RuleScorer(pool, "majority", {})
+    voter = VoterScorer(pool, "0")
 
     assert flat(rule.keep(TEXTS, rule.score(TEXTS), 0.5)) == flat(
         voter.keep(TEXTS, voter.score(TEXTS), 0.5)

@@ -6,19 +6,19 @@ import pytest
 from kompress.aggregation.patterns import count_patterns
 from kompress.aggregation.reliability.rule import Reliability
 from kompress.config import AggregationConfig, EvaluationConfig
-from kompress.evaluation.baselines.electorate import Electorate, Member
-from kompress.evaluation.baselines.lineup import (
-    ByThreshold,
-    Entry,
-    Timed,
+from kompress.evaluation.baselines.baseline import (
+    NamedBaseline,
+    ThresholdBaseline,
+    TimedScorer,
     measure,
-    method_entries,
     ms_per_chunk,
     own_keep_rate,
-    random_rows,
-    voter_entries,
+    published_baselines,
+    voter_baselines,
 )
+from kompress.evaluation.baselines.random_dropping import evaluate_random
 from kompress.evaluation.baselines.textrank import TextRank
+from kompress.evaluation.baselines.voters import PoolMember, VoterPool
 from kompress.evaluation.suites import Suite, SuiteText
 from kompress.types import Vote
 
@@ -76,7 +76,7 @@ def value(rows, metric, rate=None):
 
 
 def test_a_student_keeps_what_it_scores_above_one_half():
-    entry = Entry("student", "7", ByThreshold(Half()))
+    entry = NamedBaseline("student", "7", ThresholdBaseline(Half()))
 
     result = measure(entry, SUITE, CONFIG, keep_rate=0.1, seed=0, clock=Ticks())
 
@@ -88,7 +88,7 @@ def test_a_student_keeps_what_it_scores_above_one_half():
 
 
 def test_a_method_without_a_threshold_is_held_to_the_student_s_keep_rate():
-    entry = Entry("baseline", "textrank", TextRank())
+    entry = NamedBaseline("baseline", "textrank", TextRank())
 
     result = measure(entry, SUITE, CONFIG, keep_rate=0.3, seed=0)
 
@@ -97,8 +97,8 @@ def test_a_method_without_a_threshold_is_held_to_the_student_s_keep_rate():
 
 
 def test_a_voter_has_its_own_keep_rate_and_pays_for_its_own_votes():
-    electorate = Electorate([Member("drops", Drops())], clock=Ticks())
-    entries = voter_entries(electorate, AggregationConfig(compare=()))
+    pool = VoterPool([PoolMember("drops", Drops())], clock=Ticks())
+    entries = voter_baselines(pool, AggregationConfig(compare=()))
 
     voter, rule = (
         measure(entry, SUITE, CONFIG, keep_rate=0.9, seed=0) for entry in entries
@@ -130,10 +130,10 @@ def learn(is_right):
 def test_a_rule_pools_by_what_it_has_learned_and_not_from_the_suite(
     is_right, keep_rate
 ):
-    electorate = Electorate([Member("a", Drops()), Member("b", Keeps())])
+    pool = VoterPool([PoolMember("a", Drops()), PoolMember("b", Keeps())])
     rules = AggregationConfig(compare=())
 
-    entry = voter_entries(electorate, rules, {"reliability": learn(is_right)})[-1]
+    entry = voter_baselines(pool, rules, {"reliability": learn(is_right)})[-1]
 
     assert (entry.kind, entry.name) == ("rule", "reliability")
     result = measure(entry, SUITE, CONFIG, keep_rate=0.5, seed=0)
@@ -141,17 +141,17 @@ def test_a_rule_pools_by_what_it_has_learned_and_not_from_the_suite(
 
 
 def test_methods_that_lack_what_they_need_are_left_out():
-    voter = Electorate([Member("self_information", Drops())])
+    voter = VoterPool([PoolMember("self_information", Drops())])
 
-    assert [e.name for e in method_entries(None, None)] == ["textrank"]
-    assert [e.name for e in method_entries(voter, None)] == [
+    assert [e.name for e in published_baselines(None, None)] == ["textrank"]
+    assert [e.name for e in published_baselines(voter, None)] == [
         "textrank",
         "self_information",
     ]
 
 
 def test_random_dropping_is_scored_at_every_keep_rate_beside_it():
-    rows = random_rows(SUITE, CONFIG, keep_rate=0.7, beside=[0.2, 0.7, 0.2], seed=0)
+    rows = evaluate_random(SUITE, CONFIG, keep_rate=0.7, beside=[0.2, 0.7, 0.2], seed=0)
 
     rates = {r.target_keep_rate for r in rows if r.metric == "keep_rate"}
     assert rates == {None, 0.2, 0.5, 0.7}
@@ -162,7 +162,7 @@ def test_random_dropping_is_scored_at_every_keep_rate_beside_it():
 
 
 def test_time_is_added_up_over_all_words():
-    timed = Timed(Half(), clock=Ticks())
+    timed = TimedScorer(Half(), clock=Ticks())
 
     assert timed.ms_per_chunk is None
     first = timed.score(TEXTS[:1])

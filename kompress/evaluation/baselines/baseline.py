@@ -15,24 +15,18 @@ from numpy.typing import NDArray
 from kompress.aggregation import rules_of
 from kompress.aggregation.learned import Learned
 from kompress.config import AggregationConfig, EvaluationConfig
-from kompress.evaluation.baselines.electorate import (
+from kompress.evaluation.baselines.llmlingua2 import LLMLingua2
+from kompress.evaluation.baselines.textrank import TextRank
+from kompress.evaluation.baselines.voters import (
     Clock,
-    Electorate,
     RuleScorer,
+    VoterPool,
     VoterScorer,
 )
-from kompress.evaluation.baselines.llmlingua2 import LLMLingua2
-from kompress.evaluation.baselines.random_dropping import RandomBaseline
-from kompress.evaluation.baselines.textrank import TextRank
-from kompress.evaluation.evaluate import (
-    OWN_THRESHOLD,
-    Progress,
-    Scorer,
-    evaluate_scores,
-)
-from kompress.evaluation.sheet import CountTokens
+from kompress.evaluation.evaluate import evaluate_scores
+from kompress.evaluation.predictions import OWN_THRESHOLD, Progress, Scorer
+from kompress.evaluation.prepared_suite import CountTokens
 from kompress.evaluation.suites import Suite
-from kompress.metrics.keep_rate import keep_top
 from kompress.students.chunks import CHUNK_WORDS
 from kompress.types import BoolArray, FloatArray, Score, SubjectKind
 from kompress.words import word_list
@@ -57,8 +51,8 @@ class Baseline(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One row of the lineup.
+class NamedBaseline:
+    """A baseline under the name that its rows have.
 
     Attributes:
         kind: what it is in `scores`.
@@ -72,8 +66,8 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What one subject scored on one suite.
+class BaselineResult:
+    """What a student or a baseline scored on one suite.
 
     Attributes:
         kind: what it is in `scores`.
@@ -90,7 +84,7 @@ class Result:
     ms_per_chunk: float | None
 
 
-class Timed:
+class TimedScorer:
     """A scorer that adds up the time it takes.
 
     Attributes:
@@ -125,8 +119,8 @@ class Timed:
         return 1_000 * self._seconds * CHUNK_WORDS / self._num_words
 
 
-class ByThreshold:
-    """A student as a subject: it keeps what it scores above one half.
+class ThresholdBaseline:
+    """A student as a baseline: it keeps what it scores above one half.
 
     Source: the deployed client's rule.
     """
@@ -149,49 +143,49 @@ class ByThreshold:
         return [score_N > OWN_THRESHOLD for score_N in scores]
 
 
-def voter_entries(
-    electorate: Electorate,
+def voter_baselines(
+    pool: VoterPool,
     rules: AggregationConfig,
     fits: Mapping[str, Learned] = NO_FITS,
-) -> list[Entry]:
-    """Line up a round's voters, then every rule over them.
+) -> list[NamedBaseline]:
+    """Give a round's voters, then every rule over them.
 
     Args:
-        electorate: the voters.
+        pool: the voters.
         rules: the round's rule, and those measured beside it.
         fits: what rules have learned of these voters, by label; see `RuleScorer`.
 
     Source: design §5, `ensemble_paradox`: the same names.
     """
-    names = [member.name for member in electorate.members]
-    voters = [Entry("voter", name, VoterScorer(electorate, name)) for name in names]
+    names = [member.name for member in pool.members]
+    voters = [NamedBaseline("voter", name, VoterScorer(pool, name)) for name in names]
     return voters + [
-        Entry("rule", label, RuleScorer(electorate, rule, params, fits.get(label)))
+        NamedBaseline("rule", label, RuleScorer(pool, rule, params, fits.get(label)))
         for label, (rule, params) in rules_of(rules, len(names)).items()
     ]
 
 
-def method_entries(
-    self_information: Electorate | None, llmlingua2: LLMLingua2 | None
-) -> list[Entry]:
-    """Line up the methods of others.
+def published_baselines(
+    self_information: VoterPool | None, llmlingua2: LLMLingua2 | None
+) -> list[NamedBaseline]:
+    """Give the methods of others.
 
     Args:
         self_information: that voter alone, None to leave it out.
         llmlingua2: the method on some encoder, None to leave it out.
     """
-    found = [Entry("baseline", "textrank", TextRank())]
+    found = [NamedBaseline("baseline", "textrank", TextRank())]
     if self_information is not None:
         name = self_information.members[0].name
         scorer = VoterScorer(self_information, name)
-        found.append(Entry("baseline", "self_information", scorer))
+        found.append(NamedBaseline("baseline", "self_information", scorer))
     if llmlingua2 is not None:
-        found.append(Entry("baseline", "llmlingua2", llmlingua2))
+        found.append(NamedBaseline("baseline", "llmlingua2", llmlingua2))
     return found
 
 
 def measure(
-    entry: Entry,
+    named: NamedBaseline,
     suite: Suite,
     config: EvaluationConfig,
     *,
@@ -199,11 +193,11 @@ def measure(
     seed: int,
     count_tokens: CountTokens | None = None,
     clock: Clock = time.perf_counter,
-) -> Result:
-    """Score one subject on a suite.
+) -> BaselineResult:
+    """Score a baseline on a suite.
 
     Args:
-        entry: the subject.
+        named: the baseline.
         suite: the texts.
         config: the same as for the student.
         keep_rate: the student's own on this suite, in [0, 1]: what a method without a
@@ -217,77 +211,33 @@ def measure(
 
     Raises:
         InvalidSuite: the suite is empty or its gold does not fit.
-        InvalidVotes: the subject did not give one number in [0, 1] a word.
+        InvalidVotes: it did not give one number in [0, 1] a word.
 
     Source: design §1 "Honest figures".
     """
     texts = [text.text for text in suite.texts]
-    baseline = entry.baseline
+    baseline = named.baseline
     started = clock()
     scores = baseline.score(texts)
     seconds: float | None = clock() - started
     if isinstance(baseline, VoterScorer | RuleScorer):
         # Votes are shared: who asked first must not pay for all.
         seconds = baseline.seconds(texts)
+    own_keep = baseline.keep(texts, scores, keep_rate)
     rows = evaluate_scores(
-        scores,
-        suite,
-        config,
-        seed=seed,
-        own_keep=baseline.keep(texts, scores, keep_rate),
-        count_tokens=count_tokens,
+        scores, suite, config, seed=seed, own_keep=own_keep, count_tokens=count_tokens
     )
-    return Result(
-        entry.kind,
-        entry.name,
+    return BaselineResult(
+        named.kind,
+        named.name,
         tuple(row for row in rows if not row.text_sha256),
         own_keep_rate(rows),
         ms_per_chunk(seconds, texts),
     )
 
 
-def random_rows(
-    suite: Suite,
-    config: EvaluationConfig,
-    *,
-    keep_rate: float,
-    beside: Iterable[float],
-    seed: int,
-    count_tokens: CountTokens | None = None,
-) -> list[Score]:
-    """Score random dropping at every keep_rate that a figure stands at.
-
-    Args:
-        suite: the texts.
-        config: the same as for the student.
-        keep_rate: the student's own: the rows of the own threshold.
-        beside: the other subjects' own keep_rates, in [0, 1]; each gets rows at that
-            target.
-        seed: the student's.
-        count_tokens: the student's.
-
-    Returns:
-        Rows of all texts together, those of single texts left out.
-
-    Source: design §1 "Honest figures".
-    """
-    rates = sorted({*config.keep_rates, *beside})
-    wider = config.model_copy(update={"keep_rates": tuple(rates)})
-    scores = RandomBaseline(seed).score([text.text for text in suite.texts])
-    own_keep = [keep_top(score_N, keep_rate) for score_N in scores]
-    rows = evaluate_scores(
-        scores,
-        suite,
-        wider,
-        seed=seed,
-        own_keep=own_keep,
-        count_tokens=count_tokens,
-    )
-    return [row for row in rows if not row.text_sha256]
-
-
 def own_keep_rate(rows: Iterable[Score]) -> float:
-    """Find a subject's own keep_rate on a suite among its rows; 0 without words."""
+    """Find the own keep_rate on a suite among rows; 0 without words."""
     found = next(
         row.value
         for row in rows

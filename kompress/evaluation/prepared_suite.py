@@ -30,16 +30,17 @@ G = TypeVar("G", bound=np.generic)
 # Words of one or more texts -> (N,) tokens of each word. White space is not counted: a
 # tokenizer that folds the space into the next word is given " " + word.
 CountTokens = Callable[[Sequence[str]], NDArray[np.integer[Any]]]
-
-NUM_STRATA = len(STRATA)
+# A text's number, and flat numbers of some of its words, ascending.
+Words = tuple[int, NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class PreparedSuite:
     """What is true of a suite's words, whatever a student keeps.
 
     Attributes:
-        suite: the texts.
+        name: the suite's.
+        texts: its T texts.
         group_ids: T groups; a text without one is its own.
         end_T: (T,) where each text's words end in the flat arrays.
         text_W: (W,) number of each word's text.
@@ -48,12 +49,13 @@ class Sheet:
         override_W: (W,) must-keep words of the override's rule set.
         known_W: (W,) words with known gold.
         truth_W: (W,) gold says keep; False where unknown.
-        questions: each question's text number and flat word numbers, ascending.
-        facts: each planted fact's text number and flat word numbers.
+        questions: the words that answer each question.
+        facts: the words of each planted fact.
         tokens_W: (W,) tokens of each word, None where no tokenizer was given.
     """
 
-    suite: Suite
+    name: str
+    texts: tuple[SuiteText, ...]
     group_ids: tuple[str, ...]
     end_T: NDArray[np.int64]
     text_W: NDArray[np.int64]
@@ -62,14 +64,14 @@ class Sheet:
     override_W: BoolArray
     known_W: BoolArray
     truth_W: BoolArray
-    questions: tuple[tuple[int, NDArray[np.int64]], ...]
-    facts: tuple[tuple[int, NDArray[np.int64]], ...] = ()
+    questions: tuple[Words, ...]
+    facts: tuple[Words, ...] = ()
     tokens_W: NDArray[np.int64] | None = None
 
     @property
     def num_texts(self) -> int:
         """Texts of the suite."""
-        return len(self.suite.texts)
+        return len(self.texts)
 
     def split(self, flat_W: NDArray[G]) -> list[NDArray[G]]:
         """Cut a flat array back into one array a text."""
@@ -92,7 +94,7 @@ class Sheet:
 
     def by_stratum(self, mask_W: BoolArray) -> NDArray[np.int64]:
         """Count a mask's words by stratum: (S,)."""
-        return np.bincount(self.stratum_W[mask_W], minlength=NUM_STRATA)
+        return np.bincount(self.stratum_W[mask_W], minlength=len(STRATA))
 
 
 def prepare(
@@ -101,7 +103,7 @@ def prepare(
     rule_set: str,
     override: str,
     count_tokens: CountTokens | None = None,
-) -> Sheet:
+) -> PreparedSuite:
     """Classify a suite's words once.
 
     Args:
@@ -111,7 +113,7 @@ def prepare(
         count_tokens: gives each word's number of tokens; None leaves tokens out.
 
     Returns:
-        The sheet.
+        The suite.
 
     Raises:
         InvalidSuite: the suite is empty, or gold does not fit its text.
@@ -124,40 +126,55 @@ def prepare(
             f"suite {suite.name!r} has no texts; expected at least one; add held-out "
             "documents or leave the suite out of `evaluation.suites`"
         )
-    texts = [text.text for text in suite.texts]
-    codes = {name: classify_texts(texts, name) for name in {"farm", rule_set, override}}
-    parts = [
-        (farm_N, must_N != PLAIN, override_N != PLAIN, *_read_gold(text, len(farm_N)))
-        for text, farm_N, must_N, override_N in zip(
-            suite.texts, codes["farm"], codes[rule_set], codes[override], strict=True
-        )
-    ]
-    end_T = np.cumsum([len(part[0]) for part in parts])
-    questions, facts = [], []
-    for index, text in enumerate(suite.texts):
-        start = int(end_T[index]) - len(parts[index][0])
-        planted = _fact_words(text.gold)
-        facts += [(index, start + words) for words in planted]
-        if planted and text.gold is not None and text.gold.question:
-            questions.append((index, start + np.unique(np.concatenate(planted))))
+    parts = _read_texts(suite.texts, rule_set, override)
+    sizes_T = np.array([len(part[0]) for part in parts])
+    end_T = np.cumsum(sizes_T)
+    questions, facts = _place_facts(suite.texts, end_T - sizes_T)
     farm_W, must_W, override_W, known_W, truth_W = (
         np.concatenate(arrays) for arrays in zip(*parts, strict=True)
     )
-    stratum_W = np.where(must_W & (farm_W == PLAIN), OTHER, farm_W).astype(np.int64)
-    return Sheet(
-        suite=suite,
+    return PreparedSuite(
+        name=suite.name,
+        texts=suite.texts,
         group_ids=tuple(text.group_id or text.sha256 for text in suite.texts),
         end_T=end_T,
-        text_W=np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts]),
-        stratum_W=stratum_W,
+        text_W=np.repeat(np.arange(len(parts)), sizes_T),
+        stratum_W=np.where(must_W & (farm_W == PLAIN), OTHER, farm_W).astype(np.int64),
         must_W=must_W,
         override_W=override_W,
         known_W=known_W,
         truth_W=truth_W,
-        questions=tuple(questions),
-        facts=tuple(facts),
-        tokens_W=None if count_tokens is None else _tokens(texts, count_tokens),
+        questions=questions,
+        facts=facts,
+        tokens_W=None if count_tokens is None else _tokens(suite.texts, count_tokens),
     )
+
+
+def _read_texts(
+    texts: Sequence[SuiteText], rule_set: str, override: str
+) -> list[tuple[CodeArray, BoolArray, BoolArray, BoolArray, BoolArray]]:
+    """Give each text's strata, must-keep words, override, known gold and truth."""
+    contents = [text.text for text in texts]
+    codes = {n: classify_texts(contents, n) for n in {"farm", rule_set, override}}
+    return [
+        (farm_N, must_N != PLAIN, override_N != PLAIN, *_read_gold(text, len(farm_N)))
+        for text, farm_N, must_N, override_N in zip(
+            texts, codes["farm"], codes[rule_set], codes[override], strict=True
+        )
+    ]
+
+
+def _place_facts(
+    texts: Sequence[SuiteText], start_T: NDArray[np.int64]
+) -> tuple[tuple[Words, ...], tuple[Words, ...]]:
+    """Give the flat words of each question's facts, and of each fact."""
+    questions, facts = [], []
+    for index, (text, start) in enumerate(zip(texts, start_T, strict=True)):
+        planted = _fact_words(text.gold)
+        facts += [(index, start + words) for words in planted]
+        if planted and text.gold is not None and text.gold.question:
+            questions.append((index, start + np.unique(np.concatenate(planted))))
+    return tuple(questions), tuple(facts)
 
 
 def _read_gold(text: SuiteText, num_words: int) -> tuple[BoolArray, BoolArray]:
@@ -189,8 +206,8 @@ def _fact_words(gold: Gold | None) -> list[NDArray[np.int64]]:
     return [np.array(fact.words, dtype=np.int64) for fact in facts if fact.words]
 
 
-def _tokens(texts: list[str], count_tokens: CountTokens) -> NDArray[np.int64]:
-    words = [word for text in texts for word in word_list(text)]
+def _tokens(texts: Sequence[SuiteText], count_tokens: CountTokens) -> NDArray[np.int64]:
+    words = [word for text in texts for word in word_list(text.text)]
     tokens_W = np.asarray(count_tokens(words))
     if tokens_W.shape != (len(words),) or (tokens_W < 0).any():
         raise InvalidVotes(
