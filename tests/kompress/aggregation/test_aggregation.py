@@ -245,8 +245,8 @@ def test_a_higher_vote_never_lowers_a_monotone_rules_mean(rule, case, data):
 
 def holds_for_worse_than_chance(pools):
     """Tell whether a voter's sharper votes were found to be wrong more often."""
-    signals = pools.pool.signals if isinstance(pools, ReliabilityFit) else ()
-    curves = [voter.ratio_SC[:, :-1] for signal in signals for voter in signal.voters]
+    families = pools.pool.families if isinstance(pools, ReliabilityFit) else ()
+    curves = [voter.ratio_SC[:, :-1] for family in families for voter in family.voters]
     return any((np.diff(curve_SC, axis=1) < -1e-12).any() for curve_SC in curves)
 
 
