@@ -86,10 +86,11 @@ def recipe_config_text(name: str) -> str:
     Raises:
         InvalidConfig: the recipe is unknown or wrong.
     """
-    from api.cli.toml import to_toml
+    import tomlkit
+
     from kompress.recipes.load import load_recipe, loop_data
 
-    return to_toml(loop_data(load_recipe(name)))
+    return tomlkit.dumps(loop_data(load_recipe(name)))
 
 
 def demo_config_text() -> str:

@@ -217,15 +217,19 @@ def _keep(snapshot: bytes | None) -> str:
 
 def _explain(config: "VoterConfig") -> None:
     """Print a voter's config, and how its queue is served."""
+    import tomlkit
+
     from api.cli.teacher import explain_start
     from kompress.voters import VOTERS
 
-    judges = config.params.get("protocol") == "pairwise"
-    table = "base.pairwise.judges" if judges else "base.voters"
+    plain = config.model_dump(exclude_none=True)
+    if not config.params:
+        del plain["params"]
+    base: dict[str, Any] = {"voters": [plain]}
+    if config.params.get("protocol") == "pairwise":
+        base = {"protocol": "both", "pairwise": {"judges": [plain]}}
     say("\nPut this into a loop's config:\n")
-    if judges:
-        say('[base]\nprotocol = "both"\n')
-    say(_as_toml(config.model_dump(), table))
+    say(tomlkit.dumps({"base": base}).rstrip())
     needs_engine = VOTERS[config.kind].needs_engine
     if needs_engine:
         explain_start(config.name, needs_engine(config.params))
@@ -276,17 +280,3 @@ def _print_votes(text: str, pairs: list[tuple[str, float]]) -> None:
         position = start + len(word)
     console().print(shown)
     say(f"\nkeeps {num_kept} of {len(pairs)} words; (dropped) words are in brackets")
-
-
-def _as_toml(config: dict[str, Any], table: str) -> str:
-    import json
-
-    lines = [f"[[{table}]]"]
-    for key, value in config.items():
-        if key != "params":
-            lines.append(f"{key} = {json.dumps(value)}")
-    if config["params"]:
-        lines.append(f"[{table}.params]")
-        for key, value in config["params"].items():
-            lines.append(f"{key} = {json.dumps(value)}")
-    return "\n".join(lines)

@@ -1,7 +1,10 @@
+import tomllib
+
 import pytest
 
 from api.cli.voter import parse_params
 from api.errors import InvalidInput
+from kompress.config import VoterConfig, parse_config
 
 
 def test_a_voter_without_a_fit_is_stored_and_its_config_printed(farm):
@@ -98,6 +101,10 @@ def test_a_judge_belongs_under_the_judges(farm):
 
     assert "[[base.pairwise.judges]]" in said
     assert "[base.pairwise.judges.params]" in said
+    config = tomllib.loads(said.partition("config:")[2].partition("and start")[0])
+    (judge,) = config["base"]["pairwise"]["judges"]
+    assert parse_config(VoterConfig, judge).params["protocol"] == "pairwise"
+    assert config["base"]["protocol"] == "both"
 
 
 def test_a_teacher_that_corrects_waits_for_the_student_it_corrects(farm):
