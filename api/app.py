@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from api import problems
-from api.deps import Services
+from api.deps import AppServices
 from api.errors import InvalidSettings
 from api.guard import Guard
 from api.routes import documents, events, health, loops, metrics, quality, students
@@ -37,7 +37,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
             "an embedded Postgres and the API with it"
         )
     engine = make_engine(url, pool_size=POOL_SIZE, application_name="farm api")
-    services = Services(
+    services = AppServices(
         settings=settings,
         sessions=make_sessions(engine),
         upload_slots=CapacityLimiter(MAX_UPLOADS),

@@ -14,7 +14,7 @@ from db.queries import loops
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class AppServices:
     """What one process of the API shares between requests.
 
     Attributes:
@@ -28,9 +28,9 @@ class Services:
     upload_slots: CapacityLimiter
 
 
-def get_services(request: Request) -> Services:
+def get_services(request: Request) -> AppServices:
     """Give the app's services."""
-    services: Services = request.app.state.services
+    services: AppServices = request.app.state.services
     return services
 
 
@@ -49,7 +49,7 @@ def get_actor(request: Request) -> str:
 # scope="function": commit before the response is sent, not after.
 DbSession = Annotated[Session, Depends(get_session, scope="function")]
 Actor = Annotated[str, Depends(get_actor)]
-AppServices = Annotated[Services, Depends(get_services)]
+CurrentServices = Annotated[AppServices, Depends(get_services)]
 
 
 def find_loop(

@@ -118,14 +118,7 @@ def ingest(
         given = [line for line in lines if isinstance(line, Document)]
         if not given:
             continue
-        distinct = _distinct(given)
-        with sessions() as session:
-            stored = _find_stored(session, corpus_name, distinct)
-        items = _prepare(
-            {d: document for d, document in distinct.items() if d not in stored}, hasher
-        )
-        with sessions.begin() as session:
-            new, moved, references = _store(session, corpus_name, distinct, items)
+        new, moved, references = _ingest_batch(sessions, corpus_name, given, hasher)
         added += new
         num_references += references
         num_moved += moved
@@ -177,6 +170,23 @@ def _distinct(documents: Sequence[Document]) -> dict[bytes, Document]:
             merged = first.candidates + document.candidates
             distinct[digest] = replace(first, candidates=merged)
     return distinct
+
+
+def _ingest_batch(
+    sessions: sessionmaker[Session],
+    corpus_name: str,
+    given: Sequence[Document],
+    hasher: MinHasher,
+) -> tuple[int, int, int]:
+    """Store one batch; how many are new, moved to another split, new references."""
+    distinct = _distinct(given)
+    with sessions() as session:
+        stored = _find_stored(session, corpus_name, distinct)
+    items = _prepare(
+        {d: document for d, document in distinct.items() if d not in stored}, hasher
+    )
+    with sessions.begin() as session:
+        return _store(session, corpus_name, distinct, items)
 
 
 def _find_stored(
@@ -232,7 +242,7 @@ def _store(
     documents: dict[bytes, Document],
     items: dict[bytes, _Item],
 ) -> tuple[int, int, int]:
-    """Store one batch; how many are new, moved to another split, new references."""
+    """Store a prepared batch; counts as `_ingest_batch`."""
     # Held to the end: two uploads at once must see each other's near-duplicates.
     corpus_id = _lock_corpus(session, corpus_name)
     stored = intake.stored_documents(session, corpus_id, list(documents))

@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,43 +105,25 @@ def list_programs(
         "FARM_HOME": str(home),
         "PYTHONUNBUFFERED": "1",
     }
-    # Threads of one process that wait for another's would spin on the cores that this
-    # one needs: a trainer gets its share of them, and its threads sleep at once.
-    share = max(1, (os.cpu_count() or 1) // len(TRAINERS))
-    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    trainer = {"OMP_NUM_THREADS": str(share), "GOMP_SPINCOUNT": "0"}
-    queues = [CONTROL, CPU, *(TEACH + voter for voter in voters)]
-    cpu_queues = [part for queue in queues for part in ("--queue", queue)]
     python = (sys.executable, "-m")
-    worker = (*python, "worker", "start", "--name")
+    serve = (*python, "uvicorn", "--factory", "api.app:create_app", "--host", HOST)
+    port = str(doors.api_port)
+    flower = {
+        **environment,
+        # In the environment, for `ps` shows arguments to everyone.
+        "FARM_FLOWER_USER": doors.flower_user,
+        "FARM_FLOWER_PASSWORD": doors.flower_password,
+    }
     return [
         Program("relay", (*python, "worker", "relay"), environment),
+        *_list_workers(environment, voters),
         Program(
-            "worker-cpu",
-            (*worker, "worker-cpu", "--slots", str(NUM_CPU_SLOTS), *cpu_queues),
-            {**environment, **single},
-        ),
-        *(
-            Program(name, (*worker, name, "--queue", TRAIN), {**environment, **trainer})
-            for name in TRAINERS
-        ),
-        Program(
-            "api",
-            (
-                *(*python, "uvicorn", "--factory", "api.app:create_app"),
-                *("--host", HOST, "--port", str(doors.api_port)),
-            ),
-            {**environment, "FARM_API_PORT": str(doors.api_port)},
+            "api", (*serve, "--port", port), {**environment, "FARM_API_PORT": port}
         ),
         Program(
             "flower",
             (*python, "worker.flower", "--port", str(doors.flower_port)),
-            {
-                **environment,
-                # In the environment, for `ps` shows arguments to everyone.
-                "FARM_FLOWER_USER": doors.flower_user,
-                "FARM_FLOWER_PASSWORD": doors.flower_password,
-            },
+            flower,
         ),
     ]
 
@@ -167,6 +149,30 @@ def wait_until_open(
         if urls:
             time.sleep(POLL_S)
     return not urls
+
+
+def _list_workers(
+    environment: Mapping[str, str], voters: Sequence[str]
+) -> list[Program]:
+    # Threads of one process that wait for another's would spin on the cores that this
+    # one needs: a trainer gets its share of them, and its threads sleep at once.
+    share = max(1, (os.cpu_count() or 1) // len(TRAINERS))
+    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    trainer = {"OMP_NUM_THREADS": str(share), "GOMP_SPINCOUNT": "0"}
+    queues = [CONTROL, CPU, *(TEACH + voter for voter in voters)]
+    cpu_queues = [part for queue in queues for part in ("--queue", queue)]
+    start = (sys.executable, "-m", "worker", "start", "--name")
+    return [
+        Program(
+            "worker-cpu",
+            (*start, "worker-cpu", "--slots", str(NUM_CPU_SLOTS), *cpu_queues),
+            {**environment, **single},
+        ),
+        *(
+            Program(name, (*start, name, "--queue", TRAIN), {**environment, **trainer})
+            for name in TRAINERS
+        ),
+    ]
 
 
 def _answers(url: str) -> bool:

@@ -36,7 +36,7 @@ CLIENT_GONE = 499  # nobody reads it; the access log does
 FIRST_GUESS_TOKENS_S = 2_000.0
 
 
-class Scorer(Protocol):
+class ServedStudent(Protocol):
     """What serving needs of a student.
 
     Attributes:
@@ -199,7 +199,7 @@ class BatchScorer:
 
 
 def create_app(
-    student: Scorer,
+    student: ServedStudent,
     *,
     override: str | None = "headroom-0.42",
     max_queue: int = 64,
@@ -240,24 +240,36 @@ def create_app(
 
     @app.post("/compress", openapi_extra=_openapi())
     async def compress(request: Request) -> Response:
-        asked = await _read_request(request)
-        if isinstance(asked, Response):
-            return asked
-        if passes_through(asked.content):
-            return _answer(asked.content, asked.content, student.id)
-        try:
-            score_N = await _wait(request, scorer.submit(asked.content))
-        except (ServerBusy, ServerStopping) as error:
-            return _refuse(error)
-        if score_N is None:
-            return Response(status_code=CLIENT_GONE)
-        return await run_in_threadpool(_shorten, asked, score_N, student, override)
+        return await _compress(request, student, scorer, override)
 
     return app
 
 
+async def _compress(
+    request: Request,
+    student: ServedStudent,
+    scorer: BatchScorer,
+    override: str | None,
+) -> Response:
+    asked = await _read_request(request)
+    if isinstance(asked, Response):
+        return asked
+    if passes_through(asked.content):
+        return _answer(asked.content, asked.content, student.id)
+    try:
+        score_N = await _wait(request, scorer.submit(asked.content))
+    except (ServerBusy, ServerStopping) as error:
+        return _refuse(error)
+    if score_N is None:
+        return Response(status_code=CLIENT_GONE)
+    return await run_in_threadpool(_shorten, asked, score_N, student, override)
+
+
 def _shorten(
-    asked: CompressRequest, score_N: FloatArray, student: Scorer, override: str | None
+    asked: CompressRequest,
+    score_N: FloatArray,
+    student: ServedStudent,
+    override: str | None,
 ) -> Response:
     rate = asked.target_ratio
     short = shorten(

@@ -8,7 +8,6 @@ against.
 """
 
 import hashlib
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -67,7 +66,7 @@ class Scope:
 
     def origin_of(self, text_id: int) -> str | None:
         """Name whose gold of one of the round's train texts counts; None for none."""
-        return origin_in(self.gold_runs, text_id)
+        return patterns.origin_in(self.gold_runs, text_id)
 
 
 def look_at_evidence(session: Session, round_id: int) -> JSON:
@@ -151,19 +150,6 @@ def counts_gold(text_id: int, sha256: bytes, scope: Scope) -> bool:
     return scope.origin_of(text_id) is not None and _place(sha256) < scope.gold_share
 
 
-def origin_in(runs: Sequence[GoldRun], text_id: int) -> str | None:
-    """Name whose gold of a text runs name; None for none.
-
-    Args:
-        runs: in the order of text ids.
-        text_id: one of the train texts that the runs are about.
-    """
-    after = bisect_right(runs, text_id, key=lambda run: run.first)
-    if not after or text_id > runs[after - 1].last:
-        return None
-    return runs[after - 1].origin
-
-
 def load_truth(
     session: Session, text_ids: Sequence[int], scope: Scope
 ) -> dict[int, CodeArray]:
@@ -210,7 +196,7 @@ def _load_named(
         text_id: item.codes_N
         for text_id, known in gold.load_gold(session, text_ids, "calibrate").items()
         for item in known
-        if item.origin == origin_in(runs, text_id)
+        if item.origin == patterns.origin_in(runs, text_id)
     }
 
 

@@ -23,37 +23,39 @@ CHUNK_BYTES = 2**20
 MAX_BAD_SHOWN = 20
 MISTAKE = 2
 
+NewCorpus = Annotated[str, typer.Argument(help="The corpus; made if it is new.")]
+Files = Annotated[
+    list[Path], typer.Argument(help="NDJSON files, one document a line; - is stdin.")
+]
+References = Annotated[
+    str,
+    typer.Option(
+        metavar="ORIGIN",
+        help="The files hold pairs of text and reference; whose references.",
+    ),
+]
+FileFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="Of references: auto, jsonl, parquet, datasets (folder), headroom.",
+    ),
+]
+Kind = Annotated[str, typer.Option(help="With --references: every document's kind.")]
+ExternalOk = Annotated[
+    bool,
+    typer.Option("--external-ok", help="A new corpus' texts may go to hosted models."),
+]
+
 
 @app.command("add")
 def add_documents(
-    name: Annotated[str, typer.Argument(help="The corpus; made if it is new.")],
-    files: Annotated[
-        list[Path],
-        typer.Argument(help="NDJSON files, one document a line; - is stdin."),
-    ],
-    references: Annotated[
-        str,
-        typer.Option(
-            metavar="ORIGIN",
-            help="The files hold pairs of text and reference; whose references.",
-        ),
-    ] = "",
-    file_format: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            help="Of references: auto, jsonl, parquet, datasets (folder), headroom.",
-        ),
-    ] = "auto",
-    kind: Annotated[
-        str, typer.Option(help="With --references: every document's kind.")
-    ] = "",
-    external_ok: Annotated[
-        bool,
-        typer.Option(
-            "--external-ok", help="A new corpus' texts may go to hosted models."
-        ),
-    ] = False,
+    name: NewCorpus,
+    files: Files,
+    references: References = "",
+    file_format: FileFormat = "auto",
+    kind: Kind = "",
+    external_ok: ExternalOk = False,
     as_json: AsJson = False,
 ) -> None:
     """Add documents: {"text": …} and, if you like, id, kind, group_id, split.

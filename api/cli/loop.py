@@ -14,6 +14,25 @@ LoopName = Annotated[str, typer.Argument(help="The loop's name or id.")]
 RecipeName = Annotated[
     str, typer.Option(help="A recipe, see `farm loop recipes`, or the path of one.")
 ]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(help="A TOML file, see `farm loop config`; default: the demo's."),
+]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option(help="RECIPE=CORPUS: the corpus' own name of references."),
+]
+SilverVoter = Annotated[
+    str,
+    typer.Option(
+        help="What votes where a recipe's references are missing: a kind of voter, "
+        "or `none`; default: the recipe's stand-in."
+    ),
+]
+NewName = Annotated[str, typer.Option(help="Its name; default CORPUS-NUMBER.")]
+OnlyPlan = Annotated[
+    bool, typer.Option("--plan", help="Print what it will cost, start nothing.")
+]
 SUMMARY_COLUMNS = ("round", "status", "num_documents", "num_failures", "mk_in_ref",
                    "label_keep_rate", "f1_gold", "f1_keep_rate", "exact_pct",
                    "exact_keep_rate", "override_delta", "student", "seconds",
@@ -56,27 +75,13 @@ def list_recipes(as_json: AsJson = False) -> None:
 @app.command("start")
 def start_loop(
     corpus: Annotated[str, typer.Argument(help="The corpus to label.")],
-    config: Annotated[
-        Path | None,
-        typer.Option(help="A TOML file, see `farm loop config`; default: the demo's."),
-    ] = None,
+    config: ConfigFile = None,
     recipe: RecipeName = "",
-    origin: Annotated[
-        list[str] | None,
-        typer.Option(help="RECIPE=CORPUS: the corpus' own name of references."),
-    ] = None,
-    silver_voter: Annotated[
-        str,
-        typer.Option(
-            help="What votes where a recipe's references are missing: a kind of voter, "
-            "or `none`; default: the recipe's stand-in."
-        ),
-    ] = "",
-    name: Annotated[str, typer.Option(help="Its name; default CORPUS-NUMBER.")] = "",
+    origin: Origins = None,
+    silver_voter: SilverVoter = "",
+    name: NewName = "",
     priority: Annotated[int, typer.Option(help="Greater goes first.")] = 0,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Print what it will cost, start nothing.")
-    ] = False,
+    plan: OnlyPlan = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a loop on the corpus as it is now."""

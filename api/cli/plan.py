@@ -1,6 +1,5 @@
 """`farm loop start --plan`: what a loop's first round will ask, and what that costs."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +8,7 @@ from api.cli.output import print_json, print_table, say
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from db.queries.corpora import DocumentRow
-    from db.queries.patterns import GoldRun
+    from db.models import Corpus
     from kompress.config import LoopConfig, RoundConfig, VoterConfig
     from kompress.teachers.endpoints import Endpoint
     from kompress.teachers.estimate import Usage
@@ -46,37 +44,20 @@ def plan_loop(session: "Session", corpus: str, config: "LoopConfig") -> dict[str
     """
     from api.queue import check_loop_config
     from api.settings import load_settings
-    from db.queries import corpora, patterns, texts
+    from db.queries import corpora
     from kompress.teachers.endpoints import read_endpoints
-    from kompress.teachers.estimate import expected_documents
 
     check_loop_config(config)
     first = config.resolve(1)
     held = corpora.get_corpus(session, corpus)
-    of_split = {
-        split: corpora.documents(session, held.id, held.last_seq, split=split)
-        for split in ("train", "audit")
-    }
-    ids = [d.text_id for d in (*of_split["train"], *of_split["audit"])]
-    sampled = list(texts.load_texts(session, _spread(ids)).values())
-    num_train, num_audit = len(of_split["train"]), len(of_split["audit"])
-    runs = patterns.list_corpus_gold_runs(session, held.id, held.last_seq)
-    golden = _within(runs, of_split["train"])
-    wave_1, later = expected_documents(
-        first,
-        num_train=num_train,
-        num_audit=num_audit,
-        num_gold=len(golden),
-        gold_words=sum(d.num_words for d in golden),
-    )
+    sampled, wave_1, later = _expect(session, held, first)
     endpoints = read_endpoints(load_settings().endpoints)
-    rows = [
-        _row(voter, endpoints, _usage(voter, endpoints, sampled), documents, wave_1)
-        for voter in first.voters
-        for documents in (wave_1 if voter.wave == 1 else later,)
-    ]
-    judges = () if first.protocol == "words" else first.pairwise.judges
-    for judge in judges:
+    rows = []
+    for voter in first.voters:
+        usage = _usage(voter, endpoints, sampled)
+        documents = wave_1 if voter.wave == 1 else later
+        rows.append(_row(voter, endpoints, usage, documents, wave_1))
+    for judge in () if first.protocol == "words" else first.pairwise.judges:
         usage = _usage_of_judge(judge, endpoints, sampled, first)
         rows.append(_row(judge, endpoints, usage, wave_1, wave_1) | {"wave": "pairs"})
     return _sum_up(rows, config.stop.max_usd, _notes(rows, endpoints, held.external_ok))
@@ -99,19 +80,29 @@ def print_plan(plan: Mapping[str, Any], *, as_json: bool) -> None:
         say(f"- {note}")
 
 
-def _within(
-    runs: "Sequence[GoldRun]", documents: "Sequence[DocumentRow]"
-) -> "list[DocumentRow]":
-    """Take the documents whose texts lie in the runs."""
-    by_text = sorted(documents, key=lambda document: document.text_id)
-    ids = [document.text_id for document in by_text]
-    return [
-        document
-        for run in runs
-        for document in by_text[
-            bisect_left(ids, run.first) : bisect_right(ids, run.last)
-        ]
-    ]
+def _expect(
+    session: "Session", corpus: "Corpus", first: "RoundConfig"
+) -> tuple[list[str], float, float]:
+    """Read sampled texts, and expect how many documents wave 1 and later ones ask."""
+    from db.queries import corpora, patterns, texts
+    from kompress.teachers.estimate import expected_documents
+
+    train, audit = (
+        corpora.documents(session, corpus.id, corpus.last_seq, split=split)
+        for split in ("train", "audit")
+    )
+    ids = [document.text_id for document in (*train, *audit)]
+    sampled = list(texts.load_texts(session, _spread(ids)).values())
+    runs = patterns.list_corpus_gold_runs(session, corpus.id, corpus.last_seq)
+    golden = [d for d in train if patterns.origin_in(runs, d.text_id) is not None]
+    wave_1, later = expected_documents(
+        first,
+        num_train=len(train),
+        num_audit=len(audit),
+        num_gold=len(golden),
+        gold_words=sum(document.num_words for document in golden),
+    )
+    return sampled, wave_1, later
 
 
 def _spread(ids: Sequence[int]) -> list[int]:

@@ -8,7 +8,7 @@ import anyio.to_thread
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
 
-from api.deps import AppServices
+from api.deps import CurrentServices
 from api.intake import IngestReport, ingest
 from api.problems import problem
 from api.schemas import BadLineOut, UploadOut
@@ -19,7 +19,7 @@ router = APIRouter(tags=["corpora"])
 
 @router.post("/v1/corpora/{name}/documents", response_model=UploadOut)
 async def add_documents(
-    name: str, request: Request, services: AppServices
+    name: str, request: Request, services: CurrentServices
 ) -> UploadOut | JSONResponse:
     """Add the documents of an NDJSON stream, one JSON object a line.
 

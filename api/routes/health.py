@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from redis import Redis, RedisError
 from sqlalchemy.exc import DBAPIError
 
-from api.deps import AppServices, Services
+from api.deps import AppServices, CurrentServices
 from api.errors import ApiError, InvalidSettings
 from api.problems import problem
 from db.errors import StoreError
@@ -29,7 +29,7 @@ def check_health() -> dict[str, str]:
 
 @router.get("/readyz", response_model=None)
 def check_readiness(
-    request: Request, services: AppServices
+    request: Request, services: CurrentServices
 ) -> dict[str, object] | JSONResponse:
     """Say whether the database is at the newest migration and the broker answers."""
     checks = {
@@ -87,7 +87,7 @@ def ping_broker(url: str) -> None:
         client.close()
 
 
-def _check_database(services: Services) -> None:
+def _check_database(services: AppServices) -> None:
     with services.sessions() as session:
         require_current(session)
 

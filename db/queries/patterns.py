@@ -1,6 +1,7 @@
 """Joint votes by shard, and which documents of a round a rule may learn from."""
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -185,3 +186,16 @@ def list_corpus_gold_runs(
     """
     pin = {"corpus_id": corpus_id, "corpus_seq": corpus_seq}
     return [GoldRun(*row) for row in session.execute(_CORPUS_GOLD_RUNS, pin)]
+
+
+def origin_in(runs: Sequence[GoldRun], text_id: int) -> str | None:
+    """Name whose gold of a text runs name; None for none.
+
+    Args:
+        runs: in the order of text ids.
+        text_id: one of the train texts that the runs are about.
+    """
+    after = bisect_right(runs, text_id, key=lambda run: run.first)
+    if not after or text_id > runs[after - 1].last:
+        return None
+    return runs[after - 1].origin

@@ -19,6 +19,7 @@ ALL = "all"
 CHOSEN, VOTER, RULE = "chosen", "voter", "rule"
 GOLD = "gold"
 COUNTS = ("num_keep_kept", "num_keep_dropped", "num_drop_kept", "num_drop_dropped")
+WITHOUT_LOOP = ", and `farm paradox --simulate 3 1` needs none"
 TRUTHS = {
     "gold": "measured against gold: what is known to be true of the audit documents",
     "must_keep": (
@@ -112,9 +113,7 @@ def read_round(session: "Session", loop: str, number: int | None) -> RoundParado
     """
     from db.queries import loops, paradox, quality_views
 
-    row = find_loop(
-        session, loop, without=", and `farm paradox --simulate 3 1` needs none"
-    )
+    row = find_loop(session, loop, without=WITHOUT_LOOP)
     rounds = {one.number: one for one in loops.rounds_of(session, row.id)}
     found = quality_views.ensemble_paradox(session, row.name, number)
     if not found:

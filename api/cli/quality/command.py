@@ -123,9 +123,7 @@ def _show_labels(
             beside = " ".join(f"--source {voter}" for voter in sorted(criteria))
             say(f"side by side: farm quality {name} --by category {beside}")
     if by in (None, By.ROUND) and not wanted:
-        from api.cli.quality.panel import say_newest
-
-        say_newest(_read_ensembles(name, number, newest=1))
+        _say_newest(name, number)
 
 
 def _is_wanted(row: dict[str, Any], by: By | None, *, as_json: bool) -> bool:
@@ -183,6 +181,12 @@ def _show_ensembles(
         print_json([one.as_json() for one in found])
     else:
         print_ensembles(found)
+
+
+def _say_newest(loop: str, number: int | None) -> None:
+    from api.cli.quality.panel import say_newest
+
+    say_newest(_read_ensembles(loop, number, newest=1))
 
 
 def _read_ensembles(

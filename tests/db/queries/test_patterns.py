@@ -112,3 +112,12 @@ def test_a_document_that_was_not_selected_does_not_end_a_run(session, world):
     runs = patterns.list_gold_runs(session, world.round_id)
 
     assert runs == [GoldRun("ann", world.text_ids[0], world.text_ids[2])]
+
+
+@pytest.mark.parametrize(
+    ("text_id", "origin"), [(1, None), (2, "a"), (4, "a"), (5, None), (7, "b")]
+)
+def test_a_text_has_the_origin_of_the_run_that_it_lies_in(text_id, origin):
+    runs = [GoldRun("a", 2, 4), GoldRun("b", 7, 7)]
+
+    assert patterns.origin_in(runs, text_id) == origin
