@@ -68,8 +68,6 @@ def check_json(text: str, compressed: str) -> bool | None:
     Returns:
         None if the text is no JSON object or list; else whether the compression still
         parses and says nothing that the text does not. False is to be marked.
-
-    Source: ours.
     """
     whole = _parse(text)
     if whole is None:

@@ -168,8 +168,6 @@ def compare_choices(
     Returns:
         `count_choices` by text id, in their order, over the candidates that have a
         mask; texts without gold, mask or judgment are left out.
-
-    Source: ours.
     """
     found = {}
     for text_id in sorted(set(gold) & set(entries)):

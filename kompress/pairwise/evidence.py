@@ -134,8 +134,6 @@ def read_votes(judgments: Judgments, *, num_items: int) -> Votes:
 
     Raises:
         InvalidComparisons: see `count_votes`.
-
-    Source: ours.
     """
     p = (judgments.p_first_E, judgments.p_second_E, judgments.p_tie_E)
     first, second = np.asarray(judgments.first_E), np.asarray(judgments.second_E)

@@ -134,8 +134,6 @@ def variances(root_PP: FloatArray) -> FloatArray:
 
     Args:
         root_PP: (P, P) as `inverse_root` gives it, or some of its rows.
-
-    Source: ours.
     """
     return np.asarray(np.einsum("ij,ij->i", root_PP, root_PP))
 
@@ -178,8 +176,6 @@ def find_pins(component_N: NDArray[np.int32], ridge: float) -> NDArray[np.int64]
 
     Returns:
         One item of every component; none where there is a ridge.
-
-    Source: ours.
     """
     if ridge > 0:
         return np.zeros(0, dtype=np.int64)
@@ -205,8 +201,6 @@ def fit_edges(
 
     Returns:
         The ranking; its tie is ν = exp(λ) where λ was fitted.
-
-    Source: ours.
     """
     fit = _EdgeFit(edges, loss, ridge, has_ties=has_ties)
     size = edges.num_items

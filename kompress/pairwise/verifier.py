@@ -43,8 +43,6 @@ def check_delete_only(text: str, reference: str) -> str:
     Args:
         text: the whole text.
         reference: its shortened form.
-
-    Source: ours.
     """
     if find_bounds(word_list(text), word_list(reference)) is not None:
         return ""

@@ -26,8 +26,6 @@ def make_protocol(
     Args:
         params: whose `protocol` is a key of `PROTOCOLS`.
         capabilities: what the engine can do; a protocol falls back by them.
-
-    Source: ours.
     """
     question = PROTOCOLS[params.protocol](params, capabilities)
     return TeacherProtocol(question, params, capabilities)

@@ -73,8 +73,6 @@ def number_words(chunk: Chunk, every: int) -> str:
 
     Raises:
         InvalidConfig: every is below 1.
-
-    Source: ours.
     """
     if every < 1:
         raise InvalidConfig(f"number_every is {every}; expected 1 or more")

@@ -33,8 +33,6 @@ class Correct:
 
     Questions, answers and fallbacks are those of `word_votes`; what the draft said is
     not mixed into the vote: a letter says what to keep, not what to change.
-
-    Source: ours.
     """
 
     def __init__(self, params: ProtocolParams, capabilities: Capabilities) -> None:
@@ -61,8 +59,6 @@ class Correct:
 
         Raises:
             VoteFailed: there is no draft.
-
-        Source: ours.
         """
         if draft_N is None:
             raise VoteFailed(

@@ -48,8 +48,6 @@ def average_usage(requests: Sequence[Sequence[Request]]) -> Usage:
 
     Raises:
         InvalidConfig: there is no document to estimate from.
-
-    Source: ours.
     """
     if not requests:
         raise InvalidConfig(
@@ -112,8 +110,6 @@ def pairs_of(num_candidates: int, cycles: int) -> int:
     Args:
         num_candidates: references of the document.
         cycles: Hamiltonian cycles, each with as many pairs as candidates.
-
-    Source: ours.
     """
     every = num_candidates * (num_candidates - 1) // 2
     return 2 * min(cycles * num_candidates, every)

@@ -67,8 +67,6 @@ class PairwiseJudge:
 
         Returns:
             The question; the text comes first, so that other pairs of it share it.
-
-        Source: ours.
         """
         bar = delimiter_of(f"{text}\n{a}\n{b}")
         return Request(
@@ -90,8 +88,6 @@ class PairwiseJudge:
 
         Raises:
             VoteFailed: the answer is no judgment.
-
-        Source: ours.
         """
         if not answer.samples:
             raise VoteFailed("found no sample in the answer; expected one; ask again")

@@ -28,8 +28,6 @@ def delimiter_of(text: str) -> str:
 
     Returns:
         At least 5 of them, and more than any run of them in the text.
-
-    Source: ours.
     """
     longest = max(map(len, _EQUALS.findall(text)), default=0)
     return "=" * max(_MIN_DELIMITER, longest + 1)
@@ -58,8 +56,6 @@ def prompt_hash(*parts: str) -> str:
 
     Returns:
         SHA-256, hex; ("ab", "c") and ("a", "bc") differ.
-
-    Source: ours.
     """
     canonical = json.dumps([PROMPT_VERSION, DATA_NOTE, *parts], ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -122,8 +122,6 @@ def parse_quotes(answer: str) -> list[list[str]] | None:
     Returns:
         The words of each quote; no quote if the answer is `NOTHING`; None if it is
         anything else.
-
-    Source: ours.
     """
     if answer.strip() == NOTHING:
         return []

@@ -131,8 +131,6 @@ def show_reference(text: str, reference: str, *, external: bool) -> str:
 
     Returns:
         A reference of as many words.
-
-    Source: ours.
     """
     if not external:
         return neutralise(reference)

@@ -100,8 +100,6 @@ class WordVotes:
 
         Raises:
             VoteFailed: the log-probabilities are not those of one letter a word.
-
-        Source: ours.
         """
         if self._reads_probs:
             return _read_probs(chunk, sample)

@@ -25,10 +25,7 @@ VOTERS: dict[str, VoterKind[Any, Voter]] = {
 
 
 def offered_kinds() -> list[str]:
-    """Name the kinds that users are offered, sorted; drills have more.
-
-    Source: ours.
-    """
+    """Name the kinds that users are offered, sorted; drills have more."""
     return sorted(name for name, kind in VOTERS.items() if not kind.for_drills)
 
 
@@ -46,8 +43,6 @@ def make_voter(
     Raises:
         InvalidConfig: the kind or a parameter is unknown, a value is out of range, or
             the snapshot is missing or cannot be read.
-
-    Source: ours.
     """
     if kind not in VOTERS:
         raise InvalidConfig(

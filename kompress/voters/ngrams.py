@@ -100,8 +100,6 @@ def count_ngrams(
 
     Returns:
         (K,) keys, ascending, as `ngram_keys` makes them, and (K,) counts.
-
-    Source: ours.
     """
     keys = [ngram_keys(numbers_N, order, size) for numbers_N in texts]
     every = np.concatenate([*keys, np.zeros(0, dtype=np.int64)])
@@ -121,8 +119,6 @@ def ngram_keys(numbers_N: IntArray, order: int, size: int) -> IntArray:
 
     Returns:
         (N,) keys; key // size is the history.
-
-    Source: ours.
     """
     keys_N = numbers_N.copy()
     for back in range(1, min(order, numbers_N.size + 1)):

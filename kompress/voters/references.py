@@ -137,8 +137,6 @@ def origin_of(params: Mapping[str, Any]) -> str:
 
     Raises:
         InvalidConfig: the params are wrong.
-
-    Source: ours.
     """
     return parse_params(ReferencesParams, KIND, params).origin
 

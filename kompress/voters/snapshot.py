@@ -51,8 +51,6 @@ def unpack(
 
     Raises:
         InvalidConfig: there is no snapshot, or it is not this kind's.
-
-    Source: ours.
     """
     if snapshot is None:
         raise InvalidConfig(
@@ -69,19 +67,13 @@ def unpack(
 
 
 def pack_words(words: Sequence[str]) -> NDArray[np.uint8]:
-    """Turn words, none of which holds a separator, into bytes.
-
-    Source: ours.
-    """
+    """Turn words, none of which holds a separator, into bytes."""
     # A lone surrogate may come out of JSON; it must survive the trip.
     joined = "\n".join(words).encode("utf-8", "surrogatepass")
     return np.frombuffer(joined, dtype=np.uint8)
 
 
 def unpack_words(packed: NDArray[Any]) -> list[str]:
-    """Turn `pack_words`' bytes back into words.
-
-    Source: ours.
-    """
+    """Turn `pack_words`' bytes back into words."""
     joined = packed.astype(np.uint8).tobytes().decode("utf-8", "surrogatepass")
     return joined.split("\n") if joined else []

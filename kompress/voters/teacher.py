@@ -281,8 +281,6 @@ def declare(
 
     Raises:
         InvalidConfig: the params are wrong, or no such endpoint serves the model.
-
-    Source: ours.
     """
     checked = parse_params(TeacherParams, KIND, params)
     if checked.engine == "openai":
@@ -303,8 +301,6 @@ def find_seed(text: str, replicate: int) -> int:
 
     Returns:
         In [0, 2^31).
-
-    Source: ours.
     """
     data = f"{replicate}\n{text}".encode("utf-8", "surrogatepass")
     return int.from_bytes(sha256(data).digest()[:4], "big") >> 1
@@ -315,8 +311,6 @@ def needs_engine(params: Mapping[str, Any]) -> ModelSpec:
 
     Raises:
         InvalidConfig: the params are wrong.
-
-    Source: ours.
     """
     return parse_params(TeacherParams, KIND, params).spec
 
@@ -331,8 +325,6 @@ def make(name: str, params: TeacherParams, snapshot: bytes | None) -> Teacher | 
 
     Raises:
         InvalidConfig: the snapshot cannot be read.
-
-    Source: ours.
     """
     kind = Judge if params.protocol == "pairwise" else Teacher
     return kind(name, params, snapshot)

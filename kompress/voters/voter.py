@@ -120,8 +120,6 @@ class VoterKind(Generic[P, V_co]):
 
         Raises:
             InvalidConfig: the params are wrong, or the snapshot cannot be read.
-
-        Source: ours.
         """
         return self.make(name, parse_params(self.params, self.name, params), snapshot)
 
@@ -130,8 +128,6 @@ class VoterKind(Generic[P, V_co]):
 
         Raises:
             InvalidConfig: the params are wrong.
-
-        Source: ours.
         """
         parse_params(self.params, self.name, params)
 
@@ -186,8 +182,6 @@ def deterministic_kind(
         fit: as of `VoterKind`; the snapshot's hash is then part of the fingerprint.
         versions: `version`, which changes whenever any vote would, and those of the
             rules that it uses.
-
-    Source: ours.
     """
 
     def make(name_: str, checked: P, snapshot: bytes | None) -> DeterministicVoter:
@@ -209,8 +203,6 @@ def parse_params(model: type[P], kind: str, params: Mapping[str, Any]) -> P:
 
     Raises:
         InvalidConfig: one line a mistake, and the parameters that the kind has.
-
-    Source: ours.
     """
     try:
         return parse_config(model, dict(params))
@@ -230,7 +222,5 @@ def describe(params: VoterParams, **parts: Any) -> dict[str, Any]:
 
     Returns:
         Plain JSON data.
-
-    Source: ours.
     """
     return {"params": params.model_dump(mode="json"), **parts}
