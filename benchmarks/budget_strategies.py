@@ -20,18 +20,17 @@ from benchmarks.budget_world import (
 )
 from kompress.ensemble.information import joint_information
 from kompress.selection.budget import Allocation, VoterReliability, allocate
-from kompress.selection.influence import influence
 from kompress.selection.information_gain import (
     histogram_words,
     novelty,
 )
-from kompress.selection.probabilities import (
+from kompress.selection.residuals import ResidualModel, influence, measured_residual
+from kompress.selection.sampling import (
     inclusion_probabilities,
     pooled_probability,
+    systematic_sample,
     training_weights,
 )
-from kompress.selection.residuals import ResidualModel, measured_residual
-from kompress.selection.sampling import systematic_sample
 from kompress.selection.student_spread import StudentSpread
 from kompress.types import STRATA, FloatArray
 
@@ -110,7 +109,7 @@ class Farm:
         return np.stack(rows)
 
     @cached_property
-    def sheet(self) -> VoterReliability:
+    def reliability(self) -> VoterReliability:
         """Reliabilities and correlations, measured on calibration gold."""
         words = self.draw.words_of(self.gold)
         right_wV = self.draw.right_WMR[words].reshape(len(words), -1)
@@ -154,12 +153,12 @@ class Farm:
         words = np.arange(self.draw.start_D[document], self.draw.start_D[document + 1])
         asked = self.voted_DM[document]
         keep_w = self.draw.vote(words, teacher, int(asked[teacher]))
-        sens_w = self.sheet.sensitivity_MS[teacher, self.stratum_W[words]]
-        spec_w = self.sheet.specificity_MS[teacher, self.stratum_W[words]]
+        sens_w = self.reliability.sensitivity_MS[teacher, self.stratum_W[words]]
+        spec_w = self.reliability.specificity_MS[teacher, self.stratum_W[words]]
         evidence_w = np.where(
             keep_w, np.log(sens_w / (1 - spec_w)), np.log((1 - sens_w) / spec_w)
         )
-        new = novelty(self.sheet.correlation_MM, asked.tolist(), teacher)
+        new = novelty(self.reliability.correlation_MM, asked.tolist(), teacher)
         self.log_odds_W[words] += new * evidence_w
         self.voted_DM[document, teacher] += 1
         self.num_calls += 1
@@ -219,8 +218,8 @@ class Farm:
         for m in range(M):
             gain_W = joint_information(
                 belief_W,
-                self.sheet.sensitivity_MS[[m]][:, self.stratum_W],
-                self.sheet.specificity_MS[[m]][:, self.stratum_W],
+                self.reliability.sensitivity_MS[[m]][:, self.stratum_W],
+                self.reliability.specificity_MS[[m]][:, self.stratum_W],
                 (1,),
             )
             columns.append(np.bincount(document_W, gain_W)[:NUM_POOL])
@@ -289,8 +288,8 @@ def _spend_one_by_one(farm: Farm, documents: str, teachers: str, budget: float) 
     if documents != "uniform":
         need_D, taught_D = farm.needs()
         size_D = need_D if documents == "residual" else need_D * taught_D
-    sheet = farm.sheet
-    best = int((sheet.sensitivity_MS + sheet.specificity_MS).mean(axis=1).argmax())
+    known = farm.reliability
+    best = int((known.sensitivity_MS + known.specificity_MS).mean(axis=1).argmax())
     price = {
         "panel": farm.price_M.sum(),
         "best": farm.price_M[best],
@@ -322,8 +321,8 @@ def _spend_by_gain(farm: Farm, documents: str, budget: float) -> None:
     sample = _draw_new(farm, int(budget / farm.price_M.min()), size_D)
     del farm.pi_RD[size:]  # the sample only decides how many
     fresh = len(done)
-    market = np.concatenate([done, np.array(sample, dtype=np.int64)])
-    plan = _allocate(farm, market, belief_W, need_D, budget)
+    open_documents = np.concatenate([done, np.array(sample, dtype=np.int64)])
+    plan = _allocate(farm, open_documents, belief_W, need_D, budget)
     num_new = len({c.document for c in plan.calls if c.document >= fresh})
     left = budget
     for d in _draw_new(farm, max(num_new, 1), size_D):
@@ -331,9 +330,9 @@ def _spend_by_gain(farm: Farm, documents: str, budget: float) -> None:
         farm.ask(d, teacher)
         left -= float(farm.price_M[teacher])
     if left > 0:
-        market = farm.labelled
-        for call in _allocate(farm, market, farm.belief(), need_D, left).calls:
-            farm.ask(int(market[call.document]), call.voter)
+        open_documents = farm.labelled
+        for call in _allocate(farm, open_documents, farm.belief(), need_D, left).calls:
+            farm.ask(int(open_documents[call.document]), call.voter)
 
 
 def _spend_by_activelab(farm: Farm, budget: int) -> None:
@@ -383,7 +382,7 @@ def _allocate(
     return allocate(
         farm.histograms(documents, belief_W),
         farm.voted_DM[documents],
-        farm.sheet,
+        farm.reliability,
         need_D=need_D[documents],
         price_DM=farm.price_M,
         budget=budget,

@@ -359,7 +359,7 @@ class ResidualRow(NamedTuple):
     Attributes:
         measured: the residual, where the document has a label.
         predicted: what a model of all measured ones says; None before it was fitted.
-        influence: see `kompress.selection.influence`; None for fewer than two folds.
+        influence: see `kompress.selection.residuals`; None for fewer than two folds.
         predicted_influence: likewise by a model.
     """
 

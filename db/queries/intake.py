@@ -25,7 +25,7 @@ class StoredDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class NearbyDocument:
     """A stored document that shares bands with an asked text.
 
     Attributes:
@@ -90,7 +90,7 @@ def stored_documents(
 
 def nearby_documents(
     session: Session, corpus_id: int, bands: Mapping[int, Sequence[int]]
-) -> list[Candidate]:
+) -> list[NearbyDocument]:
     """Find stored documents that share MinHash bands with texts.
 
     Args:
@@ -108,4 +108,4 @@ def nearby_documents(
         "max_per_band": MAX_PER_BAND,
         "max_candidates": MAX_CANDIDATES,
     }
-    return [Candidate(*row) for row in session.execute(_NEARBY, values)]
+    return [NearbyDocument(*row) for row in session.execute(_NEARBY, values)]

@@ -6,7 +6,7 @@ without override unless the row names one.
 N = words of one text, W = words of the suite, T = texts
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -165,10 +165,7 @@ def evaluate_all(
         rows += [*rule_rows(predictions), time_override(suite, predictions.config)]
     if robustness:
         rows += robustness_rows(scorer, predictions, seed, other_domain)
-    unique: dict[tuple[object, ...], Score] = {}
-    for row in rows:
-        unique.setdefault(_key(row), row)
-    return list(unique.values())
+    return _unique(rows)
 
 
 def score_rows(predictions: Predictions) -> list[Score]:
@@ -226,16 +223,20 @@ def _override_delta(predictions: Predictions) -> Figure:
     return Figure("override_delta", "all", counts_T3, difference_statistic, n)
 
 
-def _key(row: Score) -> tuple[object, ...]:
-    """Give what is unique in `scores`."""
-    return (
-        row.suite,
-        row.stratum,
-        row.rule_set,
-        row.definition,
-        row.override,
-        row.target_keep_rate,
-        row.step,
-        row.metric,
-        row.text_sha256,
-    )
+def _unique(rows: Iterable[Score]) -> list[Score]:
+    """Keep the first row of each key that `scores` has."""
+    found: dict[tuple[object, ...], Score] = {}
+    for row in rows:
+        key = (
+            row.suite,
+            row.stratum,
+            row.rule_set,
+            row.definition,
+            row.override,
+            row.target_keep_rate,
+            row.step,
+            row.metric,
+            row.text_sha256,
+        )
+        found.setdefault(key, row)
+    return list(found.values())

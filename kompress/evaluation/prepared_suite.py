@@ -112,9 +112,6 @@ def prepare(
         override: names the must-keep words that the override keeps.
         count_tokens: gives each word's number of tokens; None leaves tokens out.
 
-    Returns:
-        The suite.
-
     Raises:
         InvalidSuite: the suite is empty, or gold does not fit its text.
         InvalidVotes: count_tokens did not give one number >= 0 a word.

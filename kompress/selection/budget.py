@@ -88,7 +88,7 @@ class Allocation:
 
         Returns:
             Budget, spent, bits, documents, calls by voter, replicates among them, and
-            the worst bargain that was still taken, in bits per dollar.
+            the fewest bits per dollar that were still taken.
 
         Source: ours.
         """
@@ -110,7 +110,7 @@ class Allocation:
 def allocate(
     words_DSB: ArrayLike | csr_array,
     voted_DM: ArrayLike,
-    sheet: VoterReliability,
+    voters: VoterReliability,
     *,
     need_D: ArrayLike,
     price_DM: ArrayLike,
@@ -128,7 +128,7 @@ def allocate(
         words_DSB: (D, S, B) rows of `histogram_words`; of many documents rather
             (D, S · B) of `stack_words`, which holds no empty cells.
         voted_DM: (D, M) votes that are there already; they are in the means.
-        sheet: the voters.
+        voters: what is known of them.
         need_D: (D,) how much the student needs the document: its residual, or ones.
         price_DM: (D, M) dollars of one vote; (M,) for one price a voter; ones to count
             calls.
@@ -150,19 +150,19 @@ def allocate(
     price_DM = np.asarray(price_DM, dtype=np.float64)
     if price_DM.ndim == 1:
         price_DM = np.broadcast_to(price_DM, (len(voted_DM), price_DM.size))
-    _check(words_DW, voted_DM, sheet, need_D, price_DM, budget)
-    market = _Market(words_DW, voted_DM, sheet, need_D, price_DM)
-    return Allocation(tuple(_buy(market, budget)), budget)
+    _check(words_DW, voted_DM, voters, need_D, price_DM, budget)
+    votes = _NextVotes(words_DW, voted_DM, voters, need_D, price_DM)
+    return Allocation(tuple(_buy(votes, budget)), budget)
 
 
-class _Market:
-    """Gains of the next vote of every voter on every document."""
+class _NextVotes:
+    """The gain and the price of every voter's next vote on every document."""
 
     def __init__(
         self,
         words_DW: csr_array,
         voted_DM: NDArray[np.int64],
-        sheet: VoterReliability,
+        voters: VoterReliability,
         need_D: FloatArray,
         price_DM: FloatArray,
     ) -> None:
@@ -170,13 +170,13 @@ class _Market:
         self.voted_DM = voted_DM
         self.planned_DM = np.zeros_like(voted_DM)
         self.price_DM = price_DM
-        self._sheet = sheet
+        self._voters = voters
         self._need_D = need_D
         self._information: dict[tuple[int, ...], FloatArray] = {}
         self._novelty: dict[tuple[int, ...], FloatArray] = {}
         self._bits_DM = words_DW @ self._table((0,) * voted_DM.shape[1])
 
-    def bargains(self, d: int) -> tuple[FloatArray, FloatArray]:
+    def offers(self, d: int) -> tuple[FloatArray, FloatArray]:
         """Give the gain and the price of each voter's next vote on a document.
 
         A vote that may not be bought gains 0.
@@ -185,7 +185,7 @@ class _Market:
         asked_M = self.voted_DM[d] + self.planned_DM[d]
         bits_M = self._bits(d, planned) if any(planned) else self._bits_DM[d]
         gain_M = self._need_D[d] * bits_M * self._new(tuple(asked_M.tolist()))
-        open_M = asked_M < self._sheet.max_replicates_M
+        open_M = asked_M < self._voters.max_replicates_M
         return np.where(open_M, gain_M.round(_DIGITS), 0.0), self.price_DM[d]
 
     def _bits(self, d: int, planned: tuple[int, ...]) -> FloatArray:
@@ -209,50 +209,50 @@ class _Market:
         if count not in self._information:
             self._information[count] = joint_information(
                 np.broadcast_to(BIN_MEAN_B, (len(STRATA), NUM_BINS)),
-                self._sheet.sensitivity_MS[:, :, None],
-                self._sheet.specificity_MS[:, :, None],
+                self._voters.sensitivity_MS[:, :, None],
+                self._voters.specificity_MS[:, :, None],
                 count,
             )
         return self._information[count]
 
     def _new(self, asked: tuple[int, ...]) -> FloatArray:
         if asked not in self._novelty:
-            rho_MM = self._sheet.correlation_MM
+            rho_MM = self._voters.correlation_MM
             self._novelty[asked] = np.array(
                 [novelty(rho_MM, asked, m) for m in range(len(asked))]
             )
         return self._novelty[asked]
 
 
-def _buy(market: _Market, budget: float) -> list[Call]:
-    """Take the best bargain of all documents until nothing fits."""
+def _buy(votes: _NextVotes, budget: float) -> list[Call]:
+    """Take the best next vote of all documents until nothing fits."""
     left = budget
     calls: list[Call] = []
     heap = [
         entry
-        for d in range(len(market.voted_DM))
-        if (entry := _best(market, d, left)) is not None
+        for d in range(len(votes.voted_DM))
+        if (entry := _best(votes, d, left)) is not None
     ]
     heapq.heapify(heap)
     while heap:
         *_, gain, d, m = heapq.heappop(heap)
-        price = float(market.price_DM[d, m])
+        price = float(votes.price_DM[d, m])
         # The budget may have shrunk since: then another of its voters may still fit.
         if price <= left:
-            asked = int(market.voted_DM[d, m] + market.planned_DM[d, m])
+            asked = int(votes.voted_DM[d, m] + votes.planned_DM[d, m])
             calls.append(Call(d, m, asked, gain, price))
-            market.planned_DM[d, m] += 1
+            votes.planned_DM[d, m] += 1
             left -= price
-        if (entry := _best(market, d, left)) is not None:
+        if (entry := _best(votes, d, left)) is not None:
             heapq.heappush(heap, entry)
     return calls
 
 
 def _best(
-    market: _Market, d: int, left: float
+    votes: _NextVotes, d: int, left: float
 ) -> tuple[float, float, float, int, int] | None:
-    """Find a document's best bargain, as a heap's entry: smallest is best."""
-    gain_M, price_M = market.bargains(d)
+    """Find a document's best next vote, as a heap's entry: smallest is best."""
+    gain_M, price_M = votes.offers(d)
     found = [
         (-np.inf if price == 0 else -gain / price, -gain, gain, d, m)
         for m, (gain, price) in enumerate(
@@ -279,22 +279,22 @@ def _as_rows(words: ArrayLike | csr_array) -> csr_array:
 def _check(
     words_DW: csr_array,
     voted_DM: NDArray[np.int64],
-    sheet: VoterReliability,
+    voters: VoterReliability,
     need_D: FloatArray,
     price_DM: FloatArray,
     budget: float,
 ) -> None:
     num_documents = words_DW.shape[0]
-    num_voters = len(sheet.sensitivity_MS)
+    num_voters = len(voters.sensitivity_MS)
     shapes = {
         "words": (words_DW.shape, (num_documents, len(STRATA) * NUM_BINS)),
         "votes": (voted_DM.shape, (num_documents, num_voters)),
         "needs": (need_D.shape, (num_documents,)),
         "prices": (price_DM.shape, (num_documents, num_voters)),
-        "sensitivities": (sheet.sensitivity_MS.shape, (num_voters, len(STRATA))),
-        "specificities": (sheet.specificity_MS.shape, (num_voters, len(STRATA))),
-        "correlations": (sheet.correlation_MM.shape, (num_voters, num_voters)),
-        "replicates": (sheet.max_replicates_M.shape, (num_voters,)),
+        "sensitivities": (voters.sensitivity_MS.shape, (num_voters, len(STRATA))),
+        "specificities": (voters.specificity_MS.shape, (num_voters, len(STRATA))),
+        "correlations": (voters.correlation_MM.shape, (num_voters, num_voters)),
+        "replicates": (voters.max_replicates_M.shape, (num_voters,)),
     }
     for what, (found, expected) in shapes.items():
         if found != expected:

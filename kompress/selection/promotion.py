@@ -112,9 +112,7 @@ def promote(
         candidate.student_id: Confusion(*map(int, counts_T3.sum(axis=0))).f1
         for candidate, counts_T3 in zip(candidates, counts, strict=True)
     }
-    ranked = [
-        index for index, c in enumerate(candidates) if f1[c.student_id] is not None
-    ]
+    ranked = [i for i, c in enumerate(candidates) if f1[c.student_id] is not None]
     if not ranked:
         return Promotion(
             candidates[-1].student_id,

@@ -15,8 +15,7 @@ from db.queries import labels, loops, quality, selections, students, texts
 from db.queries.jobs import JobRow
 from kompress.config import RoundConfig, parse_config
 from kompress.labelling.folds import fold_of
-from kompress.selection.influence import influence
-from kompress.selection.residuals import measured_residual
+from kompress.selection.residuals import influence, measured_residual
 from kompress.selection.student_spread import StudentSpread
 from kompress.students import Student
 from kompress.types import FloatArray, Label, ResidualRow

@@ -28,12 +28,12 @@ from db.queries.corpora import DocumentRow
 from db.queries.jobs import JobRow
 from kompress.config import LoopConfig, RoundConfig, VoterConfig, parse_config
 from kompress.errors import InvalidConfig
-from kompress.selection.probabilities import (
+from kompress.selection.residuals import fill_average
+from kompress.selection.sampling import (
     inclusion_probabilities,
+    systematic_sample,
     with_random_slice,
 )
-from kompress.selection.residuals import fill_average
-from kompress.selection.sampling import systematic_sample
 from kompress.teachers.endpoints import find_endpoint
 from kompress.teachers.protocol import ModelSpec
 from kompress.types import Candidate, Fingerprint

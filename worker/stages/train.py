@@ -20,7 +20,7 @@ from db.queries.students import NewStudent
 from kompress.config import RecipeConfig, RoundConfig, parse_config
 from kompress.errors import TrainingFailed
 from kompress.labelling.folds import fold_of
-from kompress.selection.probabilities import training_weights
+from kompress.selection.sampling import training_weights
 from kompress.students import Student
 from kompress.students.pretrained import load_pretrained
 from kompress.training.texts import TrainText

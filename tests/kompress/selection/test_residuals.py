@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from kompress.errors import InvalidSelection
 from kompress.selection.residuals import (
@@ -10,6 +11,7 @@ from kompress.selection.residuals import (
     ResidualModel,
     document_features,
     fill_average,
+    influence,
     measured_residual,
     validate_prediction,
 )
@@ -223,3 +225,33 @@ def test_an_unknown_document_counts_as_average():
     # (2 + 4) / 2 = 3.
     assert fill_average({1: 2.0, 3: 4.0}, [3, 2, 1]).tolist() == [4.0, 3.0, 2.0]
     assert fill_average({}, [1, 2]).tolist() == [1.0, 1.0]
+
+
+SCORES = arrays(np.float64, 5, elements=st.floats(0, 1))
+
+
+def test_influence_is_the_mean_squared_change():
+    # (.3² + 0 + .6²) / 3 = .15.
+    found = influence(np.array([0.9, 0.5, 0.1]), np.array([0.6, 0.5, 0.7]))
+
+    assert found == pytest.approx(0.15)
+
+
+def test_a_text_without_words_has_no_influence():
+    assert influence(np.zeros(0), np.zeros(0)) == 0.0
+
+
+@given(SCORES, SCORES)
+def test_influence_is_a_share_of_the_largest_change_and_0_for_equal_students(
+    seen, unseen
+):
+    assert 0.0 <= influence(seen, unseen) <= 1.0
+    assert influence(seen, seen) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("seen", "unseen"), [([0.5], [0.5, 0.5]), ([1.5], [0.5]), ([np.nan], [0.5])]
+)
+def test_influence_needs_scores_of_the_same_words_in_range(seen, unseen):
+    with pytest.raises(InvalidSelection, match="score the same text"):
+        influence(np.array(seen), np.array(unseen))
