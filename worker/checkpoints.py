@@ -1,11 +1,16 @@
 """Students between the artifact store and memory."""
 
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kompress.students import Student, load
 from kompress.students.checkpoint import pack, unpack
+from kompress.types import FloatArray
 from worker.runtime import Runtime
+
+# Few enough that a heartbeat never waits long, whatever the texts' length.
+BATCH_TEXTS = 32
 
 
 def load_student(
@@ -34,3 +39,22 @@ def load_student(
 def save_student(runtime: Runtime, folder: Path) -> str:
     """Put a checkpoint folder into the store and return its hash."""
     return runtime.artifacts.put(pack(folder))
+
+
+def score_texts(
+    student: Student, contents: Sequence[str], beat: Callable[[], object]
+) -> Iterator[FloatArray]:
+    """Score texts in their order, a batch at a time.
+
+    Args:
+        student: scores.
+        contents: any texts; which of them share a batch may change the last bits.
+        beat: called for each text that was scored.
+
+    Yields:
+        (N,) scores of each text.
+    """
+    for start in range(0, len(contents), BATCH_TEXTS):
+        for score_N in student.score(contents[start : start + BATCH_TEXTS]):
+            beat()
+            yield score_N

@@ -28,6 +28,7 @@ from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import VotePatterns
 from kompress.config import RoundConfig, parse_config
 from kompress.ensemble.information import entropy_bits
+from kompress.labelling.drawing import cut_shards
 from kompress.labelling.evidence import count_evidence, echoes_of, merge_stream
 from kompress.labelling.panel import Panel, Panels, make_panel
 from kompress.labelling.pooling import pool
@@ -40,7 +41,6 @@ from worker.pipeline import ASKED, escalation_key
 from worker.runtime import Runtime
 from worker.scope import Scope, counts_gold, find_scope
 from worker.stage import Stage
-from worker.stages.select import cut_shards
 
 # By text id.
 Votes = dict[int, list[VoteRow]]

@@ -1,6 +1,6 @@
 """Score the round's student on one suite, random dropping beside it.
 
-Figures, meaning guards and token savings; rule sets and robustness are `farm eval`'s.
+Figures, meaning guards and token savings; rule sets and robustness on request only.
 Without override and without must-keep-first, except where a row names an override.
 """
 
@@ -27,7 +27,7 @@ from worker.stage import Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class EvaluateInputs:
     """A student and the suite it is scored on."""
 
     config: EvaluationConfig
@@ -38,7 +38,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
+class EvaluateOutputs:
     """Rows of the student and of random dropping."""
 
     student_id: int
@@ -47,12 +47,12 @@ class Outputs:
     shipped: tuple[SuiteText, ...] = ()
 
 
-def load(session: Session, job: JobRow) -> Inputs:
+def load(session: Session, job: JobRow) -> EvaluateInputs:
     """Build the suite and find the student."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config).evaluation
     student = students.round_students(session, job.round_id)[0]
-    return Inputs(
+    return EvaluateInputs(
         config=config,
         seed=parse_config(LoopConfig, held.loop_config).seed,
         student_id=student.id,
@@ -64,12 +64,14 @@ def load(session: Session, job: JobRow) -> Inputs:
     )
 
 
-def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
+def compute(
+    runtime: Runtime, inputs: EvaluateInputs, heartbeat: Heartbeat
+) -> EvaluateOutputs:
     """Score the student, then random dropping at the same keep_rate."""
     total = len(inputs.suite.texts)
     heartbeat.progress(0, total)
     if not total:
-        return Outputs(inputs.student_id, [], [])
+        return EvaluateOutputs(inputs.student_id, [], [])
     student = load_student(runtime, inputs.student_hash)
     own = evaluate_all(
         student,
@@ -81,7 +83,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     random = evaluate_random(
         inputs.suite, inputs.config, keep_rate=own_keep_rate(own), seed=inputs.seed
     )
-    return Outputs(
+    return EvaluateOutputs(
         student_id=inputs.student_id,
         student=own,
         random=random,
@@ -89,7 +91,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     )
 
 
-def store(session: Session, job: JobRow, out: Outputs) -> None:
+def store(session: Session, job: JobRow, out: EvaluateOutputs) -> None:
     """Write the rows; texts that ship with a suite get a row of their own first."""
     texts.store_texts(
         session,

@@ -1,11 +1,12 @@
 """Measure what students get wrong about a shard's documents, and what labels teach.
 
 How far one student's score can be trusted is measured on audit texts: no fold student
-saw any of them, so there all of them are out of fold. Every shard looks at the same
-ones and finds the same variance; their labels are not looked at.
+saw any of them. Every shard looks at the same ones and finds the same variance; their
+labels are not looked at.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,25 +15,21 @@ from sqlalchemy.orm import Session
 from db.queries import labels, loops, quality, selections, students, texts
 from db.queries.jobs import JobRow
 from kompress.config import RoundConfig, parse_config
-from kompress.labelling.folds import fold_of
-from kompress.selection.residuals import influence, measured_residual
-from kompress.selection.student_spread import StudentSpread
-from kompress.students import Student
+from kompress.labelling.folds import MAIN, fold_of, next_fold
+from kompress.labelling.residuals import measure_residuals
 from kompress.types import FloatArray, Label, ResidualRow
-from worker.checkpoints import load_student
+from worker.checkpoints import load_student, score_texts
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage
-from worker.stages.train import MAIN
 
-BATCH_TEXTS = 32
 # Their words are thousands, which is plenty for a variance by score; and a shard has a
 # few hundred documents of its own, so that they cost a fraction of it.
 SPREAD_TEXTS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class ResidualsInputs:
     """Labelled documents by the fold that left them out."""
 
     students: dict[int, str]
@@ -45,7 +42,16 @@ class Inputs:
     taught: frozenset[int] = frozenset()
 
 
-def load(session: Session, job: JobRow) -> Inputs:
+@dataclass(slots=True)
+class FoldScores:
+    """Scores by document id, and of all words of the audit texts by fold."""
+
+    unseen: dict[int, FloatArray] = field(default_factory=dict)
+    seen: dict[int, FloatArray] = field(default_factory=dict)
+    audit: list[FloatArray] = field(default_factory=list)
+
+
+def load(session: Session, job: JobRow) -> ResidualsInputs:
     """Read the shard's labels and the fold students."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
@@ -72,8 +78,8 @@ def load(session: Session, job: JobRow) -> Inputs:
         if student.fold != MAIN
     }
     learned = {fold: set(s.trained_text_ids) for fold, s in witnesses.items()}
-    after = _next_fold(sorted(witnesses))
-    return Inputs(
+    after = next_fold(sorted(witnesses))
+    return ResidualsInputs(
         students={fold: s.artifact_hash for fold, s in witnesses.items()},
         documents=by_fold,
         unseen=_unseen_texts(session, selected),
@@ -87,58 +93,20 @@ def load(session: Session, job: JobRow) -> Inputs:
 
 
 def compute(
-    runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat
+    runtime: Runtime, inputs: ResidualsInputs, heartbeat: Heartbeat
 ) -> dict[int, ResidualRow]:
     """Score each document with the student that never saw it, and with one that did."""
-    folds = sorted(inputs.students)
-    others = {
-        fold: [
-            row for row in inputs.documents.get(before, []) if row[0] in inputs.taught
-        ]
-        for before, fold in _next_fold(folds).items()
-    }
-    num_scored = sum(map(len, [*inputs.documents.values(), *others.values()]))
-    total = num_scored + len(folds) * len(inputs.unseen)
-    done = 0
-    unseen_by: dict[int, FloatArray] = {}
-    seen_by: dict[int, FloatArray] = {}
-    audit: list[FloatArray] = []
-    for fold in folds:
-        student = load_student(runtime, inputs.students[fold])
-        own = inputs.documents.get(fold, [])
-        other = others.get(fold, [])
-        found: list[list[FloatArray]] = []
-        # Apart, so that batches of audit texts are the same in every shard.
-        for contents in (
-            [text for _, text, _ in own],
-            [text for _, text, _ in other],
-            inputs.unseen,
-        ):
-            found.append([])
-            for part in _score(student, contents):
-                found[-1].extend(part)
-                done += len(part)
-                heartbeat.progress(done, total)
-        unseen_by |= {row[0]: found[0][n] for n, row in enumerate(own)}
-        seen_by |= {row[0]: found[1][n] for n, row in enumerate(other)}
-        audit.append(np.concatenate([np.zeros(0), *found[2]]))
-    spread = StudentSpread.fit(np.stack(audit)) if audit else None
-    return {
-        document_id: ResidualRow(
-            measured=measured_residual(
-                label.mean_N.astype(np.float64),
-                label.sd_N.astype(np.float64),
-                unseen_by[document_id],
-                None if spread is None else spread.variance(unseen_by[document_id]),
-            ),
-            predicted=None,
-            influence=influence(seen_by[document_id], unseen_by[document_id])
-            if document_id in seen_by
-            else None,
-        )
-        for _, rows in sorted(inputs.documents.items())
-        for document_id, _, label in rows
-    }
+    found = _score_all(runtime, inputs, heartbeat)
+    return measure_residuals(
+        {
+            document_id: label
+            for _, rows in sorted(inputs.documents.items())
+            for document_id, _, label in rows
+        },
+        found.unseen,
+        found.seen,
+        found.audit,
+    )
 
 
 def store(session: Session, job: JobRow, out: dict[int, ResidualRow]) -> None:
@@ -149,15 +117,37 @@ def store(session: Session, job: JobRow, out: dict[int, ResidualRow]) -> None:
 STAGE = Stage(load=load, compute=compute, store=store)
 
 
-def _next_fold(folds: Sequence[int]) -> dict[int, int]:
-    """Name for each fold the one whose student tells what its labels teach.
+def _score_all(
+    runtime: Runtime, inputs: ResidualsInputs, heartbeat: Heartbeat
+) -> FoldScores:
+    """Score what each fold student left out, what the one before it did, and audit."""
+    folds = sorted(inputs.students)
+    others = {
+        fold: [
+            row for row in inputs.documents.get(before, []) if row[0] in inputs.taught
+        ]
+        for before, fold in next_fold(folds).items()
+    }
+    num_scored = sum(map(len, [*inputs.documents.values(), *others.values()]))
+    total = num_scored + len(folds) * len(inputs.unseen)
+    done = itertools.count(1)
 
-    Args:
-        folds: ascending; one alone left out what it could tell of.
-    """
-    if len(folds) < 2:
-        return {}
-    return dict(zip(folds, [*folds[1:], folds[0]], strict=True))
+    def beat() -> None:
+        heartbeat.progress(next(done), total)
+
+    found = FoldScores()
+    for fold in folds:
+        student = load_student(runtime, inputs.students[fold])
+        for rows, by_document in (
+            (inputs.documents.get(fold, []), found.unseen),
+            (others.get(fold, []), found.seen),
+        ):
+            scores = score_texts(student, [text for _, text, _ in rows], beat)
+            by_document |= {row[0]: s for row, s in zip(rows, scores, strict=True)}
+        # Apart, so that batches of audit texts are the same in every shard.
+        audit = score_texts(student, inputs.unseen, beat)
+        found.audit.append(np.concatenate([np.zeros(0), *audit]))
+    return found
 
 
 def _unseen_texts(
@@ -169,10 +159,3 @@ def _unseen_texts(
     chosen = sorted(sorted(audit, key=hashes.__getitem__)[:SPREAD_TEXTS])
     content = texts.load_texts(session, chosen)
     return [content[text_id] for text_id in chosen]
-
-
-def _score(student: Student, contents: list[str]) -> Iterator[list[FloatArray]]:
-    """Score texts, a batch at a time."""
-    for start in range(0, len(contents), BATCH_TEXTS):
-        batch = student.score(contents[start : start + BATCH_TEXTS])
-        yield [np.asarray(score_N, dtype=np.float64) for score_N in batch]

@@ -4,14 +4,9 @@ Documents of `train` by π (design §9) and a random slice of them; all of `audi
 of the train documents are the pilot's, where teachers are asked.
 """
 
-import hashlib
-import itertools
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from sqlalchemy.orm import Session
 
 from db.queries import (
@@ -28,12 +23,7 @@ from db.queries.corpora import DocumentRow
 from db.queries.jobs import JobRow
 from kompress.config import LoopConfig, RoundConfig, VoterConfig, parse_config
 from kompress.errors import InvalidConfig
-from kompress.selection.residuals import fill_average
-from kompress.selection.sampling import (
-    inclusion_probabilities,
-    systematic_sample,
-    with_random_slice,
-)
+from kompress.labelling.drawing import cut_shards, draw_documents
 from kompress.teachers.endpoints import find_endpoint
 from kompress.teachers.protocol import ModelSpec
 from kompress.types import Candidate, Fingerprint
@@ -58,7 +48,7 @@ class OriginReferences:
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class SelectInputs:
     """What selection depends on."""
 
     number: int
@@ -86,7 +76,7 @@ class FittedVoter:
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
+class SelectOutputs:
     """The round's plan."""
 
     rows: list[tuple[int, str, bool, float]]
@@ -97,7 +87,7 @@ class Outputs:
     num_pilot: int = 0
 
 
-def load(session: Session, job: JobRow) -> Inputs:
+def load(session: Session, job: JobRow) -> SelectInputs:
     """Read the pinned corpus and the last round's residuals."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
@@ -114,7 +104,7 @@ def load(session: Session, job: JobRow) -> Inputs:
     residuals = quality.load_residuals(session, before) if before else {}
     to_fit = sorted(document.text_id for document in train[:MAX_FIT_DOCUMENTS])
     content = texts.load_texts(session, to_fit)
-    return Inputs(
+    return SelectInputs(
         number=job.round,
         seed=parse_config(LoopConfig, held.loop_config).seed,
         config=config,
@@ -146,7 +136,9 @@ def load(session: Session, job: JobRow) -> Inputs:
     )
 
 
-def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
+def compute(
+    runtime: Runtime, inputs: SelectInputs, heartbeat: Heartbeat
+) -> SelectOutputs:
     """Fit voters and draw the sample."""
     config = inputs.config
     # Judges vote on no word, but they answer under a fingerprint all the same.
@@ -158,18 +150,32 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         heartbeat.progress(done, num_steps)
         fitted.append(_fit(runtime, voter, inputs))
     heartbeat.progress(num_steps - 1, num_steps)
-    rows, decisions = _draw(inputs)
+    draw = draw_documents(
+        [document.id for document in inputs.train],
+        inputs.residuals,
+        inputs.influences,
+        config.selection,
+        (inputs.seed, inputs.number),
+    )
+    rows = [(row.id, "train", row.in_slice, row.probability) for row in draw.documents]
     rows += [(document.id, "audit", False, 1.0) for document in inputs.audit]
-    return Outputs(
+    return SelectOutputs(
         rows=rows,
-        shards=cut_shards([row[0] for row in rows], inputs.config.shard_documents),
+        shards=cut_shards([row[0] for row in rows], config.shard_documents),
         voters=fitted,
-        decisions=decisions,
+        decisions={
+            "num_population": len(inputs.train),
+            "num_expected": draw.num_expected,
+            "num_selected": len(draw.documents),
+            "num_random_slice": draw.num_random_slice,
+            "residuals_known": len(inputs.residuals),
+            "influences_known": len(inputs.influences),
+        },
         num_pilot=count_pilot(config),
     )
 
 
-def store(session: Session, job: JobRow, out: Outputs) -> None:
+def store(session: Session, job: JobRow, out: SelectOutputs) -> None:
     """Register voters, write the selection, freeze the first wave's shards."""
     ids = {
         voter.config.name: voters.register_voter(
@@ -202,14 +208,6 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
 STAGE = Stage(load=load, compute=compute, store=store)
 
 
-def cut_shards(document_ids: Sequence[int], size: int) -> list[list[int]]:
-    """Cut documents into shards of nearly equal size, at most `size` each."""
-    ids = sorted(document_ids)
-    num_shards = -(-len(ids) // size)
-    bounds = [len(ids) * shard // num_shards for shard in range(num_shards + 1)]
-    return [ids[start:end] for start, end in itertools.pairwise(bounds)]
-
-
 def count_pilot(config: RoundConfig) -> int:
     """Give how many documents a round's pilot may look at, 0 if it has none.
 
@@ -232,7 +230,7 @@ def _pair(
     return [(content[text_id], item.reference) for (text_id, _), item in found.items()]
 
 
-def _fit(runtime: Runtime, voter: VoterConfig, inputs: Inputs) -> FittedVoter:
+def _fit(runtime: Runtime, voter: VoterConfig, inputs: SelectInputs) -> FittedVoter:
     """Fit a voter to the pinned corpus; equal fits share their stored votes."""
     if voter.kind not in VOTERS:
         make_voter(voter.name, voter.kind, voter.params, None)  # says what is known
@@ -255,7 +253,7 @@ def _fit(runtime: Runtime, voter: VoterConfig, inputs: Inputs) -> FittedVoter:
 
 
 def _declare(
-    runtime: Runtime, voter: VoterConfig, spec: ModelSpec, inputs: Inputs
+    runtime: Runtime, voter: VoterConfig, spec: ModelSpec, inputs: SelectInputs
 ) -> bytes:
     """Write down what a teacher's endpoint can do, once it may see these texts."""
     endpoints = runtime.endpoints()
@@ -264,8 +262,8 @@ def _declare(
         if endpoint.external and not inputs.external_ok:
             raise InvalidConfig(
                 f"voter {voter.name!r} asks the endpoint {spec.endpoint!r}, which is "
-                "external, but the corpus was not added with --external-ok; its texts "
-                "stay in the farm: take a local model, or add a corpus that may leave"
+                "external, but the corpus is not marked external_ok; its texts stay in "
+                "the farm: take a local model, or add a corpus whose texts may leave"
             )
     return declare(voter.params, endpoints, draft=inputs.draft)
 
@@ -278,51 +276,6 @@ def _check_quarantine(config: RoundConfig, absent: set[str], number: int) -> Non
     first = {voter.name for voter in config.voters if voter.wave == 1}
     if found and (number == 1 or first <= absent):
         raise InvalidConfig(
-            f"in quarantine: {', '.join(found)}; `farm voter quarantine NAME "
-            "--release` lets a voter back in, then `farm job retry`; or start a loop "
-            "without it"
+            f"in quarantine: {', '.join(found)}; release a voter and retry the "
+            "failed job, or start a loop without it"
         )
-
-
-def _draw(
-    inputs: Inputs,
-) -> tuple[list[tuple[int, str, bool, float]], dict[str, Any]]:
-    """Draw train documents: adaptively, and a slice at random.
-
-    A document's size is its residual times its influence: how wrong students are about
-    it, and how much its label would change what they say.
-    """
-    config = inputs.config.selection
-    num_train = len(inputs.train)
-    num_wanted = min(config.num_documents or num_train, num_train)
-    ids = [document.id for document in inputs.train]
-    own_N = inclusion_probabilities(
-        fill_average(inputs.residuals, ids) * fill_average(inputs.influences, ids),
-        num_wanted,
-        uniform_share=config.uniform_share,
-        gamma=config.gamma,
-    )
-    rng = np.random.default_rng([inputs.seed, inputs.number, _tag("select")])
-    chosen = set(systematic_sample(own_N, rng).tolist())
-    slice_N = rng.random(num_train) < config.random_slice
-    pi_N = with_random_slice(own_N, config.random_slice)
-    rows = [
-        (document.id, "train", bool(slice_N[n]), float(pi_N[n]))
-        for n, document in enumerate(inputs.train)
-        if n in chosen or slice_N[n]
-    ]
-    decisions = {
-        "num_population": num_train,
-        "num_expected": float(pi_N.sum()),
-        "num_selected": len(rows),
-        "num_random_slice": int(slice_N.sum()),
-        "residuals_known": len(inputs.residuals),
-        "influences_known": len(inputs.influences),
-    }
-    return rows, decisions
-
-
-def _tag(name: str) -> int:
-    """Turn a purpose into a number for a seed sequence."""
-    digest = hashlib.sha256(json.dumps(name).encode()).digest()
-    return int.from_bytes(digest[:4], "big")

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from sqlalchemy.orm import Session
 
 from db.queries import loops, records, scores, students, texts
@@ -19,8 +18,8 @@ from db.queries.loops import RoundRow
 from db.queries.students import NewStudent
 from kompress.config import RecipeConfig, RoundConfig, parse_config
 from kompress.errors import TrainingFailed
-from kompress.labelling.folds import fold_of
-from kompress.selection.sampling import training_weights
+from kompress.labelling.drawing import share_of_budget, weigh_documents
+from kompress.labelling.folds import MAIN, fold_of
 from kompress.students import Student
 from kompress.students.pretrained import load_pretrained
 from kompress.training.texts import TrainText
@@ -40,14 +39,13 @@ from worker.references import winning_qualities
 from worker.runtime import Runtime
 from worker.stage import Stage
 
-MAIN = -1
 SCRATCH = "scratch"
 PREVIOUS = "previous"
 STUDENT = "student/"
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class TrainInputs:
     """What one student learns from."""
 
     job_id: int
@@ -68,7 +66,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
+class TrainOutputs:
     """The row of the trained student, how it learned, and what that took.
 
     Attributes:
@@ -84,7 +82,7 @@ class Outputs:
     costs: list[tuple[str, float, float]]
 
 
-def load(session: Session, job: JobRow) -> Inputs:
+def load(session: Session, job: JobRow) -> TrainInputs:
     """Read what this student may learn from."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
@@ -112,7 +110,7 @@ def load(session: Session, job: JobRow) -> Inputs:
     if not lessons or (recipe.early_stop_patience is not None and not held_out):
         raise TrainingFailed(_too_few(len(lessons), len(held_out), recipe))
     parent_id, parent_hash = _find_parent(session, job, recipe, fold)
-    return Inputs(
+    return TrainInputs(
         job_id=job.id,
         round_id=job.round_id,
         recipe=recipe,
@@ -129,7 +127,9 @@ def load(session: Session, job: JobRow) -> Inputs:
     )
 
 
-def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
+def compute(
+    runtime: Runtime, inputs: TrainInputs, heartbeat: Heartbeat
+) -> TrainOutputs:
     """Train; steps are progress, so a training that hangs loses its lease."""
 
     def progress(step: int, num_steps: int, figures: Mapping[str, float]) -> None:
@@ -153,14 +153,14 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
         )
         artifact_hash = save_student(runtime, result.folder)
     runtime.artifacts.drop_scratch(f"train-{inputs.job_id}")
-    return Outputs(
+    return TrainOutputs(
         student=_row(inputs, result, artifact_hash),
         curve=learning_curve(result),
         costs=costs_of(result),
     )
 
 
-def store(session: Session, job: JobRow, out: Outputs) -> None:
+def store(session: Session, job: JobRow, out: TrainOutputs) -> None:
     """Write the student's row and its curve; its artifact is there already."""
     student_id = students.store_student(session, out.student)
     scores.store_scores(
@@ -190,7 +190,7 @@ def learning_curve(result: TrainResult) -> list[Score]:
 
 
 def costs_of(result: TrainResult) -> list[tuple[str, float, float]]:
-    """Give what a training spent and how much of it was of use, see `Outputs`."""
+    """Give what a training spent and how much of it was of use, see `TrainOutputs`."""
     tokens = float(result.num_new_tokens)
     peak = result.peak_flops * result.seconds
     found = [("train_tokens", tokens, tokens), ("flop", peak, result.num_flops)]
@@ -200,19 +200,6 @@ def costs_of(result: TrainResult) -> list[tuple[str, float, float]]:
 def is_ours(parent: str) -> bool:
     """Tell a parent of this farm, or none, from weights that come from elsewhere."""
     return parent in (SCRATCH, PREVIOUS) or parent.startswith(STUDENT)
-
-
-def share_of_budget(recipe: RecipeConfig, folds: int, *, is_main: bool) -> int | None:
-    """Split the round's token budget by how much each student would see.
-
-    A fold student sees (folds - 1) / folds of the texts in each of its epochs.
-    """
-    if recipe.max_train_tokens is None:
-        return None
-    one_fold = recipe.fold_epochs * (folds - 1) / folds if folds else 0.0
-    whole = recipe.epochs + folds * one_fold
-    own = recipe.epochs if is_main else one_fold
-    return int(recipe.max_train_tokens * own / whole)
 
 
 def _find_parent(
@@ -228,15 +215,15 @@ def _find_parent(
         number = recipe.parent.removeprefix(STUDENT)
         if not number.isdecimal():
             raise TrainingFailed(
-                f"recipe.parent is {recipe.parent!r}; expected {STUDENT}ID with an id "
-                "of `farm student list`"
+                f"recipe.parent is {recipe.parent!r}; expected {STUDENT}ID with the id "
+                "of a stored student"
             )
         row = students.get_student(session, int(number))
         return row.id, row.artifact_hash
     return None, ""
 
 
-def _load_parent(runtime: Runtime, inputs: Inputs) -> bytes | Student | None:
+def _load_parent(runtime: Runtime, inputs: TrainInputs) -> bytes | Student | None:
     """Fetch what the training starts from; None for scratch.
 
     Weights from elsewhere have seen no fold, so fold students start from them too.
@@ -273,18 +260,18 @@ def _train_texts(
         if recipe.student.quality_head
         else {}
     )
-    weights = training_weights(
-        np.array([1.0 if x.probability is None else x.probability for x in lessons]),
+    weights = weigh_documents(
+        [lesson.probability for lesson in lessons],
         decided["num_expected"],
+        decided["num_population"],
         recipe.max_document_weight,
-        num_population=decided["num_population"],
     )
     return [
         TrainText(
             text=content[lesson.text_id],
             target_N=lesson.target_N,
             weight_N=lesson.weight_N,
-            document_weight=1.0 if lesson.probability is None else float(weight),
+            document_weight=float(weight),
             quality=known[0],
             quality_se=known[1],
         )
@@ -301,7 +288,7 @@ def _too_few(num_lessons: int, num_held_out: int, recipe: RecipeConfig) -> str:
     )
 
 
-def _row(inputs: Inputs, result: TrainResult, artifact_hash: str) -> NewStudent:
+def _row(inputs: TrainInputs, result: TrainResult, artifact_hash: str) -> NewStudent:
     """Lay out the student's row."""
     return NewStudent(
         round_id=inputs.round_id,

@@ -11,7 +11,7 @@ from tests.end_to_end.farm import loop_config
 from tests.worker.pulse import Pulse
 from worker.checkpoints import load_student
 from worker.mixing import is_held_out
-from worker.stages.residuals import Inputs, compute
+from worker.stages.residuals import ResidualsInputs, compute
 
 
 class Oracle:
@@ -40,7 +40,7 @@ def label(*means):
 
 
 def inputs(unseen=("x y z", "w")):
-    return Inputs(
+    return ResidualsInputs(
         students={0: "even", 1: "odd"},
         documents={
             0: [(10, "a b", label(0.9, 0.1)), (12, "e", label(0.5))],
@@ -65,7 +65,7 @@ def test_each_document_is_scored_by_who_left_it_out_and_by_who_did_not():
 
 
 def test_of_three_students_the_next_fold_tells_what_a_label_teaches():
-    three = Inputs(
+    three = ResidualsInputs(
         students={0: "first", 1: "second", 2: "third"},
         documents={
             fold: [(10 + fold, text, label(0.5))] for fold, text in enumerate("abc")
@@ -111,7 +111,9 @@ def test_held_out_documents_teach_nothing(farm):
 
 
 def test_one_fold_student_alone_tells_of_no_influence():
-    alone = Inputs(students={0: "even"}, documents={0: [(10, "a", label(0.9))]})
+    alone = ResidualsInputs(
+        students={0: "even"}, documents={0: [(10, "a", label(0.9))]}
+    )
 
     found = compute(Shelf(even=Oracle(0.4)), alone, Pulse())
 

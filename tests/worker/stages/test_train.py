@@ -1,48 +1,11 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from kompress.config import RecipeConfig
 from kompress.students.checkpoint import unpack
 from kompress.training.state import CurvePoint
 from kompress.training.train import TrainResult
 from tests.end_to_end.farm import loop_config
 from worker.mixing import is_held_out
-from worker.stages.train import costs_of, learning_curve, share_of_budget
-
-
-@pytest.mark.parametrize(
-    ("folds", "is_main", "tokens"),
-    [
-        # Epochs 3, fold epochs 2. Two folds: 3 + 2 * 2 * 1/2 = 5 passes.
-        (2, True, 600),  # 1000 * 3 / 5
-        (2, False, 200),  # 1000 * 1 / 5
-        (0, True, 1000),
-        # Four folds: one sees 2 * 3/4 = 1.5 passes, all 3 + 6 = 9.
-        (4, True, 333),  # 1000 * 3 / 9
-        (4, False, 166),  # 1000 * 1.5 / 9
-    ],
-)
-def test_students_share_the_budget_by_what_they_see(folds, is_main, tokens):
-    recipe = RecipeConfig(epochs=3, fold_epochs=2, max_train_tokens=1000)
-
-    assert share_of_budget(recipe, folds, is_main=is_main) == tokens
-
-
-def test_without_a_budget_there_is_no_share():
-    assert share_of_budget(RecipeConfig(), 2, is_main=True) is None
-
-
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(2, 20), st.integers(1, 10**7))
-def test_shares_never_exceed_the_budget(epochs, fold_epochs, folds, budget):
-    recipe = RecipeConfig(
-        epochs=epochs, fold_epochs=fold_epochs, max_train_tokens=budget
-    )
-
-    main = share_of_budget(recipe, folds, is_main=True)
-    one = share_of_budget(recipe, folds, is_main=False)
-
-    assert budget - folds - 1 <= main + folds * one <= budget
+from worker.stages.train import costs_of, learning_curve
 
 
 def test_a_curve_becomes_rows_by_step():

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from kompress.config import StopConfig
+from kompress.labelling.conclusion import find_stop_reason, promote_student
+from kompress.selection.promotion import in_validation_half
+from kompress.types import Score
+
+
+def summary(number, exact, *, f1=0.5):
+    """A round that kept few enough words, and its exact_pct at two keep_rates."""
+    row = {
+        "round": number,
+        "f1_gold": f1,
+        "mk_in_ref": 0.9,
+        "override_delta": 0.0,
+        "exact_keep_rate": 0.5,
+        "usd": 1.0,
+        "seconds": 2.0,
+    }
+    scores = [
+        Score("agent", "all", "exact_pct", 0.99, 9, override="farm"),
+        Score("agent", "all", "exact_pct", 0.98, 9, target_keep_rate=0.3),
+        Score("agent", "all", "exact_pct", exact, 9, target_keep_rate=0.85),
+    ]
+    return row, scores
+
+
+CONFIG = StopConfig(patience=1, max_rounds=9, target_keep_rate=0.85)
+
+
+def test_a_loop_converges_by_the_figure_at_the_target_keep_rate():
+    same = find_stop_reason([summary(1, 0.7), summary(2, 0.7)], CONFIG)
+
+    assert same is not None
+    assert find_stop_reason([summary(1, 0.7), summary(2, 0.8)], CONFIG) is None
+    assert find_stop_reason([summary(1, 0.7)], CONFIG) is None
+
+
+def scores(tp, fp, fn, names):
+    """The same counts on every text."""
+    return [
+        score
+        for name in names
+        for score in (
+            Score("planted", "all", "precision", tp / (tp + fp), tp + fp,
+                  text_sha256=name),
+            Score("planted", "all", "recall", tp / (tp + fn), tp + fn,
+                  text_sha256=name),
+        )
+    ]  # fmt: skip
+
+
+def test_the_better_student_is_promoted_and_reported_on_the_other_half():
+    names = [f"text{n}" for n in range(20)]
+    groups = {name: f"group of {name}" for name in names}
+    validation = [name for name in names if in_validation_half(groups[name])]
+    assert 0 < len(validation) < 20
+
+    best, report = promote_student(
+        {3: scores(2, 8, 8, names), 5: scores(8, 2, 2, names)},
+        groups,
+        np.random.default_rng(0),
+    )
+
+    assert best == report["promoted"] == 5
+    # F1 = 2 * 8 / (2 * 8 + 2 + 2), of the first student 4 / 20.
+    assert report["f1_report"] == pytest.approx(0.8)
+    assert report["f1_validation"] == pytest.approx({"3": 0.2, "5": 0.8})
+    assert report["num_validation"] == len(validation)
+    assert report["num_report"] == 20 - len(validation)
+    assert report["worse_texts"] == []
+
+
+def test_texts_that_one_student_was_not_scored_on_are_left_out():
+    names = ["a", "b", "c"]
+    groups = dict.fromkeys(names, "one group")
+
+    _, report = promote_student(
+        {3: scores(2, 8, 8, names), 5: scores(8, 2, 2, names[:2])},
+        groups,
+        np.random.default_rng(0),
+    )
+
+    assert report["num_validation"] + report["num_report"] == 2
+
+
+def test_without_a_student_nothing_is_promoted():
+    best, _ = promote_student({}, {}, np.random.default_rng(0))
+
+    assert best is None
