@@ -10,6 +10,7 @@ KompressError
 ├── InvalidSelection    documents cannot be drawn or weighed as asked
 ├── InvalidAnswer       what a model answered, or its stored bytes, cannot be read
 ├── InvalidComparisons  the counts of a pairwise fit break their contract
+├── InvalidDecisions    what a round decided is stored in another shape
 ├── NotFitted           a rule that learns was asked before it was fitted
 ├── VoteFailed          one voter could not vote on one text
 └── TrainingFailed      training cannot go on (a loss that is not a number)
@@ -54,6 +55,10 @@ class InvalidAnswer(KompressError, ValueError):
 
 class InvalidComparisons(KompressError, ValueError):
     """The counts of a pairwise fit break their contract (shape, sign, no edge)."""
+
+
+class InvalidDecisions(KompressError, ValueError):
+    """What a round decided is of another version, or does not fit its type."""
 
 
 class NotFitted(KompressError, LookupError):

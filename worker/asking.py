@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from db.queries import answers, loops, records, reservations
 from db.queries.answers import AnswerKey, StoredAnswer
 from db.queries.reservations import Budget, Reserved, Wanted
+from kompress.decisions import BudgetRefusals, Decisions
 from kompress.errors import InvalidConfig
 from kompress.teachers.endpoints import Price, find_endpoint
 from kompress.teachers.protocol import ModelSpec
@@ -381,12 +382,12 @@ def _record_refusal(
     session: Session, round_id: int, voter: str, budget: Budget, num_requests: int
 ) -> None:
     """Write down on the round what the budget left out."""
-    before = loops.lock_round(session, round_id).decisions.get("budget", {})
-    refused = dict(before.get("refused_requests", {}))
-    refused[voter] = refused.get(voter, 0) + num_requests
-    decision = {
-        "max_usd": budget.max_usd,
-        "spent_usd": budget.spent_usd,
-        "refused_requests": refused,
-    }
-    loops.record_decision(session, round_id, "budget", decision)
+
+    def refuse(made: Decisions) -> Decisions:
+        refused = dict(made.budget.refused_requests) if made.budget else {}
+        refused[voter] = refused.get(voter, 0) + num_requests
+        return replace(
+            made, budget=BudgetRefusals(budget.max_usd, budget.spent_usd, refused)
+        )
+
+    loops.decide(session, round_id, refuse)

@@ -24,7 +24,7 @@ def after_lost_lease(session: Session, expired: ExpiredJob) -> None:
             expired.id,
             f"{expired.num_lost_leases} leases were lost: its worker dies or hangs "
             "(out of memory, a crash in a library); see the worker's log, then "
-            "retry the job",
+            "`farm job retry`",
         )
         return
     loops.lock_round(session, expired.round_id)
@@ -50,7 +50,7 @@ def after_lost_lease(session: Session, expired: ExpiredJob) -> None:
         )
         # Under the voter's id, so that no later round asks it about this text again.
         decided = loops.read_round(session, job.round_id).decisions
-        voter_id = decided["voters"][job.voter] if job.voter else None
+        voter_id = decided.voters[job.voter] if job.voter else None
         records.add_failures(
             session,
             [

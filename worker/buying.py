@@ -11,6 +11,7 @@ D = documents, M = voters, S = strata, W = cells of a histogram, E = those that 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,12 @@ from db.queries import diversity, loops, quality, quality_views, voters
 from db.queries.jobs import JobRow
 from kompress.aggregation.reliability.likelihood import WITHIN_VOTER
 from kompress.config import RoundConfig, VoterConfig
-from kompress.labelling.fitting import Rate, read_rates
+from kompress.decisions import Decisions, Rate, Spending
+from kompress.labelling.fitting import flatten_rates
 from kompress.selection.budget import VoterReliability, allocate
 from kompress.selection.information_gain import stack_words
 from kompress.selection.residuals import fill_average
-from kompress.types import JSON, STRATA, FloatArray
+from kompress.types import STRATA, FloatArray
 from kompress.voters import VOTERS
 
 # A voter of unknown rates tosses coins: its votes are expected to tell nothing.
@@ -50,7 +52,7 @@ class Market:
     following: Mapping[str, int]
     sheet: VoterReliability
     price_M: FloatArray
-    unit: str
+    unit: Literal["usd", "words"]
     need_of: Mapping[int, float]
 
     @property
@@ -66,11 +68,11 @@ class Purchase:
     Attributes:
         documents: ids by who is asked about them, in the market's order, and how many
             answers they shall have of each, earlier ones among them.
-        decision: what was spent on what, for `rounds.decisions`.
+        spending: what was spent on what.
     """
 
     documents: dict[tuple[tuple[str, int], ...], list[int]]
-    decision: JSON
+    spending: Spending
 
 
 def load_market(session: Session, job: JobRow, config: RoundConfig) -> Market | None:
@@ -86,11 +88,9 @@ def load_market(session: Session, job: JobRow, config: RoundConfig) -> Market | 
     if before is None:
         return None
     held = loops.read_round(session, before)
-    rates = read_rates(held.decisions)
+    rates = flatten_rates(held.decisions.reliability)
     decided = loops.read_round(session, job.round_id).decisions
-    present = [
-        v for v in config.voters if v.name not in decided.get(voters.QUARANTINED, ())
-    ]
+    present = [v for v in config.voters if v.name not in decided.quarantined]
     asked = [v for v in present if v.wave <= job.wave]
     following = [v for v in present if v.wave == job.wave + 1]
     if not following or not {voter for voter, _ in rates} >= {
@@ -221,13 +221,13 @@ def buy(
         )
         if key:
             documents.setdefault(key, []).append(document)
-    return Purchase(documents, {"unit": market.unit, **found.summary(market.names)})
+    return Purchase(documents, found.summary(market.names, market.unit))
 
 
-def _varies(session: Session, voter: VoterConfig, decided: JSON) -> bool:
+def _varies(session: Session, voter: VoterConfig, decided: Decisions) -> bool:
     """Say whether a voter's next answer may differ from the one before."""
     varies = VOTERS[voter.kind].varies
     if varies is None:
         return False
-    row = voters.get_voter(session, int(decided["voters"][voter.name]))
+    row = voters.get_voter(session, decided.voters[voter.name])
     return varies(row.parts)

@@ -22,7 +22,7 @@ from kompress.config import MixPart, RecipeConfig, RoundConfig
 from kompress.errors import TrainingFailed
 from kompress.selection.mix import MixDocument, thin
 from kompress.types import ABSTAIN, KEEPS_FROM, CodeArray, FloatArray, Label, VoteRow
-from worker.scope import LESSONS, load_known
+from worker.scope import load_known, pinned_evidence
 
 GOLD = "gold"
 # The variance of Beta(1, 1): what is known of a word that nobody voted on.
@@ -178,7 +178,8 @@ def _gold_lessons(session: Session, held: RoundRow) -> list[Lesson]:
         session, held.corpus_id, held.corpus_seq, split="train"
     )
     text_ids = sorted(document.text_id for document in documents)
-    known = load_known(session, held, text_ids, LESSONS)
+    runs = pinned_evidence(held).corpus_gold_runs or ()
+    known = load_known(session, text_ids, runs)
     return [
         Lesson(
             document.id,

@@ -8,12 +8,11 @@ select [-> teach wave 0 -> pilot] -> teach wave 1 [-> escalate -> teach wave 2 â
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from db.kinds import STAGES
-from db.queries import loops, selections, voters
+from db.queries import loops, selections
 from db.queries.jobs import JobSpec
 from kompress.config import LoopConfig, RoundConfig, VoterConfig, parse_config
 
@@ -22,8 +21,6 @@ DEADLINE_S = {"train": 6 * 3600}
 CHAIN = tuple(s for s in STAGES if s not in ("select", "pilot", "escalate"))
 # The wave in which every voter sees a few documents, before the others spend money.
 PILOT_WAVE = 0
-# In what was decided about a wave: whom each of its shards is for.
-ASKED = "voters"
 # In the arguments of a job that teaches: how many answers a text shall have in all.
 REPLICATES = "replicates"
 
@@ -59,32 +56,6 @@ class Step:
     stage: str
     wave: int
     jobs: tuple[JobSpec, ...]
-
-
-def escalation_key(wave: int) -> str:
-    """Name what was decided about a wave before it, in `rounds.decisions`."""
-    return f"escalation_{wave}"
-
-
-def read_asked(
-    decisions: Mapping[str, Any], wave: int, config: RoundConfig
-) -> dict[int, dict[str, int]]:
-    """Read whom a budget bought each of a wave's shards for, see `RoundState.asked`.
-
-    Args:
-        decisions: the round's. A round that an older version began has only names
-            there, each of them bought for all of its replicates.
-        wave: from 2.
-        config: the round's.
-    """
-    usual = {voter.name: voter.replicates for voter in config.voters}
-    found = decisions.get(escalation_key(wave), {}).get(ASKED, {})
-    return {
-        int(shard): dict(asked)
-        if isinstance(asked, Mapping)
-        else {name: usual[name] for name in asked}
-        for shard, asked in found.items()
-    }
 
 
 def last_wave(config: RoundConfig) -> int:
@@ -148,11 +119,8 @@ def advance(session: Session, round_id: int, *, num_finished: int) -> bool:
             for wave in range(PILOT_WAVE, last_wave(config) + 1)
         },
         is_last=held.number >= stop.max_rounds,
-        absent=frozenset(held.decisions.get(voters.QUARANTINED, ())),
-        asked={
-            wave: read_asked(held.decisions, wave, config)
-            for wave in range(2, last_wave(config) + 1)
-        },
+        absent=frozenset(held.decisions.quarantined),
+        asked={wave: found.asked for wave, found in held.decisions.escalations.items()},
     )
     step = next_jobs(state)
     if step is None:

@@ -149,9 +149,9 @@ def judge_ids(held: RoundRow, config: RoundConfig) -> dict[int, int]:
 
     Judges in quarantine are left out: what they said before counts no more.
     """
-    known, absent = held.decisions["voters"], absent_voters(held)
+    known, absent = held.decisions.voters, absent_voters(held)
     return {
-        int(known[judge.name]): place
+        known[judge.name]: place
         for place, judge in enumerate(config.pairwise.judges)
         if judge.name not in absent
     }
@@ -159,7 +159,7 @@ def judge_ids(held: RoundRow, config: RoundConfig) -> dict[int, int]:
 
 def absent_voters(held: RoundRow) -> frozenset[str]:
     """Name the voters that were put into quarantine while the round ran."""
-    return frozenset(held.decisions.get(voters.QUARANTINED, ()))
+    return frozenset(held.decisions.quarantined)
 
 
 def winning_qualities(
@@ -196,7 +196,7 @@ def _priority(session: Session, held: RoundRow, config: RoundConfig) -> list[str
     absent = absent_voters(held)
     digests = {
         voter.name: voters.get_voter(
-            session, int(held.decisions["voters"][voter.name])
+            session, held.decisions.voters[voter.name]
         ).fingerprint
         for voter in config.voters
         if voter.name not in absent

@@ -8,24 +8,23 @@ against.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from db.queries import gold, loops, patterns
 from db.queries.loops import RoundRow
-from db.queries.patterns import EvidenceRow, EvidenceTotals, GoldRun
+from db.queries.patterns import EvidenceRow
 from kompress.config import RoundConfig, parse_config
-from kompress.types import JSON, CodeArray
+from kompress.decisions import (
+    EvidenceTotals,
+    GoldRun,
+    PinnedEvidence,
+    SelectionCounts,
+)
+from kompress.types import CodeArray
 
-# Where a round keeps what `look_at_evidence` found.
-EVIDENCE = "evidence"
-# In it: whose gold is believed of the train texts that the round selected,
-SELECTED = "gold_runs"
-# and of all train texts of its pinned corpus, where students learn from gold.
-LESSONS = "lesson_gold_runs"
 # A rate behind 2**18 words has a standard error of .001 at most, in a stratum with a
 # hundredth of them .01: more words would teach nothing that a label could show.
 MAX_WORDS = 2**18
@@ -54,57 +53,46 @@ class Scope:
     num_gold_words: int
     gold_runs: tuple[GoldRun, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """Lay out for `rounds.decisions`."""
-        return {
-            "documents": "all" if self.takes_all else "random_slice",
-            "share": self.share,
-            "gold_share": self.gold_share,
-            "num_words_available": self.num_words,
-            "num_gold_words_available": self.num_gold_words,
-        }
-
     def origin_of(self, text_id: int) -> str | None:
         """Name whose gold of one of the round's train texts counts; None for none."""
         return patterns.origin_in(self.gold_runs, text_id)
 
 
-def look_at_evidence(session: Session, round_id: int) -> JSON:
+def look_at_evidence(session: Session, round_id: int) -> PinnedEvidence:
     """Say what of a round could be learned from now, its gold above all.
 
     The stage `select` keeps it in `rounds.decisions` once its documents are stored.
     """
     held = loops.read_round(session, round_id)
-    found = {
-        "totals": asdict(patterns.count_evidence(session, round_id)),
-        SELECTED: _as_lists(patterns.list_gold_runs(session, round_id)),
-    }
     mix = parse_config(RoundConfig, held.config).recipe.mix
+    in_corpus = None
     if any(part.source == "gold" for part in mix):
-        found[LESSONS] = _as_lists(
+        in_corpus = tuple(
             patterns.list_corpus_gold_runs(session, held.corpus_id, held.corpus_seq)
         )
-    return found
+    return PinnedEvidence(
+        totals=patterns.count_evidence(session, round_id),
+        gold_runs=tuple(patterns.list_gold_runs(session, round_id)),
+        corpus_gold_runs=in_corpus,
+    )
 
 
-def find_scope(session: Session, held: RoundRow, *, num_waves: int) -> Scope:
+def find_scope(held: RoundRow, *, num_waves: int) -> Scope:
     """Find out what of a round may be learned from.
 
     Args:
-        session: the session.
         held: the round.
         num_waves: waves of voters that are asked about: after the first one, documents
             were chosen by their posterior, so only what every voter sees says how they
             do: the random slice, and gold within the config's `escalation.gold_words`.
     """
-    # A round that an older version began has nothing written down.
-    frozen = held.decisions.get(EVIDENCE) or look_at_evidence(session, held.id)
-    totals = EvidenceTotals(**frozen["totals"])
+    pinned = pinned_evidence(held)
+    totals = pinned.totals
     limit = MAX_GOLD_WORDS
     if num_waves > 1:
         own = parse_config(RoundConfig, held.config).escalation.gold_words
         limit = min(limit, own)
-    takes_all = num_waves == 1 and took_all(totals, held.decisions.get("selection", {}))
+    takes_all = num_waves == 1 and took_all(totals, held.decisions.selection)
     num_words = totals.all_words if takes_all else totals.slice_words
     return Scope(
         takes_all=takes_all,
@@ -112,20 +100,30 @@ def find_scope(session: Session, held: RoundRow, *, num_waves: int) -> Scope:
         gold_share=share_of(limit, totals.gold_words),
         num_words=num_words,
         num_gold_words=totals.gold_words,
-        gold_runs=_as_runs(frozen[SELECTED]),
+        gold_runs=pinned.gold_runs,
     )
 
 
-def took_all(totals: EvidenceTotals, selected: Mapping[str, Any]) -> bool:
+def pinned_evidence(held: RoundRow) -> PinnedEvidence:
+    """Give what a round wrote down when it selected its documents."""
+    found = held.decisions.evidence
+    assert found is not None  # noqa: S101  # `select` ran before whoever asks
+    return found
+
+
+def took_all(totals: EvidenceTotals, selected: SelectionCounts | None) -> bool:
     """Say whether a round took every train document, and was sure to.
 
     Args:
         totals: of the round.
         selected: what it decided when it selected documents.
     """
-    population = selected.get("num_population", -1)
     # Forgotten since or not: what counts is that nobody chose among the others.
-    return totals.is_certain and selected.get("num_selected") == population
+    return (
+        totals.is_certain
+        and selected is not None
+        and selected.num_selected == selected.num_population
+    )
 
 
 def share_of(limit: int, num_words: int) -> float:
@@ -158,40 +156,22 @@ def load_truth(
     Returns:
         Codes by text, 254 keep, 0 drop, 255 unknown; texts without any are left out.
     """
-    return _load_named(session, text_ids, scope.gold_runs)
+    return load_known(session, text_ids, scope.gold_runs)
 
 
 def load_known(
-    session: Session, held: RoundRow, text_ids: Sequence[int], which: str
+    session: Session, text_ids: Sequence[int], runs: Sequence[GoldRun]
 ) -> dict[int, CodeArray]:
     """Load the calibration gold that was there when a round selected its documents.
 
     Args:
         session: the session.
-        held: the round.
-        text_ids: texts of its documents; for `LESSONS` train texts of its corpus.
-        which: `SELECTED` or `LESSONS`.
+        text_ids: the texts.
+        runs: of `pinned_evidence`: of the round's train texts, or of its corpus'.
 
     Returns:
-        As `load_truth`. Of a round that an older version began, all that is there now.
+        As `load_truth`.
     """
-    frozen = held.decisions.get(EVIDENCE, {}).get(which)
-    if frozen is not None:
-        return _load_named(session, text_ids, _as_runs(frozen))
-    known = gold.load_gold(session, text_ids, use="calibrate")
-    return {text_id: found[0].codes_N for text_id, found in known.items()}
-
-
-def _place(sha256: bytes) -> float:
-    """Lay a text between 0 and 1, by its content."""
-    digest = hashlib.sha256(b"fit" + sha256).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
-
-
-def _load_named(
-    session: Session, text_ids: Sequence[int], runs: Sequence[GoldRun]
-) -> dict[int, CodeArray]:
-    """Load the calibration gold of the origin that the runs name for each text."""
     return {
         text_id: item.codes_N
         for text_id, known in gold.load_gold(session, text_ids, "calibrate").items()
@@ -200,9 +180,7 @@ def _load_named(
     }
 
 
-def _as_lists(runs: Sequence[GoldRun]) -> list[list[Any]]:
-    return [[run.origin, run.first, run.last] for run in runs]
-
-
-def _as_runs(lists: Sequence[Sequence[Any]]) -> tuple[GoldRun, ...]:
-    return tuple(GoldRun(*run) for run in lists)
+def _place(sha256: bytes) -> float:
+    """Lay a text between 0 and 1, by its content."""
+    digest = hashlib.sha256(b"fit" + sha256).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from api.cli.output import say, warn
+from api.decided import describe_pilot
 
 if TYPE_CHECKING:
     from db.models import Round
@@ -12,21 +13,21 @@ if TYPE_CHECKING:
 def pilot_warnings(rounds: "Iterable[Round]") -> list[str]:
     """Tell of rounds whose rule the pilot found to be worse than its best voter."""
     return [
-        f"round {row.number}: {pilot['sentence']}"
+        f"round {row.number}: {describe_pilot(pilot)}"
         for row in rounds
-        if (pilot := row.decisions.get("pilot") or {}).get("collapses")
+        if (pilot := row.decisions.pilot) and pilot.collapsed
     ]
 
 
 def fallback_notes(rounds: "Iterable[Round]") -> list[str]:
     """Tell of strata that one voter decides in place of the rule."""
     return [
-        f"round {row.number}: {found['voter']} alone decides {stratum} words, balanced "
-        f"accuracy {found['best']:.2f} on calibration gold where the rule has "
-        f"{found['aggregate']:.2f} (difference {found['low']:+.2f} to "
-        f"{found['high']:+.2f})"
+        f"round {row.number}: {found.voter} alone decides {stratum} words, balanced "
+        f"accuracy {found.best:.2f} on calibration gold where the rule has "
+        f"{found.aggregate:.2f} (difference {found.low:+.2f} to "
+        f"{found.high:+.2f})"
         for row in rounds
-        for stratum, found in sorted((row.decisions.get("fallback") or {}).items())
+        for stratum, found in sorted((row.decisions.fallback or {}).items())
     ]
 
 

@@ -146,6 +146,7 @@ def show_loop(name: LoopName, as_json: AsJson = False) -> None:
         print_failed,
     )
     from api.cli.connection import open_session
+    from api.decided import event_detail
     from db.queries import loops, progress, records
     from db.queries.quality_views import round_summary
 
@@ -154,12 +155,18 @@ def show_loop(name: LoopName, as_json: AsJson = False) -> None:
         row = _loop_row(loop)
         summary = round_summary(session, loop.name)
         failed = progress.failed_jobs(session, loop.id)
+        held = loops.rounds_of(session, loop.id)
+        by_id = {one.id: one for one in held}
         events = [
-            {"at": e.at, "actor": e.actor, "kind": e.kind, "detail": e.detail}
+            {
+                "at": e.at,
+                "actor": e.actor,
+                "kind": e.kind,
+                "detail": event_detail(e, by_id),
+            }
             for e in records.list_events(session, loop.id, limit=1000)
         ]
         config = loop.config
-        held = loops.rounds_of(session, loop.id)
         warnings, notes = pilot_warnings(held), fallback_notes(held)
     if as_json:
         details = {"rounds": summary, "failed_jobs": failed, "events": events,

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from api.decided import event_detail
 from api.deps import CurrentLoop, DbSession
 from api.schemas import EventOut, EventsOut
-from db.queries import records
+from db.queries import loops, records
 
 router = APIRouter(tags=["loops"])
 
@@ -21,7 +22,13 @@ def list_events(
 ) -> EventsOut:
     """List what was done to a loop and by whom, oldest first, after an event's id."""
     rows = records.list_events(session, loop.id, after_id=after_id, limit=limit)
-    events = [EventOut.model_validate(row) for row in rows]
+    rounds = {row.id: row for row in loops.rounds_of(session, loop.id)}
+    events = [
+        EventOut.model_validate(row).model_copy(
+            update={"detail": event_detail(row, rounds)}
+        )
+        for row in rows
+    ]
     return EventsOut(
         loop=loop.name,
         events=events,

@@ -1,6 +1,7 @@
 """Loops, rounds, and what a round selected."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -9,12 +10,37 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    TypeDecorator,
     UniqueConstraint,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Id, Now
+from kompress.decisions import Decisions, as_json, from_json
+
+
+class DecisionsColumn(TypeDecorator[Decisions]):
+    """A JSON column that Python reads and writes as `Decisions`."""
+
+    impl = JSONB
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: Decisions | None,
+        dialect: object,  # noqa: ARG002  # SQLAlchemy's
+    ) -> Mapping[str, Any] | None:
+        """Lay decisions out to be stored."""
+        return None if value is None else as_json(value)
+
+    def process_result_value(
+        self,
+        value: Mapping[str, Any] | None,
+        dialect: object,  # noqa: ARG002
+    ) -> Decisions | None:
+        """Parse what is stored."""
+        return None if value is None else from_json(value)
 
 
 class Loop(Base):
@@ -67,7 +93,7 @@ class Round(Base):
     wave: Mapped[int] = mapped_column(server_default="0")
     open_jobs: Mapped[int] = mapped_column(server_default="0")
     # What decided the round: voters by name, budgets, promotions (invariant 6).
-    decisions: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    decisions: Mapped[Decisions] = mapped_column(DecisionsColumn, server_default="{}")
     created_at: Mapped[Now]
     finished_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
 

@@ -1,6 +1,6 @@
 """Loops and rounds: start, pause, end; the round row's lock orders what ends."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,10 @@ from sqlalchemy.orm import Session
 
 from db.errors import Conflict, NotFound
 from db.models import Corpus, Loop, Round
+from db.models.loop import DecisionsColumn
 from db.queries import jobs
 from db.queries.jobs import JobSpec
+from kompress.decisions import Decisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class RoundRow:
     wave: int
     open_jobs: int
     config: dict[str, Any]
-    decisions: dict[str, Any]
+    decisions: Decisions
     loop_config: dict[str, Any]
     corpus_id: int
     corpus_seq: int
@@ -37,10 +39,10 @@ _READ = """
     FROM rounds r JOIN loops l ON l.id = r.loop_id
     WHERE r.id = :round_id
 """
-_READ_ROUND = text(_READ)
+_READ_ROUND = text(_READ).columns(decisions=DecisionsColumn)
 # Not FOR UPDATE: every label and vote of a round holds a key-share lock on its row, so
 # two stores that count the same keys would each wait for the other.
-_LOCK_ROUND = text(_READ + " FOR NO KEY UPDATE OF r")
+_LOCK_ROUND = text(_READ + " FOR NO KEY UPDATE OF r").columns(decisions=DecisionsColumn)
 _COUNT_DOWN = text("""
     UPDATE rounds SET open_jobs = greatest(0, open_jobs - :num_finished)
     WHERE id = :round_id AND status = 'running'
@@ -79,11 +81,12 @@ def create_loop(
         known = session.scalars(select(Corpus.name).order_by(Corpus.name)).all()
         raise NotFound(
             f"no corpus is named {corpus_name!r}; there are {list(known)}; "
-            "take one of them, or add it"
+            "`farm corpus add` makes one"
         )
     if corpus.last_seq == 0:
         raise Conflict(
-            f"corpus {corpus_name!r} has no documents; expected some; add them first"
+            f"corpus {corpus_name!r} has no documents; add some with "
+            f"`farm corpus add {corpus_name} FILE` or `farm corpus sample`"
         )
     if session.scalar(select(Loop.id).where(Loop.name == name)) is not None:
         raise Conflict(f"a loop named {name!r} exists; choose another --name")
@@ -303,11 +306,18 @@ def stop_loop(
     )
 
 
-def record_decision(session: Session, round_id: int, name: str, value: Any) -> None:
-    """Keep what was decided for a round, beside its config."""
-    held = session.get_one(Round, round_id, populate_existing=True)
-    held.decisions = {**held.decisions, name: value}
-    session.flush()
+def decide(
+    session: Session, round_id: int, change: Callable[[Decisions], Decisions]
+) -> None:
+    """Keep what was decided for a round, beside its config; holds the round's row.
+
+    Args:
+        session: the session.
+        round_id: the round.
+        change: gives what is decided from here on, of what was decided so far.
+    """
+    made = change(lock_round(session, round_id).decisions)
+    session.execute(update(Round).where(Round.id == round_id).values(decisions=made))
 
 
 def running_rounds(session: Session) -> Sequence[int]:

@@ -8,25 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db.copy import copy_rows
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceTotals:
-    """How much of a round's train documents could be learned from.
-
-    Attributes:
-        num_documents: train documents that the round selected.
-        is_certain: each of them was sure to be selected (π = 1).
-        gold_words: words of those with calibration gold.
-        slice_words: words of those of the random slice.
-        all_words: words of all of them.
-    """
-
-    num_documents: int
-    is_certain: bool
-    gold_words: int
-    slice_words: int
-    all_words: int
+from kompress.decisions import EvidenceTotals, GoldRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +19,6 @@ class EvidenceRow:
     group_id: str
     sha256: bytes
     random_slice: bool
-
-
-@dataclass(frozen=True, slots=True)
-class GoldRun:
-    """Train texts, one after the other, with calibration gold of one origin.
-
-    Attributes:
-        origin: the first one by name that knows of the text.
-        first: the lowest text id.
-        last: the highest; every one of the train texts between them is meant.
-    """
-
-    origin: str
-    first: int
-    last: int
 
 
 _PATTERN = {"round_id": "int8", "shard": "int4", "patterns": "bytea"}

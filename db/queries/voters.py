@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -18,8 +19,6 @@ from kompress.types import Fingerprint
 # Until then a round has only collected votes.
 BEFORE_LABELS = STAGES[: STAGES.index("count")]
 
-# The decision of a round that names the voters it goes on without.
-QUARANTINED = "quarantined"
 # A voter in quarantine stays there under every later fingerprint of its name.
 _INSERT = text("""
     INSERT INTO voters (name, fingerprint, kind, params, parts, snapshot_hash,
@@ -102,7 +101,7 @@ def get_voter(session: Session, voter_id: int) -> Voter:
     """
     voter = session.get(Voter, voter_id)
     if voter is None:
-        raise NotFound(f"no voter has id {voter_id}; see the list of voters")
+        raise NotFound(f"no voter has id {voter_id}; see `farm voter list`")
     return voter
 
 
@@ -158,8 +157,13 @@ def _withdraw(session: Session, name: str) -> None:
     session.execute(_WITHDRAW, values)
     for round_id in round_ids:
         held = loops.lock_round(session, round_id)
-        absent = sorted({*held.decisions.get(QUARANTINED, []), name})
-        loops.record_decision(session, round_id, QUARANTINED, absent)
+        loops.decide(
+            session,
+            round_id,
+            lambda made: replace(
+                made, quarantined=tuple(sorted({*made.quarantined, name}))
+            ),
+        )
         if held.stage in BEFORE_LABELS:
             session.execute(_UNLINK, {"round_id": round_id, "name": name})
     # What a step that opened meanwhile has planned; now none can.

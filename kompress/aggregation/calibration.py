@@ -9,12 +9,12 @@ C = byte codes, G = tried values
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kompress.aggregation.statistics import NUM_CELLS
+from kompress.decisions import Calibration
 from kompress.errors import InvalidVotes
 from kompress.types import NUM_CODES, FloatArray
 
@@ -34,26 +34,6 @@ STRENGTH_SD = 0.5
 _GRID = 65  # values of each pass; the best one's neighbours bound the next
 _PASSES = 6  # ln(64) · (2 / 64)^6 = 4e-9: far below the digits that are kept
 _DIGITS = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What a voter's votes are turned by before they are pooled.
-
-    Attributes:
-        temperature: T > 0; above 1 the voter is surer than it is right.
-        strength: κ > 0, what its sample counts are multiplied by.
-        num_words: words of gold behind it; 0 where there is none, and then both are 1.
-    """
-
-    temperature: float = 1.0
-    strength: float = 1.0
-    num_words: int = 0
-
-    @property
-    def has_gold(self) -> bool:
-        """Whether anything was known to fit it to."""
-        return self.num_words > 0
 
 
 def fit_calibration(histogram: ArrayLike) -> Calibration:

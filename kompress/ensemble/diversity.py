@@ -6,10 +6,9 @@ each other. Whose errors fall together is seen on words of known truth, and only
 N = words, M = voters, P = patterns of joint votes, B = bootstraps
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,107 +21,18 @@ from kompress.aggregation.pairs import (
 )
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
 from kompress.aggregation.reliability.copies import find_copies
+from kompress.decisions import Diversity
 from kompress.ensemble.agreement import krippendorff_alpha
-from kompress.ensemble.error_split import ErrorSplit, split_error
+from kompress.ensemble.error_split import split_error
 from kompress.ensemble.independence import measure_independence
 from kompress.ensemble.leave_one_out import (
     GoldVotes,
-    LeaveOneOutValue,
     measure_leave_one_out,
 )
 from kompress.errors import InvalidVotes
-from kompress.types import ABSTAIN, JSON, STRATA, encode_votes
+from kompress.types import ABSTAIN, STRATA, encode_votes
 
 NUM_BOOTSTRAPS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Diversity:
-    """What is known about how a panel's voters differ.
-
-    Attributes:
-        voters: M names.
-        truth: `gold`, or `none` where no word has a known truth.
-        num_words: words with a vote.
-        num_gold_words: those of known truth.
-        alpha: Krippendorff's, nominal, of the sides; None where nothing is shared.
-        alpha_soft: the same, interval, of P(keep).
-        n_eff: independent voters that the panel is worth, in [1, M]; None where
-            gold does not tell.
-        n_eff_low: lower end of its 95 % interval over resampled document groups.
-        n_eff_high: its upper end.
-        mean_correlation: of the voters' errors, over the pairs that gold identifies.
-        num_unidentified: pairs whose correlation gold does not identify; they count
-            as the mean of the others.
-        copies: (a, b, ρ) of pairs that are as good as one voter, by gold.
-        identical: (a, b, shared words) of pairs that never voted differently, and so
-            count as one voter (`copies.find_copies`); needs no gold.
-        split: the consensus' error.
-        strata: (name, words, gold words) of each stratum with votes.
-        gains: what each voter adds; empty where that was not measured.
-    """
-
-    voters: tuple[str, ...]
-    truth: Literal["gold", "none"]
-    num_words: int
-    num_gold_words: int
-    alpha: float | None
-    alpha_soft: float | None
-    n_eff: float | None
-    n_eff_low: float | None
-    n_eff_high: float | None
-    mean_correlation: float | None
-    num_unidentified: int
-    copies: tuple[tuple[str, str, float], ...]
-    identical: tuple[tuple[str, str, int], ...]
-    split: ErrorSplit
-    strata: tuple[tuple[str, int, int], ...]
-    gains: tuple[LeaveOneOutValue, ...] = ()
-
-    @property
-    def num_voters(self) -> int:
-        """M."""
-        return len(self.voters)
-
-    @property
-    def blind_strata(self) -> tuple[str, ...]:
-        """Strata with votes and without gold: a shared error there shows nowhere."""
-        return tuple(name for name, _, num_gold in self.strata if not num_gold)
-
-    def as_json(self) -> JSON:
-        """Lay it out for `rounds.decisions`; the view `ensemble_diversity` reads it."""
-        split = {**asdict(self.split), "variance": self.split.variance}
-        num_split = split.pop("num_words")
-        own: JSON = {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.name not in {"split", "gains"}
-        }
-        return {
-            "num_voters": self.num_voters,
-            **{k: _listed(v) for k, v in own.items()},
-            **split,
-            "num_split_words": num_split,
-            "gains": [asdict(gain) for gain in self.gains],
-        }
-
-    @classmethod
-    def from_json(cls, data: JSON) -> "Diversity":
-        """Read what `as_json` laid out."""
-        found: dict[str, Any] = {
-            field.name: data[field.name]
-            for field in fields(cls)
-            if field.name not in {"split", "gains"}
-        }
-        for name in ("copies", "identical", "strata"):
-            found[name] = tuple(tuple(row) for row in found[name])
-        found["voters"] = tuple(found["voters"])
-        parts = ("error", "shared_bias", "shared_variance", "own_variance")
-        return cls(
-            **found,
-            split=ErrorSplit(data["num_split_words"], *(data[name] for name in parts)),
-            gains=tuple(LeaveOneOutValue(**row) for row in data["gains"]),
-        )
 
 
 def measure_diversity(
@@ -176,7 +86,7 @@ def measure_diversity(
     panel |= _independence(names, pairs, _identical(patterns), rng, num_bootstraps)
     if learner is not None and num_gold:
         words = GoldVotes.read(names, code_NM, strength, truth_N, stratum_N, group_N)
-        panel["gains"] = measure_leave_one_out(learner, words, rng)
+        panel["leave_one_out"] = measure_leave_one_out(learner, words, rng)
     return Diversity(
         truth="gold" if num_gold else "none",
         num_gold_words=num_gold,
@@ -223,6 +133,93 @@ def _independence(
     }
 
 
+def describe(
+    diversity: Diversity, names: Sequence[str] | None = None, *, noun: str = "voters"
+) -> str:
+    """Say in a sentence what a panel is worth.
+
+    Args:
+        diversity: what was measured.
+        names: what to call its voters, in their order; None for their own names.
+        noun: what they are, such as `teachers`.
+
+    Source: ours.
+    """
+    own = dict(zip(diversity.voters, names or diversity.voters, strict=True))
+    size = diversity.num_voters
+    if size < 2:
+        return f"{size} {noun.removesuffix('s')}; there is nobody to compare with"
+    parts = [_worth(diversity, noun)]
+    exact = {frozenset(pair[:2]) for pair in diversity.identical}
+    near = [pair[:2] for pair in diversity.copies if frozenset(pair[:2]) not in exact]
+    for pairs, what in (
+        ([pair[:2] for pair in diversity.identical], "never voted differently"),
+        (near, "are near copies"),
+    ):
+        parts += [
+            f"{_enumerate([own[name] for name in group])} {what}"
+            for group in _families(diversity.voters, pairs)
+        ]
+    if diversity.n_eff is not None and diversity.num_unidentified:
+        total = size * (size - 1) // 2
+        parts.append(
+            f"for {diversity.num_unidentified} of {total} pairs gold shows no errors "
+            "to compare: they count as the others do"
+        )
+    return "; ".join(parts)
+
+
+def _worth(diversity: Diversity, noun: str) -> str:
+    size, n_eff = f"{diversity.num_voters} {noun}", diversity.n_eff
+    if diversity.truth == "none":
+        alpha = diversity.alpha
+        agree = "that share no words" if alpha is None else (
+            f"that agree with alpha {_short(alpha)}"
+        )  # fmt: skip
+        return (
+            f"{size} {agree}; without calibration gold nobody can say whether they "
+            "agree because they are right or because they copy each other: add gold "
+            "with `farm gold add`"
+        )
+    words = f"{diversity.num_gold_words:,} gold words"
+    if n_eff is None:
+        return (
+            f"{size}; on {words} too few of them err to say how many independent ones "
+            "they are worth: add gold with `farm gold add`"
+        )
+    low, high = diversity.n_eff_low, diversity.n_eff_high
+    within = (
+        "of too few documents for an interval"
+        if low is None or high is None
+        else f"{low:.1f} to {high:.1f}, "
+    )
+    on = f"({within}on {words})" if high is not None else f"(on {words} {within})"
+    return f"{size}, worth {n_eff:.1f} independent ones {on}"
+
+
+def _short(value: float) -> str:
+    """Write .62, -.10 or 1.00."""
+    return f"{value:.2f}".replace("0.", ".", 1)
+
+
+def _enumerate(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _families(
+    voters: Sequence[str], pairs: Iterable[tuple[str, str]]
+) -> list[list[str]]:
+    """Join pairs that share a voter, in the panel's order."""
+    family = {voter: voter for voter in voters}
+    for a, b in pairs:
+        old, new = family[b], family[a]
+        family = {v: new if head == old else head for v, head in family.items()}
+    groups: dict[str, list[str]] = {}
+    for voter, head in family.items():
+        groups.setdefault(head, []).append(voter)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def _identical(patterns: VotePatterns) -> list[tuple[int, int, int]]:
     """List the pairs that count as one voter, with the words that both voted on."""
     found = []
@@ -248,8 +245,3 @@ def _strata(patterns: VotePatterns) -> tuple[tuple[str, int, int], ...]:
         for name, words, num_gold in zip(STRATA, words_S, gold_S, strict=True)
         if words
     )
-
-
-def _listed(value: Any) -> Any:
-    """Turn tuples into the lists that JSON reads back."""
-    return [_listed(v) for v in value] if isinstance(value, tuple) else value

@@ -3,41 +3,13 @@
 N = words, M = voters, C = cells of one stratum and one truth
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kompress.aggregation.patterns import KEEP, UNKNOWN
 from kompress.aggregation.votes import read_stratum
+from kompress.decisions import ErrorSplit
 from kompress.types import FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorSplit:
-    """What the mean vote gets wrong, and which part more such voters would mend.
-
-    Attributes:
-        num_words: gold words on which every voter voted; 0 where there are none.
-        error: mean squared share of voters that are wrong.
-        shared_bias: squared mean error, within each stratum and truth; stays however
-            many voters there are.
-        shared_variance: ρσ², what the errors around that mean share; stays as well.
-        own_variance: (1 - ρ)σ²/M, what averages out with more voters.
-    """
-
-    num_words: int = 0
-    error: float | None = None
-    shared_bias: float | None = None
-    shared_variance: float | None = None
-    own_variance: float | None = None
-
-    @property
-    def variance(self) -> float | None:
-        """ρσ² + (1 - ρ)σ²/M."""
-        if self.shared_variance is None or self.own_variance is None:
-            return None
-        return self.shared_variance + self.own_variance
 
 
 def split_error(

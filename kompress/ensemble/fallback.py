@@ -16,7 +16,6 @@ N = words, M = voters, G = document groups
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -26,34 +25,10 @@ from kompress.aggregation.patterns import KEEP, UNKNOWN
 from kompress.aggregation.rules.plain import Beta
 from kompress.aggregation.statistics import count_by_group
 from kompress.aggregation.votes import read_stratum
+from kompress.decisions import Fallback
 from kompress.ensemble.best_voter import compare_with_best
 from kompress.errors import InvalidVotes
-from kompress.types import JSON, STRATA, BoolArray, FloatArray, Posterior, decode_votes
-
-
-@dataclass(frozen=True, slots=True)
-class Fallback:
-    """A stratum that one voter decides alone, and why.
-
-    Attributes:
-        voter: its name.
-        aggregate: balanced accuracy of the rule on calibration gold.
-        best: that of the voter, and of the rule where the voter abstains.
-        low: lower end of the rule's minus the voter's, see `BestVoterComparison`.
-        high: its upper end; below 0.
-        words: words of gold.
-    """
-
-    voter: str
-    aggregate: float
-    best: float
-    low: float
-    high: float
-    words: int
-
-    def as_json(self) -> JSON:
-        """Lay it out for `rounds.decisions`."""
-        return asdict(self)
+from kompress.types import STRATA, BoolArray, FloatArray, Posterior, decode_votes
 
 
 def choose_fallbacks(
@@ -116,12 +91,12 @@ def choose_fallbacks(
 
 
 def fallback_columns(
-    decided: Mapping[str, Mapping[str, Any]], names: Sequence[str]
+    decided: Mapping[str, Fallback] | None, names: Sequence[str]
 ) -> dict[int, int]:
     """Turn what a round decided into what `apply_fallbacks` takes.
 
     Args:
-        decided: by name of stratum, as `Fallback.as_json` lays it out.
+        decided: by name of stratum; None where nothing was.
         names: the panel's voters; a fallback on a voter that is not there is left out.
 
     Returns:
@@ -130,9 +105,9 @@ def fallback_columns(
     Source: ours.
     """
     return {
-        STRATA.index(stratum): list(names).index(found["voter"])
-        for stratum, found in sorted(decided.items())
-        if found["voter"] in names
+        STRATA.index(stratum): list(names).index(found.voter)
+        for stratum, found in sorted((decided or {}).items())
+        if found.voter in names
     }
 
 

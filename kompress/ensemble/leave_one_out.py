@@ -18,6 +18,7 @@ from kompress.aggregation.pairs import sides_of
 from kompress.aggregation.patterns import KEEP, UNKNOWN, count_patterns
 from kompress.aggregation.statistics import expanded_percents
 from kompress.aggregation.votes import read_stratum
+from kompress.decisions import LeaveOneOutValue
 from kompress.ensemble.independence import MIN_GROUPS
 from kompress.ensemble.information import joint_information
 from kompress.errors import InvalidVotes
@@ -27,34 +28,6 @@ from kompress.types import ABSTAIN, CodeArray, FloatArray, encode_votes
 NUM_FOLDS = 4
 NUM_BOOTSTRAPS = 1_000
 _LEAST = 1e-9  # of a probability whose logarithm is taken
-
-
-@dataclass(frozen=True, slots=True)
-class LeaveOneOutValue:
-    """What one voter adds to the panel's consensus.
-
-    Attributes:
-        voter: its name.
-        bits: mean fall of the consensus' log-loss by its vote, in bits a gold word
-            that it voted on; below 0 it does harm.
-        bits_low: lower end of the 95 % interval over resampled document groups; None
-            where it voted on gold of fewer than 5.
-        bits_high: its upper end.
-        num_words: gold words that it voted on.
-        sensitivity: P(keeps | to keep) on gold, both rates under Beta(1, 1).
-        specificity: P(drops | to drop).
-        bits_of_another: what one more voter like it, but independent of all, would
-            add to the whole panel, in bits a word.
-    """
-
-    voter: str
-    bits: float
-    bits_low: float | None
-    bits_high: float | None
-    num_words: int
-    sensitivity: float
-    specificity: float
-    bits_of_another: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kompress.config import StopConfig
+from kompress.decisions import PromotionReport, PromotionTest
 from kompress.metrics.ratios import Confusion
 from kompress.selection.promotion import (
     StudentCounts,
@@ -54,7 +55,7 @@ def promote_student(
     scores: Mapping[int, Sequence[Score]],
     groups: Mapping[str, str],
     rng: np.random.Generator,
-) -> tuple[int | None, dict[str, Any]]:
+) -> PromotionReport:
     """Choose the best student on one half of the gold, report it on the other.
 
     Args:
@@ -62,12 +63,10 @@ def promote_student(
         groups: document group by the hash of each text with evaluation gold.
         rng: source of the resamples.
 
-    Returns:
-        The student's id, None where there is none; and what the round keeps of it.
     """
     counts = {student: confusions_by_text(rows) for student, rows in scores.items()}
     if not counts:
-        return None, {"reason": "no student was trained"}
+        return PromotionReport(None, PromotionTest("no_student"))
     shared = set.intersection(*(set(by_text) for by_text in counts.values()))
     texts_seen = sorted(shared & set(groups))
     validation = [t for t in texts_seen if in_validation_half(groups[t])]
@@ -95,17 +94,15 @@ def promote_student(
     before = order[order.index(best) - 1] if order.index(best) else None
     worse = worse_texts(f1_by_text[before], f1_by_text[best]) if before else []
     total = sum((counts[best][t] for t in report), Confusion(0, 0, 0))
-    return best, {
-        "promoted": best,
-        "reason": outcome.reason,
-        "f1_validation": dict(outcome.f1),
-        "f1_report": total.f1,
-        "num_validation": len(validation),
-        "num_report": len(report),
-        "worse_texts": [
-            {"text": w.text_sha256, "before": w.before, "after": w.after} for w in worse
-        ],
-    }
+    return PromotionReport(
+        promoted=best,
+        test=outcome.test,
+        f1_validation=outcome.f1,
+        f1_report=total.f1,
+        num_validation=len(validation),
+        num_report=len(report),
+        worse_texts=tuple(worse),
+    )
 
 
 def _exact_at(scores: Sequence[Score], keep_rate: float) -> float | None:

@@ -3,9 +3,9 @@
 W = words of some texts, M = voters, S = strata, P = patterns
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from kompress.aggregation.learned import Learned, Learner
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns
 from kompress.aggregation.votes import Aggregator
 from kompress.config import RoundConfig
+from kompress.decisions import Rate, Rates
 from kompress.labelling.counting import ALL
 from kompress.labelling.evidence import Evidence, count_evidence, leave_out, take_voters
 from kompress.labelling.panel import Panel, Panels, consensus_voters, take_both
@@ -22,11 +23,6 @@ from kompress.types import ABSTAIN, STRATA, BoolArray, FloatArray
 
 # A word of gold is pooled by a fit to the other folds of document groups.
 NUM_FOLDS = 5
-# Where a round keeps how often its rule thinks that each voter is right.
-RATES = "reliability"
-# Sensitivity P(keep | keep) and specificity P(drop | drop).
-Rate = tuple[float, float]
-Rates = dict[str, dict[str, Rate]]
 
 
 @runtime_checkable
@@ -129,7 +125,7 @@ def fitted_rates(config: RoundConfig, learned: object, found: VotePatterns) -> R
     """
     if not isinstance(learned, Reliable):
         return {}
-    rates: Rates = {}
+    rates: dict[str, dict[str, Rate]] = {}
     for column, voter in enumerate(consensus_voters(config)):
         voted_P = found.code_PM[:, config.panel().index(voter)] != ABSTAIN
         words_S = np.zeros(len(STRATA))
@@ -152,11 +148,11 @@ def fitted_rates(config: RoundConfig, learned: object, found: VotePatterns) -> R
     return rates
 
 
-def read_rates(decisions: Mapping[str, Any]) -> dict[tuple[str, str], Rate]:
-    """Read those rates as the stage `fit` stored them, by (voter, stratum)."""
+def flatten_rates(rates: Rates) -> dict[tuple[str, str], Rate]:
+    """Lay those rates out by (voter, stratum)."""
     return {
-        (voter, stratum): (float(pair[0]), float(pair[1]))
-        for voter, by_stratum in sorted(decisions.get(RATES, {}).items())
+        (voter, stratum): pair
+        for voter, by_stratum in sorted(rates.items())
         for stratum, pair in sorted(by_stratum.items())
     }
 

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kompress.aggregation.calibration import Calibration, apply_temperature
+from kompress.aggregation.calibration import apply_temperature
 from kompress.aggregation.replicates import pool_replicates
 from kompress.config import PAIRWISE, RoundConfig
+from kompress.decisions import Calibration
 from kompress.types import CodeArray, FloatArray, Label, Posterior, VoteRow
-
-DECISION = "calibration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +93,6 @@ def make_panel(
     stratum_W = np.concatenate(flat) if flat else np.zeros(0, dtype=np.uint8)
     raw = Panel(tuple(voters), text_ids, end_T, p_WM, strength_WM, stratum_W)
     return calibrate(raw, calibration or {})
-
-
-def read_calibration(decisions: Mapping[str, Any]) -> dict[str, Calibration]:
-    """Read what the stage `fit` decided for a round; nothing before it ran."""
-    return {
-        voter: Calibration(
-            temperature=float(found["temperature"]),
-            strength=float(found["strength"]),
-            num_words=int(found["num_words"]),
-        )
-        for voter, found in decisions.get(DECISION, {}).items()
-    }
 
 
 def consensus_of(panel: Panel, config: RoundConfig) -> Panel:

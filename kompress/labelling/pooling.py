@@ -22,7 +22,6 @@ from kompress.labelling.panel import Panel, Panels, consensus_panels
 from kompress.types import JSON, BoolArray, Posterior
 
 # Where a round keeps what `choose_fallbacks` decided.
-FALLBACK = "fallback"
 # Between a rule and the voter that it was not shown.
 WITHOUT = "-without:"
 # Pools in a learner's place where nothing can have been learned yet.

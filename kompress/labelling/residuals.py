@@ -9,9 +9,11 @@ N = words of one text or train documents, F = features, K = fold students
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from kompress.decisions import PredictionSummary
 from kompress.labelling.folds import fold_of
 from kompress.selection.residuals import (
     PredictionQuality,
@@ -54,8 +56,17 @@ class Prediction:
     """
 
     values: dict[int, float]
-    predicted_by: str
+    predicted_by: Literal["features", "mean", "nothing"]
     quality: PredictionQuality
+
+    def summary(self) -> PredictionSummary:
+        """Say what the round keeps of it."""
+        return PredictionSummary(
+            num_measured=self.quality.num_documents,
+            predicted_by=self.predicted_by,
+            r2=self.quality.r2,
+            rank_correlation=self.quality.rank_correlation,
+        )
 
 
 def measure_residuals(
@@ -167,7 +178,9 @@ def _predict(population: Population, measured: Mapping[int, float]) -> Predictio
     value_N = np.array([measured[document] for document in ids])
     fold_N = [fold_of(population.group_ids[row], VALIDATION_FOLDS) for row in rows]
     quality = validate_prediction(features_NF, value_N, np.array(fold_N))
-    by = "features" if quality.r2 is not None and quality.r2 > 0 else "mean"
+    by: Literal["features", "mean"] = (
+        "features" if quality.r2 is not None and quality.r2 > 0 else "mean"
+    )
     model = (
         ResidualModel.fit(features_NF, value_N)
         if by == "features"

@@ -6,11 +6,13 @@ D = documents, S = strata, B = bins of the posterior mean, W = S · B, M = voter
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
+from kompress.decisions import Spending
 from kompress.ensemble.information import joint_information
 from kompress.errors import InvalidSelection
 from kompress.selection.information_gain import (
@@ -18,7 +20,7 @@ from kompress.selection.information_gain import (
     NUM_BINS,
     novelty,
 )
-from kompress.types import JSON, STRATA, FloatArray
+from kompress.types import STRATA, FloatArray
 
 # Gains are compared to this many digits after the point, so that the last bit of a sum
 # never decides between two equal documents.
@@ -80,31 +82,26 @@ class Allocation:
         """Expected bits of all calls together, weighed by the need."""
         return sum(call.gain for call in self.calls)
 
-    def summary(self, names: Sequence[str]) -> JSON:
-        """Say what was decided, for `decisions["budget"]`.
+    def summary(self, names: Sequence[str], unit: Literal["usd", "words"]) -> Spending:
+        """Say what was decided.
 
         Args:
             names: (M,) voters.
-
-        Returns:
-            Budget, spent, bits, documents, calls by voter, replicates among them, and
-            the fewest bits per dollar that were still taken.
-
-        Source: ours.
+            unit: of the budget and the prices.
         """
         paid = [call.gain / call.price for call in self.calls if call.price > 0]
-        return {
-            "budget": self.budget,
-            "spent": self.spent,
-            "gain_bits": self.gain,
-            "num_documents": len({call.document for call in self.calls}),
-            "num_calls": {
+        return Spending(
+            unit=unit,
+            budget=self.budget,
+            spent=self.spent,
+            gain_bits=self.gain,
+            num_calls={
                 name: sum(call.voter == m for call in self.calls)
                 for m, name in enumerate(names)
             },
-            "num_replicates": sum(call.replicate > 0 for call in self.calls),
-            "least_bits_per_dollar": min(paid) if paid else None,
-        }
+            num_replicates=sum(call.replicate > 0 for call in self.calls),
+            least_bits_per_dollar=min(paid) if paid else None,
+        )
 
 
 def allocate(

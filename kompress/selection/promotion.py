@@ -10,6 +10,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
+from kompress.decisions import PromotionTest, WorseText
 from kompress.errors import InvalidSelection
 from kompress.metrics.bootstrap import (
     f1_statistic,
@@ -63,22 +64,13 @@ class Promotion:
         best_student_id: who is promoted.
         f1: F1 by student, None where nothing was or should be kept.
         comparisons: the others against the highest F1.
-        reason: why, in plain words with figures.
+        test: why.
     """
 
     best_student_id: str
     f1: Mapping[str, float | None]
     comparisons: tuple[F1Difference, ...]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class WorseText:
-    """A text on which a figure fell from one round to the next."""
-
-    text_sha256: str
-    before: float
-    after: float
+    test: PromotionTest
 
 
 def promote(
@@ -92,7 +84,7 @@ def promote(
     The highest micro F1 is compared with every earlier student on the same resamples
     of groups. The earliest one whose interval of the difference reaches 0 is promoted:
     a later student has to be better, not just luckier. Without any gold to test on the
-    last student is promoted, and the reason says so.
+    last student is promoted, untested.
 
     Args:
         candidates: students in the order of their rounds, at least one.
@@ -100,7 +92,7 @@ def promote(
         num_bootstraps: resamples of groups.
 
     Returns:
-        The promoted student, all F1 and the reason.
+        The promoted student, all F1 and why.
 
     Raises:
         InvalidSelection: there is no candidate, or they saw different texts.
@@ -114,12 +106,7 @@ def promote(
     }
     ranked = [i for i, c in enumerate(candidates) if f1[c.student_id] is not None]
     if not ranked:
-        return Promotion(
-            candidates[-1].student_id,
-            f1,
-            (),
-            "no evaluation gold to test on: the last student is promoted untested",
-        )
+        return Promotion(candidates[-1].student_id, f1, (), PromotionTest("untested"))
     # max() keeps the first of equals, so ties go to the earlier student.
     top = max(ranked, key=lambda index: f1[candidates[index].student_id] or 0.0)
     grouped = [sum_by_group(c, candidates[0].group_ids) for c in counts]
@@ -128,8 +115,8 @@ def promote(
         candidates, grouped, others, top, rng=rng, num_bootstraps=num_bootstraps
     )
     best = _earliest_unbeaten(candidates, f1, comparisons, top)
-    reason = _reason(candidates, f1, comparisons, best, top)
-    return Promotion(candidates[best].student_id, f1, tuple(comparisons), reason)
+    test = _explain(candidates, comparisons, best, top)
+    return Promotion(candidates[best].student_id, f1, tuple(comparisons), test)
 
 
 def worse_texts(
@@ -270,27 +257,23 @@ def _earliest_unbeaten(
     return top
 
 
-def _reason(
+def _explain(
     candidates: Sequence[StudentCounts],
-    f1: Mapping[str, float | None],
     comparisons: Sequence[F1Difference],
     best: int,
     top: int,
-) -> str:
+) -> PromotionTest:
     best_id, top_id = candidates[best].student_id, candidates[top].student_id
     if best == top:
-        text = f"{top_id} has the highest F1, {f1[top_id]:.4f}"
-        if comparisons and top > 0:
-            text += ", and beats every earlier student beyond the 95 % interval"
-        return text
+        return PromotionTest("better" if comparisons and top > 0 else "highest", top_id)
     found = next(c for c in comparisons if c.student_id == best_id)
     if found.ci_low is None or found.ci_high is None:
-        return (
-            f"{top_id} has the highest F1, {f1[top_id]:.4f}, but the gold holds one "
-            f"document group, too few to test it against the earlier {best_id}"
-        )
-    return (
-        f"{top_id} has the highest F1, {f1[top_id]:.4f}, but its lead of "
-        f"{found.difference:.4f} over the earlier {best_id} lies within the 95 % "
-        f"interval {found.ci_low:.4f} to {found.ci_high:.4f}"
+        return PromotionTest("too_few_groups", top_id, best_id, found.difference)
+    return PromotionTest(
+        "within_interval",
+        top_id,
+        best_id,
+        found.difference,
+        found.ci_low,
+        found.ci_high,
     )

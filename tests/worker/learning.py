@@ -31,7 +31,7 @@ RESULTS = {
     "decisions": """
         SELECT l.name, key, value::text
         FROM rounds r JOIN loops l ON l.id = r.loop_id, jsonb_each(r.decisions)
-        WHERE key NOT LIKE 'escalation%' ORDER BY 1, 2""",
+        WHERE key <> 'escalations' ORDER BY 1, 2""",
     "pairs": """
         SELECT l.name, p.voter, p.other, p.stratum, p.truth, p.num_both_keep,
                p.num_voter_keeps, p.num_other_keeps, p.num_both_drop

@@ -1,8 +1,10 @@
 """Loops of voters that each see some strata only, beside a teacher that is paid."""
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from api.decided import pilot_row
+from db.models import Round
 from db.queries import gold
 from kompress.types import Gold
 from tests.simulated_truth import simulated_truth
@@ -83,4 +85,6 @@ def start_panel(farm, voters, *, answer=agree, **changes):
 
 
 def pilot_of(farm):
-    return farm.query("SELECT decisions -> 'pilot' FROM rounds")[0][0]
+    with farm.sessions() as session:
+        (row,) = session.scalars(select(Round))
+        return pilot_row(row.decisions.pilot)

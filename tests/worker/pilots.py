@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from api.decided import pilot_row
 from kompress.config import RoundConfig, parse_config
 from kompress.labelling.panel import make_panel
 from kompress.types import STRATA, VoteRow
@@ -70,4 +71,4 @@ def healthy(seed, *, num_texts=20, num_voters=5, with_gold=True, rule="majority"
 
 
 def find(inputs):
-    return pilot.compute(None, inputs, Pulse()).decision
+    return pilot_row(pilot.compute(None, inputs, Pulse()).pilot)

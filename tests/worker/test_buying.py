@@ -50,7 +50,7 @@ def test_open_documents_are_bought_first_and_settled_ones_last():
 
     # 21 of 30 words: two documents of ten.
     assert found.documents == {(("a", 1),): [7, 9]}
-    assert found.decision["spent"] == 20
+    assert found.spending.spent == 20
 
 
 def test_who_tells_nothing_is_not_asked_and_who_costs_less_is_asked_first():
@@ -91,7 +91,7 @@ def test_a_second_answer_is_bought_where_it_is_the_best_bargain():
     # 1/3 of 1 - H(.1) = .531 is .177 bit a dollar; 1 - H(.25) = .189 for two is .094.
     # Half of what b costs pays it, and its document shall have two answers of a.
     assert found.documents == {(("a", 2),): [7]}
-    assert (found.decision["spent"], found.decision["num_replicates"]) == (10, 1)
+    assert (found.spending.spent, found.spending.num_replicates) == (10, 1)
 
 
 def test_somebody_new_is_asked_where_that_tells_more_than_a_second_answer():
@@ -127,7 +127,7 @@ def test_documents_that_get_everybody_count_for_the_budget_alone():
 
     found = buy(known, three, {8: [0], 9: [0]}, 2 / 3)
 
-    assert (found.decision["budget"], found.documents) == (20, {(("a", 1),): [8, 9]})
+    assert (found.spending.budget, found.documents) == (20, {(("a", 1),): [8, 9]})
     assert buy(known, three, {}, 1.0).documents == {}
 
 
@@ -140,13 +140,13 @@ def test_where_a_voter_has_failed_another_is_asked_as_if_it_had_said_nothing():
 
     assert found.documents == {(("b", 1),): [7]}
     # All of 1 - H(.1) = .531 bit a word: the answers of a would have told most of it.
-    assert abs(found.decision["gain_bits"] - 5.31) < 0.01
+    assert abs(found.spending.gain_bits - 5.31) < 0.01
 
 
 def test_the_budget_is_a_share_of_all_that_the_wave_would_be_asked_without_it():
     twice = replace(market({"a": SURE}, [1.0], limits=[2]), following={"a": 2})
 
-    assert purchase(twice, {7: words(0.5)}, 0.5).decision["budget"] == 10
+    assert purchase(twice, {7: words(0.5)}, 0.5).spending.budget == 10
 
 
 def test_repeats_share_what_the_rule_says_and_no_less_than_with_any_other_voter():
@@ -181,5 +181,5 @@ def test_a_document_of_a_hundred_words_is_bought_in_three_kilobytes():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert found.decision["spent"] == 500 * 100
+    assert found.spending.spent == 500 * 100
     assert peak < 500 * 3_000

@@ -19,7 +19,6 @@ from worker.pipeline import (
     advance,
     last_wave,
     next_jobs,
-    read_asked,
     shard_wave,
 )
 
@@ -110,21 +109,6 @@ def test_a_wave_that_only_asks_earlier_voters_again_has_jobs_for_them():
     assert [(job.voter, job.wave) for job in next_jobs(state).jobs] == [("v0", 2)]
     # In quarantine since: nobody is left to ask.
     assert next_jobs(absent).stage == "count"
-
-
-def test_what_an_older_version_decided_is_read_as_all_replicates_of_a_voter():
-    old = {"escalation_2": {"voters": {"0": ["v1"], "1": ["v0", "v1"]}}}
-    new = {"escalation_2": {"voters": {"0": {"v0": 3}}}}
-    made = config(1, 2)
-    usual = made.model_copy(
-        update={"voters": tuple(v.model_copy(update={"replicates": 2}) for v in
-                                made.voters)}
-    )  # fmt: skip
-
-    assert read_asked(old, 2, usual) == {0: {"v1": 2}, 1: {"v0": 2, "v1": 2}}
-    assert read_asked(new, 2, usual) == {0: {"v0": 3}}
-    assert read_asked({"escalation_2": {"threshold_sd": 0.1}}, 2, usual) == {}
-    assert read_asked(new, 3, usual) == {}
 
 
 def test_a_second_wave_is_opened_by_escalate():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,21 +7,20 @@ from hypothesis import strategies as st
 
 from db.models import Loop
 from db.queries import gold, loops, selections
-from db.queries.patterns import EvidenceRow, EvidenceTotals, GoldRun
+from db.queries.patterns import EvidenceRow
+from kompress.decisions import EvidenceTotals, GoldRun, SelectionCounts
 from kompress.types import Gold
 from tests.worker.inprocess import two_waves
 from tests.worker.learning import RULES, invert, results
 from tests.worker.worlds import change, make_world, query
 from worker.scope import (
-    EVIDENCE,
-    LESSONS,
-    SELECTED,
     Scope,
     find_scope,
     load_known,
     load_truth,
     look_at_evidence,
     may_count,
+    pinned_evidence,
     share_of,
     took_all,
 )
@@ -67,15 +68,19 @@ def test_a_share_is_drawn_by_content_and_a_larger_one_holds_the_smaller():
     assert plain < gold == chosen(0.5)[1]
 
 
+def drawn(num_selected, *, of):
+    return SelectionCounts(of, float(num_selected), num_selected, 0, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("is_certain", "selected", "expected"),
     [
-        (True, {"num_population": 9, "num_selected": 9}, True),
+        (True, drawn(9, of=9), True),
         # A large residual made these certain; others were not drawn.
-        (True, {"num_population": 9, "num_selected": 8}, False),
+        (True, drawn(8, of=9), False),
         # All were drawn, by chance.
-        (False, {"num_population": 9, "num_selected": 9}, False),
-        (True, {}, False),
+        (False, drawn(9, of=9), False),
+        (True, None, False),
     ],
 )
 def test_a_round_took_all_only_if_none_could_be_missed(is_certain, selected, expected):
@@ -127,13 +132,13 @@ def test_gold_that_comes_after_the_look_is_not_loaded(sessions):
         gold.store_gold(session, [(second, Gold("ann", "calibrate", late))])
         gold.store_gold(session, [(third, Gold("bob", "evaluate", late))])
 
-        truth = load_truth(session, world.text_ids, scope_of(found["gold_runs"]))
+        truth = load_truth(session, world.text_ids, scope_of(found.gold_runs))
 
     assert {text_id: codes_N.tolist() for text_id, codes_N in truth.items()} == {
         second: [0, 0, 0]
     }
     # Every text has three words.
-    assert found["totals"]["gold_words"] == 3
+    assert found.totals.gold_words == 3
 
 
 @pytest.mark.parametrize(
@@ -158,9 +163,10 @@ def test_after_the_first_wave_gold_counts_where_every_voter_sees_it(
         selections.store_selections(session, world.round_id, rows)
         for text_id in world.text_ids[:2]:
             gold.store_gold(session, [(text_id, Gold("ann", "calibrate", codes(0)))])
+        pin(session, world)
         held = loops.read_round(session, world.round_id)
 
-        scope = find_scope(session, held, num_waves=num_waves)
+        scope = find_scope(held, num_waves=num_waves)
 
     assert scope.num_gold_words == 6
     assert scope.gold_share == expected
@@ -173,10 +179,16 @@ def codes(value):
     return np.full(3, value, dtype=np.uint8)
 
 
-def known_of(session, world, which):
-    """What a round of two of its loop's four texts believes, by place of the text."""
-    held = loops.read_round(session, world.round_id)
-    found = load_known(session, held, world.text_ids, which)
+def pin(session, world):
+    """Write down what could be learned from now."""
+    found = look_at_evidence(session, world.round_id)
+    loops.decide(session, world.round_id, lambda made: replace(made, evidence=found))
+    return found
+
+
+def known_of(session, world, runs):
+    """What is believed of a loop's four texts, by place of the text."""
+    found = load_known(session, world.text_ids, runs)
     return {world.text_ids.index(t): codes_N.tolist() for t, codes_N in found.items()}
 
 
@@ -202,28 +214,30 @@ def upload_late(session, world):
 def test_students_learn_from_the_gold_that_was_there_selected_or_not(sessions):
     world = select_two(sessions, recipe=MIX)
     with sessions.begin() as session:
-        found = look_at_evidence(session, world.round_id)
-        loops.record_decision(session, world.round_id, EVIDENCE, found)
+        pin(session, world)
         upload_late(session, world)
 
-        assert known_of(session, world, SELECTED) == {0: [0, 0, 0]}
-        assert known_of(session, world, LESSONS) == {0: [0, 0, 0], 2: [0, 0, 0]}
+        pinned = pinned_evidence(loops.read_round(session, world.round_id))
+
+        assert known_of(session, world, pinned.gold_runs) == {0: [0, 0, 0]}
+        assert known_of(session, world, pinned.corpus_gold_runs) == {
+            0: [0, 0, 0],
+            2: [0, 0, 0],
+        }
 
 
-def test_what_a_round_has_not_written_down_is_read_as_it_is_now(sessions):
+def test_gold_of_the_corpus_is_noted_where_a_student_learns_from_it(sessions):
     world = select_two(sessions)
     with sessions.begin() as session:
         upload_late(session, world)
-        everything = {place: [254, 254, 254] for place in range(4)}
 
-        # An older version began it.
-        assert known_of(session, world, SELECTED) == everything
-        # No student of it learns from gold: nobody asks.
-        found = look_at_evidence(session, world.round_id)
-        assert LESSONS not in found
-        loops.record_decision(session, world.round_id, EVIDENCE, found)
-        assert known_of(session, world, LESSONS) == everything
-        assert set(known_of(session, world, SELECTED)) == {0, 1}
+        found = pin(session, world)
+
+        assert found.corpus_gold_runs is None
+        assert known_of(session, world, found.gold_runs) == {
+            0: [254, 254, 254],
+            1: [254, 254, 254],
+        }
 
 
 def test_a_corpus_gold_is_that_of_its_pinned_train_split(sessions):
@@ -238,7 +252,7 @@ def test_a_corpus_gold_is_that_of_its_pinned_train_split(sessions):
         found = look_at_evidence(session, world.round_id)
 
     train = sorted(world.text_ids[1:3])
-    assert found[LESSONS] == [["ann", train[0], train[-1]]]
+    assert found.corpus_gold_runs == (GoldRun("ann", train[0], train[-1]),)
 
 
 @pytest.mark.slow  # runs three rounds up to their labels

@@ -134,7 +134,7 @@ def test_the_loop_ends_with_a_reason_and_a_student(story):
         "SELECT decisions -> 'promotion' FROM rounds WHERE number = 2"
     )
     assert report["promoted"] == promoted
-    assert report["reason"]
+    assert report["test"]["outcome"]
     rounds = story.query("SELECT status, stop_reason FROM rounds ORDER BY number")
     assert rounds == [("finished", ""), ("finished", reason)]
 

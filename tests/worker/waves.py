@@ -56,7 +56,8 @@ def seen(farm, round_id):
 
 def escalations(farm):
     """What was decided about the second wave, by round."""
-    return dict(farm.query("SELECT number, decisions -> 'escalation_2' FROM rounds"))
+    found = farm.query("SELECT number, decisions #> '{escalations,2}' FROM rounds")
+    return dict(found)
 
 
 def fit_first_wave(farm, rule):

@@ -27,9 +27,8 @@ from kompress.labelling.panel import (
     consensus_voters,
     make_labels,
     make_panels,
-    read_calibration,
 )
-from kompress.labelling.pooling import FALLBACK, pool_consensus, read_fits, without_each
+from kompress.labelling.pooling import pool_consensus, read_fits, without_each
 from kompress.types import (
     ABSTAIN,
     RULE_SETS,
@@ -97,12 +96,10 @@ def load(session: Session, job: JobRow) -> Inputs:
             config.panel(),
             votes.load_round_votes(session, job.round_id, text_ids),
             codes["farm"],
-            read_calibration(held.decisions),
+            held.decisions.calibration,
         ),
         fits=read_fits(fits.load_fits(session, job.round_id), config),
-        fallbacks=fallback_columns(
-            held.decisions.get(FALLBACK, {}), consensus_voters(config)
-        ),
+        fallbacks=fallback_columns(held.decisions.fallback, consensus_voters(config)),
     )
 
 

@@ -51,7 +51,7 @@ from kompress.words import WORD_VERSION
 from worker.heartbeat import Heartbeat
 from worker.references import Field, judge_ids, load_fields
 from worker.runtime import Runtime
-from worker.scope import SELECTED, load_known
+from worker.scope import load_known, pinned_evidence
 from worker.stage import Stage
 
 KIND = "pairwise"
@@ -103,7 +103,7 @@ def load(session: Session, job: JobRow) -> Inputs:
             for text_id, field in fields.items()
             for judgment in _place(text_id, field, said.get(text_id, ()), ids)
         ],
-        calibrate=load_known(session, held, text_ids, SELECTED),
+        calibrate=load_known(session, text_ids, pinned_evidence(held).gold_runs),
         evaluate=_load_evaluation(session, text_ids),
     )
 

@@ -74,7 +74,7 @@ def load(session: Session, job: JobRow) -> Inputs:
     config = parse_config(RoundConfig, held.config)
     documents = selections.shard_documents(session, job.round_id, 1, job.shard)
     text_ids = sorted(document.text_id for document in documents)
-    voter_id = int(held.decisions["voters"][job.voter])
+    voter_id = held.decisions.voters[job.voter]
     known = comparisons.load_comparisons(session, text_ids, [voter_id])
     failed = records.failed_texts(
         session, voter_id, "compare", text_ids, before_round=job.round_id

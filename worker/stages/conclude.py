@@ -5,7 +5,7 @@ is promoted, not the last one, and reported on the other half (design §9).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,10 @@ from db.queries import corpora, gold, loops, quality, records, scores, students,
 from db.queries.jobs import JobRow
 from db.queries.quality_views import round_summary
 from kompress.config import LoopConfig, parse_config
+from kompress.decisions import PredictionSummary, PromotionReport
 from kompress.labelling.conclusion import find_stop_reason, promote_student
 from kompress.labelling.residuals import (
     Population,
-    Prediction,
     describe_documents,
     predict_residuals,
 )
@@ -52,12 +52,11 @@ class ConcludeOutputs:
 
     residuals: dict[int, ResidualRow]
     # What the next round's documents are chosen by, and how far it can be trusted.
-    residual_model: dict[str, Any]
-    influence_model: dict[str, Any]
+    residual_model: PredictionSummary
+    influence_model: PredictionSummary
     reason: str | None
     next_round: dict[str, Any] | None
-    promoted_student_id: int | None
-    report: dict[str, Any]
+    promotion: PromotionReport | None
 
 
 def load(session: Session, job: JobRow) -> ConcludeInputs:
@@ -111,43 +110,50 @@ def compute(
     )
     heartbeat.progress(1, 2)
     reason = find_stop_reason(inputs.rounds, inputs.config.stop)
-    following, promoted = None, None
-    report: dict[str, Any] = {}
+    following, promotion = None, None
     if reason is None:
         resolved = inputs.config.resolve(inputs.number + 1)
         following = resolved.model_dump(mode="json")
     else:
         rng = np.random.default_rng([inputs.config.seed, inputs.number])
-        promoted, report = promote_student(inputs.students, inputs.groups, rng)
+        promotion = promote_student(inputs.students, inputs.groups, rng)
     return ConcludeOutputs(
         residuals=residuals,
-        residual_model=_describe(residual),
-        influence_model=_describe(influence),
+        residual_model=residual.summary(),
+        influence_model=influence.summary(),
         reason=reason,
         next_round=following,
-        promoted_student_id=promoted,
-        report=report,
+        promotion=promotion,
     )
 
 
 def store(session: Session, job: JobRow, out: ConcludeOutputs) -> None:
     """End the round; open the next one or end the loop."""
     quality.store_residuals(session, job.round_id, out.residuals)
-    loops.record_decision(session, job.round_id, "residual_model", out.residual_model)
-    loops.record_decision(session, job.round_id, "influence_model", out.influence_model)
+    loops.decide(
+        session,
+        job.round_id,
+        lambda made: replace(
+            made,
+            residual_model=out.residual_model,
+            influence_model=out.influence_model,
+            promotion=out.promotion,
+        ),
+    )
     loops.finish_round(session, job.round_id, out.reason or "")
     if out.next_round is not None:
         loops.create_round(session, job.loop_id, job.round + 1, out.next_round)
         return
-    loops.record_decision(session, job.round_id, "promotion", out.report)
-    loops.stop_loop(session, job.loop_id, out.reason or "", out.promoted_student_id)
+    report = out.promotion
+    loops.stop_loop(
+        session, job.loop_id, out.reason or "", report.promoted if report else None
+    )
     records.add_event(
         session,
         "farm",
         "loop_stopped",
         loop_id=job.loop_id,
         round_id=job.round_id,
-        detail={"reason": out.reason, **out.report},
     )
 
 
@@ -204,14 +210,4 @@ def _groups(session: Session, corpus_id: int, corpus_seq: int) -> dict[str, str]
         hashes[document.text_id].hex(): document.group_id
         for document in documents
         if document.text_id in known
-    }
-
-
-def _describe(prediction: Prediction) -> dict[str, Any]:
-    """Lay out what is recorded of a prediction."""
-    return {
-        "num_measured": prediction.quality.num_documents,
-        "predicted_by": prediction.predicted_by,
-        "r2": prediction.quality.r2,
-        "rank_correlation": prediction.quality.rank_correlation,
     }

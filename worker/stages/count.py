@@ -36,7 +36,7 @@ def load(session: Session, job: JobRow) -> Inputs:
     config = parse_config(RoundConfig, held.config)
     if not learners(config):
         return Inputs(None, frozenset())
-    scope = find_scope(session, held, num_waves=last_wave(config))
+    scope = find_scope(held, num_waves=last_wave(config))
     evidence = load_evidence(session, held.id, job.shard, scope, config.panel())
     return Inputs(evidence, echoes_of(config))
 

@@ -15,7 +15,7 @@ this one job.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,17 +27,17 @@ from kompress.aggregation import make_aggregator
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import VotePatterns
 from kompress.config import RoundConfig, parse_config
+from kompress.decisions import Escalation
 from kompress.ensemble.information import entropy_bits
 from kompress.labelling.drawing import cut_shards
 from kompress.labelling.evidence import count_evidence, echoes_of, merge_stream
 from kompress.labelling.panel import Panel, Panels, make_panel
 from kompress.labelling.pooling import pool
 from kompress.selection.information_gain import histogram_words, pack_words
-from kompress.types import JSON, VoteRow
+from kompress.types import VoteRow
 from worker.buying import Market, Purchase, buy, load_market
 from worker.evidence import load_evidence
 from worker.heartbeat import PATIENCE_S, Heartbeat
-from worker.pipeline import ASKED, escalation_key
 from worker.runtime import Runtime
 from worker.scope import Scope, counts_gold, find_scope
 from worker.stage import Stage
@@ -83,14 +83,11 @@ class Outputs:
 
     Attributes:
         shards: document ids.
-        voters: whom each shard is for, and how many answers its documents shall have
-            of each; empty where every shard is for the whole wave.
-        decision: for `rounds.decisions`.
+        escalation: what was decided, whom each shard is for with it.
     """
 
     shards: list[list[int]]
-    voters: list[dict[str, int]]
-    decision: JSON
+    escalation: Escalation
 
 
 def load(session: Session, job: JobRow) -> Inputs:
@@ -105,11 +102,11 @@ def load(session: Session, job: JobRow) -> Inputs:
         config=config,
         wave=job.wave,
         shards=selections.shards(session, held.id, 1),
-        scope=find_scope(session, held, num_waves=job.wave),
+        scope=find_scope(held, num_waves=job.wave),
         forced=drawn | golden,
         golden=golden,
         market=load_market(session, job, config),
-        voter_ids=held.decisions["voters"],
+        voter_ids=held.decisions.voters,
     )
 
 
@@ -159,11 +156,14 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
 def store(session: Session, job: JobRow, out: Outputs) -> None:
     """Freeze the next wave's shards and keep the reason."""
     selections.freeze_shards(session, job.round_id, job.wave + 1, out.shards)
-    decision = out.decision
-    if out.voters:
-        voters = {str(n): asked for n, asked in enumerate(out.voters)}
-        decision = {**decision, ASKED: voters}
-    loops.record_decision(session, job.round_id, escalation_key(job.wave + 1), decision)
+    wave = job.wave + 1
+    loops.decide(
+        session,
+        job.round_id,
+        lambda made: replace(
+            made, escalations={**made.escalations, wave: out.escalation}
+        ),
+    )
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
@@ -181,13 +181,11 @@ def _by_entropy(inputs: Inputs, open_bits: dict[int, float]) -> Outputs:
     ids = sorted({*contested[:num_open], *inputs.forced})
     return Outputs(
         shards=cut_shards(ids, inputs.config.shard_documents) if ids else [],
-        voters=[],
-        decision={
-            # Older versions: `threshold_sd`, the mean deviation.
-            "threshold_bits": open_bits[contested[num_open - 1]] if num_open else None,
-            "num_documents": len(ids),
-            "num_gold": len(inputs.golden),
-        },
+        escalation=Escalation(
+            num_documents=len(ids),
+            num_gold=len(inputs.golden),
+            threshold_bits=open_bits[contested[num_open - 1]] if num_open else None,
+        ),
     )
 
 
@@ -196,16 +194,19 @@ def _by_budget(inputs: Inputs, market: Market, bought: Purchase) -> Outputs:
     whole = tuple(market.following.items())
     by_asked = {**bought.documents}
     by_asked[whole] = sorted({*by_asked.get(whole, []), *inputs.forced})
-    shards, voters = [], []
+    shards: list[list[int]] = []
+    asked_of: dict[int, dict[str, int]] = {}
     for asked, ids in sorted(by_asked.items()):
         cut = cut_shards(ids, inputs.config.shard_documents) if ids else []
+        asked_of |= {len(shards) + n: dict(asked) for n in range(len(cut))}
         shards += cut
-        voters += [dict(asked)] * len(cut)
-    counts = {
-        "num_documents": sum(len(shard) for shard in shards),
-        "num_gold": len(inputs.golden),
-    }
-    return Outputs(shards, voters, {**bought.decision, **counts})
+    escalation = Escalation(
+        num_documents=sum(len(shard) for shard in shards),
+        num_gold=len(inputs.golden),
+        spending=bought.spending,
+        asked=asked_of,
+    )
+    return Outputs(shards, escalation)
 
 
 def _list_golden(
@@ -216,7 +217,7 @@ def _list_golden(
     num_waves: int,
 ) -> set[int]:
     """List the train documents whose gold counts for voters of so many waves."""
-    scope = find_scope(session, held, num_waves=num_waves)
+    scope = find_scope(held, num_waves=num_waves)
     train = {row.text_id: row.document_id for row in rows if row.role == "train"}
     known = [text_id for text_id in train if scope.origin_of(text_id) is not None]
     return {

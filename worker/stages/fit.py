@@ -12,8 +12,8 @@ W = words of some texts, C = byte codes
 import itertools
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,20 @@ from sqlalchemy.orm import Session
 
 from db.queries import diversity, fits, loops, patterns, selections, texts, votes
 from db.queries.jobs import JobRow
-from kompress.aggregation.calibration import Calibration, fit_calibration
+from kompress.aggregation.calibration import fit_calibration
 from kompress.aggregation.pairs import PairRow, pair_rows
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns
 from kompress.aggregation.reliability.rule import Reliability
 from kompress.aggregation.statistics import NUM_CELLS, code_histogram
 from kompress.config import LoopConfig, RoundConfig, parse_config
-from kompress.ensemble.diversity import Diversity, measure_diversity
+from kompress.decisions import (
+    Calibration,
+    Diversity,
+    Fallback,
+    FitSummary,
+    Rates,
+)
+from kompress.ensemble.diversity import measure_diversity
 from kompress.ensemble.fallback import choose_fallbacks
 from kompress.labelling.evidence import (
     Evidence,
@@ -40,21 +47,19 @@ from kompress.labelling.evidence import (
 )
 from kompress.labelling.fitting import (
     NUM_FOLDS,
-    RATES,
     count_fits,
     fit_rules,
     fitted_rates,
     keep_out_of_fold,
 )
 from kompress.labelling.panel import (
-    DECISION,
     Panel,
     Panels,
     calibrate,
     consensus_voters,
     make_panel,
 )
-from kompress.labelling.pooling import FALLBACK, learners
+from kompress.labelling.pooling import learners
 from kompress.types import ABSTAIN, JSON, KEEPS_FROM, CodeArray, VoteRow, encode_votes
 from worker.evidence import load_evidence
 from worker.heartbeat import PATIENCE_S, Heartbeat
@@ -66,7 +71,8 @@ from worker.voters import teachers
 
 # What a voter adds is found by many refits: 8 voters on so many words take 15 s.
 MAX_DIVERSITY_WORDS = 2**16
-# Where a round keeps how far its voters differ.
+# What a stream of random numbers is for.
+FALLBACK = "fallback"
 DIVERSITY = "diversity"
 # One voter alone is its own best.
 MIN_VOTERS = 2
@@ -103,9 +109,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What was decided, by its key in `rounds.decisions`, and what rules learned."""
+    """What was decided, what rules learned, and how voters fall together."""
 
-    decisions: dict[str, Any]
+    calibration: dict[str, Calibration]
+    fit: FitSummary | None
+    reliability: Rates
+    fallback: dict[str, Fallback] | None
+    diversity: Diversity | None
     fits: dict[str, JSON]
     pairs: list[PairRow]
 
@@ -118,7 +128,7 @@ def load(session: Session, job: JobRow) -> Inputs:
         round_id=held.id,
         config=config,
         seed=(parse_config(LoopConfig, held.loop_config).seed, held.number),
-        scope=find_scope(session, held, num_waves=last_wave(config)),
+        scope=find_scope(held, num_waves=last_wave(config)),
         shards=selections.shards(session, held.id, 1),
     )
 
@@ -134,40 +144,46 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
 
     found = _read(runtime, inputs, progress)
     calibration = {v: fit_calibration(found.counts[v]) for v in found.counts}
-    decisions: dict[str, Any] = {}
-    # A round without teachers has nothing to decide.
-    if calibration:
-        decisions[DECISION] = as_decision(calibration)
     learned = {}
+    summary, rates = None, None
     if found.patterns is not None:
         for label, own in each_patiently(heartbeat, fit_rules(config, found.patterns)):
             progress()
             learned[label] = own
-        decisions["fit"] = _describe(inputs.scope, found.patterns, learners(config))
+        summary = _describe(inputs.scope, found.patterns, learners(config))
         own_fit = learned.get(config.aggregation.rule)
-        if rates := fitted_rates(config, own_fit, found.patterns):
-            decisions[RATES] = rates
+        rates = fitted_rates(config, own_fit, found.patterns)
     progress()
     with heartbeat.patience(PATIENCE_S):
         fallbacks = _find_fallbacks(inputs, found.evidence, calibration, progress)
-    if fallbacks is not None:
-        decisions[FALLBACK] = fallbacks
     progress()
-    pairs: list[PairRow] = []
     with heartbeat.patience(PATIENCE_S):
-        measured = _measure_diversity(inputs, found.evidence)
-    if measured is not None:
-        known, pairs = measured
-        decisions[DIVERSITY] = known.as_json()
-    fitted = {label: own.data for label, own in learned.items()}
-    return Outputs(decisions, fitted, pairs)
+        known, pairs = _measure_diversity(inputs, found.evidence)
+    return Outputs(
+        calibration=calibration,
+        fit=summary,
+        reliability=rates or {},
+        fallback=fallbacks,
+        diversity=known,
+        fits={label: own.data for label, own in learned.items()},
+        pairs=pairs,
+    )
 
 
 def store(session: Session, job: JobRow, out: Outputs) -> None:
     """Decide for the round, and keep what its rules have learned."""
-    loops.lock_round(session, job.round_id)
-    for name, value in out.decisions.items():
-        loops.record_decision(session, job.round_id, name, value)
+    loops.decide(
+        session,
+        job.round_id,
+        lambda made: replace(
+            made,
+            calibration=out.calibration,
+            fit=out.fit,
+            reliability=out.reliability,
+            fallback=out.fallback,
+            diversity=out.diversity,
+        ),
+    )
     fits.store_fits(session, job.round_id, out.fits)
     diversity.store_voter_pairs(session, job.round_id, out.pairs)
 
@@ -213,19 +229,6 @@ def count_codes(
         )
         counts[voter] = counts_S2C.sum(axis=0)
     return counts
-
-
-def as_decision(found: Mapping[str, Calibration]) -> dict[str, dict[str, Any]]:
-    """Lay out calibrations for `rounds.decisions`."""
-    return {
-        voter: {
-            "temperature": own.temperature,
-            "strength": own.strength,
-            "num_words": own.num_words,
-            "gold": own.has_gold,
-        }
-        for voter, own in sorted(found.items())
-    }
 
 
 def _read(runtime: Runtime, inputs: Inputs, progress: Callable[[], object]) -> Found:
@@ -276,18 +279,21 @@ def _add_counts(
         counts[voter] += more_2C
 
 
-def _describe(scope: Scope, found: VotePatterns, rules: Iterable[str]) -> JSON:
+def _describe(scope: Scope, found: VotePatterns, rules: Iterable[str]) -> FitSummary:
     """Say what the rules were fitted to; without gold they hear only each other."""
     known_P = found.truth_P != UNKNOWN
     num_gold_words = int(found.count_P[known_P].sum())
-    return {
-        **scope.as_json(),
-        "rules": sorted(rules),
-        "num_patterns": len(found.count_P),
-        "num_words": found.num_words - num_gold_words,
-        "num_gold_words": num_gold_words,
-        "gold": num_gold_words > 0,
-    }
+    return FitSummary(
+        documents="all" if scope.takes_all else "random_slice",
+        share=scope.share,
+        gold_share=scope.gold_share,
+        num_words_available=scope.num_words,
+        num_gold_words_available=scope.num_gold_words,
+        rules=tuple(sorted(rules)),
+        num_patterns=len(found.count_P),
+        num_words=found.num_words - num_gold_words,
+        num_gold_words=num_gold_words,
+    )
 
 
 def _find_fallbacks(
@@ -295,7 +301,7 @@ def _find_fallbacks(
     evidence: Evidence,
     calibration: Mapping[str, Calibration],
     progress: Callable[[], object],
-) -> JSON | None:
+) -> dict[str, Fallback] | None:
     """Find the strata that one voter had better decide alone; None without gold."""
     config = inputs.config
     known_W = evidence.truth_W != UNKNOWN
@@ -305,7 +311,7 @@ def _find_fallbacks(
     panels = Panels(evidence.panel, calibrate(evidence.panel, calibration))
     keep_W = keep_out_of_fold(config, panels, evidence, echoes_of(config), progress)
     columns = [config.panel().index(name) for name in names]
-    found = choose_fallbacks(
+    return choose_fallbacks(
         names,
         keep_W[known_W],
         evidence.panel.p_WM[known_W][:, columns],
@@ -314,21 +320,20 @@ def _find_fallbacks(
         evidence.group_W[known_W],
         _stream(inputs.seed, FALLBACK),
     )
-    return {stratum: own.as_json() for stratum, own in found.items()}
 
 
 def _measure_diversity(
     inputs: Inputs, evidence: Evidence
-) -> tuple[Diversity, list[PairRow]] | None:
+) -> tuple[Diversity | None, list[PairRow]]:
     """Measure how far the voters differ, and how each pair's votes fall together.
 
-    None where no word is heard.
+    Nothing where no word is heard.
     """
     config, panel = inputs.config, evidence.panel
     echoes = echoes_of(config)
     everything = count_evidence(evidence, echoes)
     if not everything.num_words:
-        return None
+        return None, []
     rng = _stream(inputs.seed, DIVERSITY)
     drawn_W = draw_texts(evidence, MAX_DIVERSITY_WORDS, rng)
     found = measure_diversity(

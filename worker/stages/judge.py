@@ -21,7 +21,6 @@ from sqlalchemy.orm import Session
 from db.queries import fits, gold, loops, quality, selections, texts, votes
 from db.queries.jobs import JobRow
 from kompress.aggregation import make_aggregator, rules_of
-from kompress.aggregation.calibration import Calibration
 from kompress.aggregation.learned import Learned
 from kompress.aggregation.statistics import (
     NUM_CELLS,
@@ -29,20 +28,19 @@ from kompress.aggregation.statistics import (
     expected_calibration_error,
 )
 from kompress.config import LoopConfig, RoundConfig, parse_config
+from kompress.decisions import Calibration
 from kompress.ensemble.fallback import fallback_columns
 from kompress.labelling.counting import ALL
-from kompress.labelling.fitting import read_rates
+from kompress.labelling.fitting import flatten_rates
 from kompress.labelling.panel import (
     Panel,
     Panels,
     consensus_panels,
     consensus_voters,
     make_panels,
-    read_calibration,
     take_both,
 )
 from kompress.labelling.pooling import (
-    FALLBACK,
     learned_of,
     measured_beside,
     pool,
@@ -96,7 +94,7 @@ class Inputs:
     # What all are judged by: gold, if any audit document has it.
     truth: str
     shards: list[int]
-    calibration: dict[str, Calibration]
+    calibration: Mapping[str, Calibration]
     fits: dict[str, Learned]
     # Columns of the consensus by the stratum that they decide alone.
     fallbacks: dict[int, int]
@@ -167,16 +165,15 @@ def load(session: Session, job: JobRow) -> Inputs:
     """Find out what there is to read."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
-    decided = held.decisions.get(FALLBACK, {})
     return Inputs(
         round_id=held.id,
         config=config,
         seed=parse_config(LoopConfig, held.loop_config).seed,
         truth=GOLD if gold.has_audit_gold(session, held.id) else MUST_KEEP,
         shards=selections.shards(session, held.id, 1),
-        calibration=read_calibration(held.decisions),
+        calibration=held.decisions.calibration,
         fits=read_fits(fits.load_fits(session, held.id), config),
-        fallbacks=fallback_columns(decided, consensus_voters(config)),
+        fallbacks=fallback_columns(held.decisions.fallback, consensus_voters(config)),
         histograms=quality.load_histograms(session, held.id),
     )
 
@@ -208,7 +205,7 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
     quality.set_voter_fits(session, job.round_id, out.weights, out.ece)
     # Last: they stand beside the counts of every truth.
     decided = loops.read_round(session, job.round_id).decisions
-    fits.set_fitted_rates(session, job.round_id, read_rates(decided))
+    fits.set_fitted_rates(session, job.round_id, flatten_rates(decided.reliability))
 
 
 STAGE = Stage(load=load, compute=compute, store=store)

@@ -83,7 +83,7 @@ def load(session: Session, job: JobRow) -> Inputs:
     documents = selections.shard_documents(session, job.round_id, 1, job.shard)
     text_ids = sorted(document.text_id for document in documents)
     rows = {
-        voter.name: voters.get_voter(session, int(held.decisions["voters"][voter.name]))
+        voter.name: voters.get_voter(session, held.decisions.voters[voter.name])
         for voter in config.voters
         if voter.name not in absent_voters(held)
     }

@@ -8,7 +8,7 @@ W = words of all texts, G = document groups, S = strata
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.statistics import IntArray, balanced_accuracies, recalls
 from kompress.config import LoopConfig, RoundConfig, parse_config
+from kompress.decisions import Pilot, PilotFinding
 from kompress.ensemble.best_voter import compare_with_best
 from kompress.labelling.counting import ALL
 from kompress.labelling.evidence import Evidence, count_evidence, echoes_of
@@ -35,23 +36,16 @@ from kompress.labelling.verdicts import (
     of_rule,
     of_voter,
 )
-from kompress.types import JSON, STRATA, CodeArray, FloatArray
+from kompress.types import STRATA, CodeArray, FloatArray
 from worker.heartbeat import Heartbeat
 from worker.pipeline import PILOT_WAVE
 from worker.runtime import Runtime
-from worker.scope import SELECTED, load_known
+from worker.scope import load_known, pinned_evidence
 from worker.stage import Stage
 
-DECISION = "pilot"
 WARNED = "pilot_warned"
-# What to take in place of a rule that is blind to who sees what.
-DEFAULT_RULE = "reliability"
 # Of fewer words of a stratum nothing is said; see also `compare_with_best`.
 MIN_WORDS = 10
-MEASURES = {
-    GOLD: "balanced accuracy on calibration gold",
-    "must_keep": "must-keep recall at equal keep_rate, for want of calibration gold",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +57,6 @@ class Inputs:
     panel: Panel
     group_of: dict[int, str]
     gold_codes: dict[int, CodeArray]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The rule beside its best voter, on all words or in one stratum.
-
-    Attributes:
-        stratum: a name of `STRATA`, or `all`.
-        words: words compared.
-        value: the rule's balanced accuracy or recall; None where nothing can be said.
-        best_voter: the voter with the best one.
-        best_value: that voter's, with the rule's decision where it is silent.
-        low: lower end of the rule's less the best voter's, see `BestVoterComparison`.
-        high: its upper end.
-        collapses: the whole interval lies below 0.
-        silent: words compared of which that voter says nothing.
-    """
-
-    stratum: str
-    words: int
-    value: float | None = None
-    best_voter: str = ""
-    best_value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    collapses: bool = False
-    silent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +77,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What was found, as `rounds.decisions` keeps it."""
+    """What was found."""
 
-    decision: JSON
+    pilot: Pilot
 
 
 def load(session: Session, job: JobRow) -> Inputs:
@@ -127,7 +94,7 @@ def load(session: Session, job: JobRow) -> Inputs:
         )
     ]
     text_ids = sorted(document.text_id for document in documents)
-    found = load_known(session, held, text_ids, SELECTED)
+    found = load_known(session, text_ids, pinned_evidence(held).gold_runs)
     panel = make_panel(
         tuple(voter.name for voter in config.voters),
         votes.load_round_votes(session, job.round_id, text_ids),
@@ -150,13 +117,21 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     counts = _count(inputs, truth)
     heartbeat.progress(1, 2)
     findings = list(_compare(inputs, counts, truth.name))
-    return Outputs(_as_decision(inputs, truth.name, findings))
+    return Outputs(
+        Pilot(
+            documents=len(panel.text_ids),
+            truth=truth.name,
+            rule=inputs.config.aggregation.rule,
+            overall=findings[0],
+            strata=tuple(findings[1:]),
+        )
+    )
 
 
 def store(session: Session, job: JobRow, out: Outputs) -> None:
     """Keep what was found; where the rule collapses, say so as an event."""
-    loops.record_decision(session, job.round_id, DECISION, out.decision)
-    if out.decision["collapses"]:
+    loops.decide(session, job.round_id, lambda made: replace(made, pilot=out.pilot))
+    if out.pilot.collapsed:
         records.add_event(
             session,
             "farm",
@@ -164,7 +139,7 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
             loop_id=job.loop_id,
             round_id=job.round_id,
             job_id=job.id,
-            detail={"round": job.round, "sentence": out.decision["sentence"]},
+            detail={"round": job.round},
         )
 
 
@@ -209,7 +184,7 @@ def _pool(inputs: Inputs, truth: Truth) -> FloatArray:
     return learned.aggregate(panel.p_WM, panel.strength_WM, panel.stratum_W).mean_N
 
 
-def _compare(inputs: Inputs, counts: Counts, truth: str) -> Iterator[Finding]:
+def _compare(inputs: Inputs, counts: Counts, truth: str) -> Iterator[PilotFinding]:
     """Put the rule beside its best voter: on all words, then by stratum."""
     rate = balanced_accuracies if truth == GOLD else recalls
     strata = [(ALL, slice(None))]
@@ -227,7 +202,7 @@ def _compare(inputs: Inputs, counts: Counts, truth: str) -> Iterator[Finding]:
             compared = compare_with_best(rule_G4, voter_MG4, rng, rate=rate)
         if compared is not None:
             best = int(asked[compared.best])
-            yield Finding(
+            yield PilotFinding(
                 stratum=stratum,
                 words=words,
                 value=compared.value,
@@ -239,51 +214,4 @@ def _compare(inputs: Inputs, counts: Counts, truth: str) -> Iterator[Finding]:
                 silent=words - int(heard_M[best]),
             )
         elif stratum == ALL:
-            yield Finding(stratum, words)
-
-
-def _as_decision(inputs: Inputs, truth: str, findings: list[Finding]) -> JSON:
-    """Lay out what was found, with a sentence that says it."""
-    whole, strata = findings[0], findings[1:]
-    laid = {
-        "documents": len(inputs.panel.text_ids),
-        "truth": truth,
-        "rule": inputs.config.aggregation.rule,
-        **asdict(whole),
-        "collapses": any(found.collapses for found in findings),
-        "strata": [asdict(found) for found in strata],
-    }
-    del laid["stratum"]
-    return {**laid, "sentence": _say(inputs, truth, findings)}
-
-
-def _say(inputs: Inputs, truth: str, findings: list[Finding]) -> str:
-    """Say what was found and, where the rule collapses, what to do about it."""
-    rule, whole = inputs.config.aggregation.rule, findings[0]
-    on = f"on {len(inputs.panel.text_ids)} pilot documents ({whole.words} words)"
-    worse = [found for found in findings if found.collapses]
-    if whole.value is None:
-        return f"{on} too little is known to compare {rule} with its voters"
-    if not worse:
-        return f"{on} {rule} does not do worse than its best voter, {whole.best_voter}"
-    cases = "; ".join(
-        f"{'overall' if found.stratum == ALL else found.stratum}: {rule} "
-        f"{found.value:.2f}, {_alone(found, rule)} {found.best_value:.2f} "
-        f"(difference {found.low:+.2f} to {found.high:+.2f})"
-        for found in worse
-    )
-    choose = "" if rule == DEFAULT_RULE else f"choose the rule {DEFAULT_RULE}, "
-    return (
-        f"{on} {rule} does worse than its best voter, by {MEASURES[truth]}: {cases}. "
-        f"The round goes on; to do better, {choose}add calibration gold (`farm gold "
-        "add`), or leave out voters that are wrong there, and start another loop: "
-        "the answers are stored"
-    )
-
-
-def _alone(found: Finding, rule: str) -> str:
-    """Name the best voter, and who decides where it is silent."""
-    if not found.silent:
-        return f"{found.best_voter} alone"
-    share = found.silent / found.words
-    return f"{found.best_voter} (with {rule} on the {share:.0%} it is silent on)"
+            yield PilotFinding(stratum, words)

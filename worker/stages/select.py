@@ -4,8 +4,7 @@ Documents of `train` by π (design §9) and a random slice of them; all of `audi
 of the train documents are the pilot's, where teachers are asked.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -22,6 +21,7 @@ from db.queries import (
 from db.queries.corpora import DocumentRow
 from db.queries.jobs import JobRow
 from kompress.config import LoopConfig, RoundConfig, VoterConfig, parse_config
+from kompress.decisions import SelectionCounts
 from kompress.errors import InvalidConfig
 from kompress.labelling.drawing import cut_shards, draw_documents
 from kompress.teachers.endpoints import find_endpoint
@@ -32,7 +32,7 @@ from kompress.voters.teacher import declare
 from worker.heartbeat import Heartbeat
 from worker.pipeline import PILOT_WAVE
 from worker.runtime import Runtime
-from worker.scope import EVIDENCE, look_at_evidence
+from worker.scope import look_at_evidence
 from worker.stage import Stage
 
 # Statistics of a corpus settle long before this many documents; memory stays bounded.
@@ -82,7 +82,7 @@ class SelectOutputs:
     rows: list[tuple[int, str, bool, float]]
     shards: list[list[int]]
     voters: list[FittedVoter]
-    decisions: dict[str, Any] = field(default_factory=dict)
+    selection: SelectionCounts
     # Train documents that every voter sees first, at most; 0 for no pilot.
     num_pilot: int = 0
 
@@ -163,14 +163,14 @@ def compute(
         rows=rows,
         shards=cut_shards([row[0] for row in rows], config.shard_documents),
         voters=fitted,
-        decisions={
-            "num_population": len(inputs.train),
-            "num_expected": draw.num_expected,
-            "num_selected": len(draw.documents),
-            "num_random_slice": draw.num_random_slice,
-            "residuals_known": len(inputs.residuals),
-            "influences_known": len(inputs.influences),
-        },
+        selection=SelectionCounts(
+            num_population=len(inputs.train),
+            num_expected=draw.num_expected,
+            num_selected=len(draw.documents),
+            num_random_slice=draw.num_random_slice,
+            residuals_known=len(inputs.residuals),
+            influences_known=len(inputs.influences),
+        ),
         num_pilot=count_pilot(config),
     )
 
@@ -187,15 +187,18 @@ def store(session: Session, job: JobRow, out: SelectOutputs) -> None:
         )
         for voter in out.voters
     }
-    loops.record_decision(session, job.round_id, "voters", ids)
-    # Read again: whoever quarantines a voter after this waits for the round's row.
-    loops.lock_round(session, job.round_id)
-    if absent := sorted(voters.quarantined_names(session) & ids.keys()):
-        loops.record_decision(session, job.round_id, voters.QUARANTINED, absent)
-    loops.record_decision(session, job.round_id, "selection", out.decisions)
+    # Before it is read who is in quarantine: whoever puts a voter there after this
+    # waits for the round's row.
+    loops.decide(session, job.round_id, lambda made: replace(made, voters=ids))
+    absent = tuple(sorted(voters.quarantined_names(session) & ids.keys()))
     selections.store_selections(session, job.round_id, out.rows)
-    loops.record_decision(
-        session, job.round_id, EVIDENCE, look_at_evidence(session, job.round_id)
+    evidence = look_at_evidence(session, job.round_id)
+    loops.decide(
+        session,
+        job.round_id,
+        lambda made: replace(
+            made, quarantined=absent, selection=out.selection, evidence=evidence
+        ),
     )
     selections.freeze_shards(session, job.round_id, 1, out.shards)
     if out.num_pilot:

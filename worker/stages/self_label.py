@@ -21,7 +21,7 @@ from db.queries.corpora import DocumentRow
 from db.queries.jobs import JobRow
 from kompress.config import RoundConfig, SelfLabelConfig, parse_config
 from kompress.labelling.counting import LabelCounter
-from kompress.labelling.panel import make_panel, read_calibration
+from kompress.labelling.panel import make_panel
 from kompress.metrics.keep_rate import keep_top
 from kompress.must_keep import classify_words
 from kompress.types import (
@@ -113,7 +113,7 @@ def load(session: Session, job: JobRow) -> Inputs:
             config.correctors(),
             votes.load_round_votes(session, job.round_id, text_ids),
             codes["farm"],
-            read_calibration(held.decisions),
+            held.decisions.calibration,
         )
         corrected = panel.split(first_said(panel.p_WM))
     elif WITH_TEACHER in sources:

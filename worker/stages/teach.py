@@ -90,7 +90,7 @@ def load(session: Session, job: JobRow) -> Inputs:
     """Read the shard's texts, and which votes exist."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
-    voter_id = int(held.decisions["voters"][job.voter])
+    voter_id = held.decisions.voters[job.voter]
     row = voters.get_voter(session, voter_id)
     documents = selections.shard_documents(session, job.round_id, job.wave, job.shard)
     text_ids = sorted(document.text_id for document in documents)

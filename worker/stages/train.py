@@ -252,7 +252,8 @@ def _train_texts(
 
     A quality head learns the quality of the reference that won the comparisons.
     """
-    decided = held.decisions["selection"]
+    drawn = held.decisions.selection
+    assert drawn is not None  # noqa: S101  # select ran before
     text_ids = sorted(lesson.text_id for lesson in lessons)
     content = texts.load_texts(session, text_ids)
     qualities = (
@@ -262,8 +263,8 @@ def _train_texts(
     )
     weights = weigh_documents(
         [lesson.probability for lesson in lessons],
-        decided["num_expected"],
-        decided["num_population"],
+        drawn.num_expected,
+        drawn.num_population,
         recipe.max_document_weight,
     )
     return [

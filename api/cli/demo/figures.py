@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from api.cli.output import format_cell, format_seconds
+from api.decided import promotion_row
 from kompress.rule_labels import chosen_label
 from kompress.types import CATEGORIES, PLAIN, STRATA
 
@@ -123,7 +124,7 @@ def _describe_loop(loop: "Loop", rounds: "list[Round]") -> Row:
         "status": loop.status,
         "stop_reason": loop.stop_reason,
         "promoted_student": loop.promoted_student_id,
-        "promotion": rounds[-1].decisions.get("promotion", {}) if rounds else {},
+        "promotion": promotion_row(rounds[-1].decisions.promotion if rounds else None),
         "label_source": {row.number: row.config["label_source"] for row in rounds},
         "override": {
             row.number: row.config["self_label"]["override"] for row in rounds

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from api.cli.named import find_loop
 from api.cli.output import print_table, say, warn
+from api.decided import describe_pilot, fallback_rows, pilot_row
 from kompress.rule_labels import chosen_label, voter_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+    from kompress.decisions import Fallback
 
 
 COLUMNS = ("subject", "kind", "recall", "precision", "keep_rate",
@@ -132,8 +135,7 @@ def read_round(session: "Session", loop: str, number: int | None) -> RoundParado
         quality = quality_views.voter_quality(session, row.name, wanted)
         voters = _voter_lines([one for one in quality if one["truth"] == truth], votes)
     lines = _order([*rules, *voters])
-    fallback = held.decisions.get("fallback") or {}
-    pilot = held.decisions.get("pilot") or {}
+    made = held.decisions
     return RoundParadox(
         loop=row.name,
         round=wanted,
@@ -143,12 +145,12 @@ def read_round(session: "Session", loop: str, number: int | None) -> RoundParado
         sentences=(
             TRUTHS[truth],
             *describe_collapse(lines),
-            *describe_fallback(fallback),
-            *describe_pilot(pilot),
+            *describe_fallback(made.fallback or {}),
+            *([f"pilot: {describe_pilot(made.pilot)}"] if made.pilot else ()),
             *describe_superset(lines, counts, votes),
         ),
-        fallback=fallback,
-        pilot=pilot,
+        fallback=fallback_rows(made.fallback),
+        pilot=pilot_row(made.pilot),
     )
 
 
@@ -191,20 +193,14 @@ def describe_collapse(lines: Sequence[SubjectInStratum]) -> list[str]:
     return said
 
 
-def describe_fallback(fallback: Mapping[str, Any]) -> list[str]:
+def describe_fallback(fallback: "Mapping[str, Fallback]") -> list[str]:
     """Say where one voter decides in place of the rule, and why."""
     return [
-        f"{stratum} fell back to {one['voter']}: on calibration gold the rule had "
-        f"{one['aggregate']:.3f} and its best voter {one['best']:.3f} "
-        f"({one['low']:+.3f} to {one['high']:+.3f})"
+        f"{stratum} fell back to {one.voter}: on calibration gold the rule had "
+        f"{one.aggregate:.3f} and its best voter {one.best:.3f} "
+        f"({one.low:+.3f} to {one.high:+.3f})"
         for stratum, one in fallback.items()
     ]
-
-
-def describe_pilot(pilot: Mapping[str, Any]) -> list[str]:
-    """Say what the pilot found before money was spent."""
-    sentence = pilot.get("sentence")
-    return [f"pilot: {sentence}"] if sentence else []
 
 
 def describe_superset(

@@ -15,9 +15,9 @@ from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.replicates import pool_replicates
 from kompress.config import RoundConfig, parse_config
+from kompress.decisions import LeaveOneOutValue
 from kompress.ensemble.leave_one_out import (
     GoldVotes,
-    LeaveOneOutValue,
     measure_additions,
 )
 from kompress.types import ABSTAIN, KEEPS_FROM

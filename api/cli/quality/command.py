@@ -293,13 +293,13 @@ def _calibrations(
     """
     return {
         (row.number, voter): {
-            "temperature": found["temperature"],
-            "strength": found["strength"],
-            "calibration_words": found["num_words"],
+            "temperature": found.temperature,
+            "strength": found.strength,
+            "calibration_words": found.num_words,
         }
         for row in rounds
         if number in (None, row.number)
-        for voter, found in sorted(row.decisions.get("calibration", {}).items())
+        for voter, found in sorted(row.decisions.calibration.items())
     }
 
 

@@ -5,13 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from api.cli.output import format_cell, print_table, say
-from api.cli.quality.sentences import (
-    describe_blind,
-    describe_error,
-    describe_panel,
-    describe_suggestions,
-)
-from kompress.ensemble.diversity import Diversity
+from kompress.decisions import Diversity
+from kompress.ensemble.diversity import describe
 from kompress.ensemble.suggestions import Suggestions, suggest
 
 if TYPE_CHECKING:
@@ -20,7 +15,6 @@ if TYPE_CHECKING:
     from api.cli.quality.candidates import Candidates
     from db.models import Round
 
-DECISION = "diversity"
 PANEL = (
     "round", "num_voters", "n_eff", "interval", "alpha", "num_gold_words", "error",
     "shared_bias", "shared_variance", "own_variance",
@@ -54,10 +48,10 @@ class PanelReport:
     def sentences(self) -> list[str]:
         """All of it in plain words, one matter a sentence."""
         found = [
-            describe_panel(self.diversity, noun=self.noun),
-            describe_error(self.diversity),
-            *describe_suggestions(self.suggestions, self.diversity),
-            describe_blind(self.diversity),
+            describe(self.diversity, noun=self.noun),
+            _describe_error(self.diversity),
+            *self.suggestions.sentences,
+            _describe_blind(self.diversity),
         ]
         return [sentence for sentence in found if sentence]
 
@@ -66,16 +60,9 @@ class PanelReport:
         return {
             "round": self.round,
             "sentences": self.sentences,
-            **self.diversity.as_json(),
+            **_diversity_row(self.diversity),
             "blind_strata": list(self.diversity.blind_strata),
-            "suggestions": {
-                "drop": self.suggestions.drop,
-                "add": self.suggestions.add,
-                "sentences": list(
-                    describe_suggestions(self.suggestions, self.diversity)
-                ),
-                "offers": [asdict(offer) for offer in self.suggestions.offers],
-            },
+            "suggestions": self.suggestions.as_json(),
             "pairs": self.pairs,
         }
 
@@ -106,7 +93,7 @@ def measured_rounds(rounds: Iterable["Round"], number: int | None) -> list["Roun
     return [
         row
         for row in rounds
-        if number in (None, row.number) and DECISION in row.decisions
+        if number in (None, row.number) and row.decisions.diversity
     ]
 
 
@@ -128,7 +115,8 @@ def read_panels(
 
     found = []
     for row in rounds:
-        measured = Diversity.from_json(row.decisions[DECISION])
+        if (measured := row.decisions.diversity) is None:
+            continue
         kinds = {voter["kind"] for voter in row.config["voters"]}
         candidates = None
         if row is rounds[-1]:
@@ -187,6 +175,20 @@ def print_ensembles(found: Sequence[PanelReport]) -> None:
     say_newest(found)
 
 
+def _diversity_row(found: Diversity) -> dict[str, Any]:
+    """Lay out what is known of a panel, in one level."""
+    row = asdict(found)
+    split, values = row.pop("split"), row.pop("leave_one_out")
+    return {
+        "num_voters": found.num_voters,
+        **row,
+        "num_split_words": split.pop("num_words"),
+        **split,
+        "variance": found.split.variance,
+        "gains": values,
+    }
+
+
 def _panel_prices(
     prices: Mapping[str, float], voters: Iterable[Mapping[str, Any]]
 ) -> dict[str, float]:
@@ -222,3 +224,26 @@ def _interval(low: float | None, high: float | None) -> str | None:
     if low is None or high is None:
         return None
     return f"{format_cell(low)} to {format_cell(high)}"
+
+
+def _describe_error(found: Diversity) -> str:
+    """Say what part of the error more voters of this kind would mend."""
+    own = found.split
+    if own.error is None or own.own_variance is None:
+        return ""
+    return (
+        f"the mean vote's squared error on {own.num_words:,} gold words is "
+        f"{own.error:.4f}: {own.shared_bias:.4f} bias and {own.shared_variance:.4f} "
+        f"noise that all share, {own.own_variance:.4f} that more such voters would "
+        "average out"
+    )
+
+
+def _describe_blind(found: Diversity) -> str:
+    """Name the strata where a shared error would show nowhere."""
+    if found.truth == "none" or not found.blind_strata:
+        return ""
+    return (
+        f"in {', '.join(found.blind_strata)} nobody has gold: if all voters err alike "
+        "there, no figure here can show it"
+    )

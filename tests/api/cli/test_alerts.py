@@ -1,12 +1,22 @@
+from dataclasses import replace
+
 import pytest
 
 from api.cli.status import name_step
+from api.decided import describe_pilot
 from db.queries import loops, records
+from kompress.decisions import Fallback, Pilot, PilotFinding
 
-SENTENCE = "on 20 pilot documents majority does worse than its best voter"
-FALLBACK = {
-    "hex": {"voter": "t1", "aggregate": 0.5, "best": 0.93, "low": -0.5, "high": -0.31}
-}
+PILOT = Pilot(
+    documents=20,
+    truth="gold",
+    rule="majority",
+    overall=PilotFinding("all", 400, 0.5, "t1", 0.75, -0.3, -0.2, collapses=True),
+    strata=(),
+)
+SENTENCE = describe_pilot(PILOT)
+HEALTHY = replace(PILOT, overall=replace(PILOT.overall, high=0.1, collapses=False))
+FALLBACK = {"hex": Fallback("t1", 0.5, 0.93, -0.5, -0.31, words=40)}
 
 
 @pytest.fixture
@@ -20,10 +30,14 @@ def decide(sessions, *, collapses):
     with sessions.begin() as session:
         loop = loops.get_loop(session, "mine")
         (row,) = loops.rounds_of(session, loop.id)
-        found = {"collapses": collapses, "sentence": SENTENCE}
-        loops.record_decision(session, row.id, "pilot", found)
-        loops.record_decision(
-            session, row.id, "fallback", FALLBACK if collapses else {}
+        loops.decide(
+            session,
+            row.id,
+            lambda made: replace(
+                made,
+                pilot=PILOT if collapses else HEALTHY,
+                fallback=FALLBACK if collapses else {},
+            ),
         )
         if collapses:
             records.add_event(
@@ -32,7 +46,7 @@ def decide(sessions, *, collapses):
                 "pilot_warned",
                 loop_id=loop.id,
                 round_id=row.id,
-                detail={"sentence": SENTENCE},
+                detail={"round": 1},
             )
 
 
@@ -43,10 +57,12 @@ def test_a_rule_that_would_collapse_is_shown_wherever_one_looks(farm, loop, sess
     details = farm.json("loop", "show", loop)
     status = " ".join(farm("status").stdout.split())
 
-    assert f"round 1: {SENTENCE}" in shown.stderr
+    assert f"round 1: {SENTENCE}" in " ".join(shown.stderr.split())
     assert "pilot_warned" in shown.stdout
     assert details["warnings"] == [f"round 1: {SENTENCE}"]
     assert f"warning: round 1: {SENTENCE}" in status
+    (event,) = [e for e in details["events"] if e["kind"] == "pilot_warned"]
+    assert event["detail"] == {"round": 1, "sentence": SENTENCE}
     assert farm.json("status")["loops"][0]["warnings"] == [f"round 1: {SENTENCE}"]
 
 

@@ -112,7 +112,11 @@ def test_a_rounds_diversity_is_read_from_its_decision(session, world, votes):
     )  # fmt: skip
     assert quality_views.ensemble_diversity(session, "small") == []
 
-    loops.record_decision(session, world.round_id, "diversity", measured.as_json())
+    loops.decide(
+        session,
+        world.round_id,
+        lambda made: dataclasses.replace(made, diversity=measured),
+    )
 
     (row,) = quality_views.ensemble_diversity(session, "small", 1)
     assert (row["num_voters"], row["truth"]) == (3, "gold")
@@ -189,8 +193,11 @@ class Till:
         """
         session, known = self.session, known or {}
         decided = {voters.get_voter(session, v).name: v for v in {**bought, **known}}
-        before = loops.read_round(session, world.round_id).decisions.get("voters", {})
-        loops.record_decision(session, world.round_id, "voters", before | decided)
+        loops.decide(
+            session,
+            world.round_id,
+            lambda made: dataclasses.replace(made, voters={**made.voters, **decided}),
+        )
         for name, voter_id in decided.items():
             num_new, usd = bought.get(voter_id, (0, 0.0))
             num_known = known.get(voter_id, 0)

@@ -1,9 +1,14 @@
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import text
 
 from db.errors import Conflict, NotFound
+from db.models import Round
 from db.queries import corpora, jobs, loops, texts
 from db.queries.jobs import JobSpec
+from kompress.decisions import Decisions
+from kompress.errors import InvalidDecisions
 
 FIRST = {"label_source": "silver"}
 
@@ -52,7 +57,7 @@ def test_a_corpus_that_is_not_there_is_named_with_those_that_are(session, world)
 def test_an_empty_corpus_is_refused_with_what_to_do(session):
     corpora.create_corpus(session, "empty")
 
-    with pytest.raises(Conflict, match="has no documents; expected some; add them"):
+    with pytest.raises(Conflict, match="has no documents; add some with `farm corpus"):
         create(session, corpus="empty")
 
 
@@ -187,22 +192,37 @@ def test_a_parked_job_keeps_its_step_open(session, world, add_job, status, is_op
     assert loops.count_open_jobs(session, held) == is_open
 
 
+def decide(session, world, **changes):
+    loops.decide(session, world.round_id, lambda made: replace(made, **changes))
+
+
 def test_decisions_are_kept_side_by_side(session, world):
-    loops.record_decision(session, world.round_id, "voters", {"a": 1})
-    loops.record_decision(session, world.round_id, "selection", [2])
-    loops.record_decision(session, world.round_id, "voters", {"b": 2})
+    decide(session, world, voters={"a": 1})
+    decide(session, world, quarantined=("a",))
+    decide(session, world, voters={"b": 2})
 
     held = loops.read_round(session, world.round_id)
-    assert held.decisions == {"voters": {"b": 2}, "selection": [2]}
+    assert held.decisions == Decisions(voters={"b": 2}, quarantined=("a",))
+    assert session.get(Round, world.round_id).decisions == held.decisions
 
 
 def test_a_decision_sees_what_sql_wrote_before(session, world):
-    loops.record_decision(session, world.round_id, "a", 1)
-    session.execute(text("""UPDATE rounds SET decisions = '{"b": 2}'"""))
+    decide(session, world, voters={"a": 1})
+    session.execute(
+        text("""UPDATE rounds SET decisions = '{"version": 2, "voters": {"b": 2}}'""")
+    )
 
-    loops.record_decision(session, world.round_id, "c", 3)
+    decide(session, world, quarantined=("b",))
 
-    assert loops.read_round(session, world.round_id).decisions == {"b": 2, "c": 3}
+    held = loops.read_round(session, world.round_id)
+    assert held.decisions == Decisions(voters={"b": 2}, quarantined=("b",))
+
+
+def test_decisions_of_another_release_are_refused(session, world):
+    session.execute(text("""UPDATE rounds SET decisions = '{"voters": {"b": 2}}'"""))
+
+    with pytest.raises(InvalidDecisions, match="expected 2"):
+        loops.read_round(session, world.round_id)
 
 
 def test_a_round_that_ends_keeps_its_reason(session, world):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from db.queries import gold, patterns, selections
-from db.queries.patterns import EvidenceTotals, GoldRun
+from kompress.decisions import EvidenceTotals, GoldRun
 from kompress.types import Gold
 
 CODES = np.zeros(4, dtype=np.uint8)

@@ -1,6 +1,7 @@
-"""A panel's diversity: covered by its interval, and read back."""
+"""A panel's diversity: covered by its interval, said in a sentence, read back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from kompress.aggregation.patterns import UNKNOWN, count_patterns
 from kompress.aggregation.reliability.copies import find_copies
 from kompress.aggregation.rules.stacking import Stacking
-from kompress.ensemble.diversity import Diversity, measure_diversity
+from kompress.decisions import Decisions, as_json, from_json
+from kompress.ensemble.diversity import describe, measure_diversity
 from kompress.errors import InvalidVotes
 
 
@@ -56,6 +58,11 @@ def test_near_copies_are_named():
     assert [pair[:2] for pair in found.copies] == [("t3", "t4")]
     assert found.copies[0][2] > 0.8
     assert found.identical == ()
+    n_eff, low, high = found.n_eff, found.n_eff_low, found.n_eff_high
+    assert describe(found, noun="teachers") == (
+        f"5 teachers, worth {n_eff:.1f} independent ones ({low:.1f} to {high:.1f}, on "
+        "1,240 gold words); t3 and t4 are near copies"
+    )
 
 
 def test_without_gold_nobody_claims_to_know():
@@ -68,6 +75,11 @@ def test_without_gold_nobody_claims_to_know():
     assert found.num_unidentified == 10
     assert (found.copies, found.split.error) == ((), None)
     assert found.alpha > 0.5
+    assert describe(replace(found, alpha=0.618)) == (
+        "5 voters that agree with alpha .62; without calibration gold nobody can say "
+        "whether they agree because they are right or because they copy each other: "
+        "add gold with `farm gold add`"
+    )
 
 
 def test_exact_copies_are_reported_without_gold():
@@ -78,6 +90,7 @@ def test_exact_copies_are_reported_without_gold():
     found = measure(codes_NM, np.full_like(truth_N, UNKNOWN), *rest)
 
     assert found.identical == (("t2", "t4", 400), ("t2", "t5", 266), ("t4", "t5", 266))
+    assert describe(found).endswith("; t2, t4 and t5 never voted differently")
 
 
 def test_an_exact_copy_is_worth_nothing_more():
@@ -87,7 +100,8 @@ def test_an_exact_copy_is_worth_nothing_more():
     alone, beside = measure(codes_NM, *rest), measure(twice, *rest)
 
     assert beside.n_eff == pytest.approx(alone.n_eff, abs=1e-3)
-    assert beside.identical == (("t2", "t3", 400),)
+    assert "t2 and t3 never voted differently" in describe(beside)
+    assert "near copies" not in describe(beside)  # said once
 
 
 @pytest.mark.parametrize(
@@ -115,7 +129,7 @@ def test_pairs_are_identical_where_a_rule_would_count_them_as_one(
     assert (copies == {0: 0, 1: 0}) is bool(identical)
 
 
-def test_copies_of_one_voter_may_share_no_word():
+def test_copies_of_one_voter_that_share_no_word_are_one_family():
     codes_NM, truth_N, *rest = draw(0, num_voters=3)
     codes_NM[:, 0] = codes_NM[:, 2] = codes_NM[:, 1]
     codes_NM[:200, 0] = codes_NM[200:, 2] = 255
@@ -123,6 +137,7 @@ def test_copies_of_one_voter_may_share_no_word():
     found = measure(codes_NM, np.full_like(truth_N, UNKNOWN), *rest)
 
     assert found.identical == (("t1", "t2", 200), ("t2", "t3", 200))
+    assert describe(found).endswith("; t1, t2 and t3 never voted differently")
 
 
 def test_flawless_voters_leave_the_question_open():
@@ -132,15 +147,17 @@ def test_flawless_voters_leave_the_question_open():
     found = measure(codes_NM, truth_N, [0] * 100, np.arange(100) // 10)
 
     assert (found.truth, found.n_eff, found.num_unidentified) == ("gold", None, 1)
+    assert "on 100 gold words too few of them err" in describe(found)
 
 
-def test_pairs_without_errors_are_counted():
+def test_pairs_without_errors_are_counted_and_said():
     codes_NM, truth_N, *rest = draw(0, num_voters=3)
     codes_NM[:, 2] = truth_N * 250
 
     found = measure(codes_NM, truth_N, *rest)
 
     assert found.num_unidentified == 2
+    assert "for 2 of 3 pairs gold shows no errors" in describe(found)
 
 
 def test_a_copy_among_flawless_voters_does_not_stand_for_the_others():
@@ -198,6 +215,7 @@ def test_copies_share_their_errors_in_five_documents(num_groups, spread, is_copy
 
     # In 200 words of each truth both err on ten, t1 on one more: over .9 in all cases.
     assert [pair[:2] for pair in found.copies] == ([("t1", "t2")] if is_copy else [])
+    assert ("t1 and t2 are near copies" in describe(found)) is is_copy
 
 
 def test_few_documents_give_no_interval():
@@ -207,6 +225,7 @@ def test_few_documents_give_no_interval():
 
     assert found.n_eff is not None
     assert (found.n_eff_low, found.n_eff_high) == (None, None)
+    assert "(on 400 gold words of too few documents for an interval)" in describe(found)
 
 
 def test_agreement_and_strata_are_those_of_everything():
@@ -237,10 +256,10 @@ def test_what_is_stored_is_read_back(seed, num_voters):
     truth_N, stratum_N = rng.choice([0, 1, 255], 60), rng.integers(0, 3, 60)
     found = measure(codes_NM, truth_N, stratum_N, np.arange(60) // 6, num_bootstraps=5)
 
-    stored = found.as_json()
+    stored = json.dumps(as_json(Decisions(diversity=found)), allow_nan=False)
 
-    assert Diversity.from_json(json.loads(json.dumps(stored, allow_nan=False))) == found
-    assert stored["num_voters"] == num_voters
+    assert from_json(json.loads(stored)).diversity == found
+    assert found.num_voters == num_voters
     if found.n_eff is not None:
         assert 1 <= found.n_eff <= num_voters
 
@@ -248,14 +267,22 @@ def test_what_is_stored_is_read_back(seed, num_voters):
 def test_a_learner_tells_what_each_voter_adds():
     found = measure(*draw(0), learner=Stacking())
 
-    assert [gain.voter for gain in found.gains] == list(found.voters)
-    assert Diversity.from_json(found.as_json()) == found
+    assert [gain.voter for gain in found.leave_one_out] == list(found.voters)
+    assert from_json(as_json(Decisions(diversity=found))).diversity == found
 
 
 def test_one_voter_has_nobody_beside_it():
     found = measure(*draw(0, num_voters=1))
 
     assert (found.n_eff, found.num_unidentified) == (1, 0)
+    assert describe(found) == "1 voter; there is nobody to compare with"
+
+
+def test_voters_can_be_called_otherwise():
+    codes_NM, *rest = draw(0, num_voters=2)
+    codes_NM[:, 1] = codes_NM[:, 0]
+
+    assert "A and B never" in describe(measure(codes_NM, *rest), ("A", "B"))
 
 
 def test_names_that_do_not_fit_are_refused():

@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
+from kompress.decisions import Fallback
 from kompress.ensemble.fallback import (
     apply_fallbacks,
     choose_fallbacks,
@@ -58,7 +61,7 @@ def test_where_only_one_voter_sees_it_decides():
 
     # Two of three voters drop everything, so the majority does: (0 + 1) / 2. The
     # sighted voter is right on each word, in whatever groups are drawn.
-    assert {name: own.as_json() for name, own in found.items()} == {
+    assert {name: asdict(own) for name, own in found.items()} == {
         stratum: {
             "voter": voter,
             "aggregate": 0.5,
@@ -228,7 +231,10 @@ def test_a_fallback_takes_over_its_words_and_says_so():
 
 
 def test_what_was_decided_names_columns_of_the_panel_that_is_there():
-    decided = {"hex": {"voter": "b", "low": -0.5}, "plain": {"voter": "gone"}}
+    decided = {
+        "hex": Fallback("b", 0.5, 1.0, -0.5, -0.5, 50),
+        "plain": Fallback("gone", 0.5, 1.0, -0.5, -0.5, 50),
+    }
 
     assert fallback_columns(decided, ("a", "b")) == {HEX: 1}
 

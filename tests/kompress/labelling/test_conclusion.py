@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from kompress.config import StopConfig
+from kompress.decisions import PromotionReport, PromotionTest
 from kompress.labelling.conclusion import find_stop_reason, promote_student
 from kompress.selection.promotion import in_validation_half
 from kompress.types import Score
@@ -57,35 +58,35 @@ def test_the_better_student_is_promoted_and_reported_on_the_other_half():
     validation = [name for name in names if in_validation_half(groups[name])]
     assert 0 < len(validation) < 20
 
-    best, report = promote_student(
+    report = promote_student(
         {3: scores(2, 8, 8, names), 5: scores(8, 2, 2, names)},
         groups,
         np.random.default_rng(0),
     )
 
-    assert best == report["promoted"] == 5
+    assert report.promoted == 5
     # F1 = 2 * 8 / (2 * 8 + 2 + 2), of the first student 4 / 20.
-    assert report["f1_report"] == pytest.approx(0.8)
-    assert report["f1_validation"] == pytest.approx({"3": 0.2, "5": 0.8})
-    assert report["num_validation"] == len(validation)
-    assert report["num_report"] == 20 - len(validation)
-    assert report["worse_texts"] == []
+    assert report.f1_report == pytest.approx(0.8)
+    assert report.f1_validation == pytest.approx({"3": 0.2, "5": 0.8})
+    assert report.num_validation == len(validation)
+    assert report.num_report == 20 - len(validation)
+    assert report.worse_texts == ()
 
 
 def test_texts_that_one_student_was_not_scored_on_are_left_out():
     names = ["a", "b", "c"]
     groups = dict.fromkeys(names, "one group")
 
-    _, report = promote_student(
+    report = promote_student(
         {3: scores(2, 8, 8, names), 5: scores(8, 2, 2, names[:2])},
         groups,
         np.random.default_rng(0),
     )
 
-    assert report["num_validation"] + report["num_report"] == 2
+    assert report.num_validation + report.num_report == 2
 
 
 def test_without_a_student_nothing_is_promoted():
-    best, _ = promote_student({}, {}, np.random.default_rng(0))
+    report = promote_student({}, {}, np.random.default_rng(0))
 
-    assert best is None
+    assert report == PromotionReport(None, PromotionTest("no_student"))

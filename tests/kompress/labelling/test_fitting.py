@@ -11,8 +11,8 @@ from kompress.labelling.fitting import (
     count_fits,
     fit_rules,
     fitted_rates,
+    flatten_rates,
     keep_out_of_fold,
-    read_rates,
 )
 from kompress.labelling.panel import Panels, make_panel
 from kompress.types import STRATA, VoteRow
@@ -115,8 +115,8 @@ def test_rates_are_read_by_stratum_and_weighed_by_words_for_all():
         "a": {"plain": (0.5, 0.25), "number": (1.0, 0.75), "all": (0.625, 0.375)},
         "b": {"plain": (0.75, 1.0), "number": (0.5, 0.5), "all": (0.625, 0.75)},
     }
-    assert read_rates({"reliability": rates})["a", "all"] == (0.625, 0.375)
-    assert read_rates({}) == {}
+    assert flatten_rates(rates)["a", "all"] == (0.625, 0.375)
+    assert flatten_rates({}) == {}
 
 
 def test_a_rule_that_does_not_say_how_good_voters_are_gives_no_rates():

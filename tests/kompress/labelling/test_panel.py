@@ -2,14 +2,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kompress.aggregation.calibration import Calibration
 from kompress.config import RoundConfig, parse_config
+from kompress.decisions import Calibration
 from kompress.labelling.panel import (
     Panels,
     consensus_of,
     make_labels,
     make_panel,
-    read_calibration,
 )
 from kompress.labelling.pooling import pool_unlearned, without_each
 from kompress.types import VoteRow
@@ -135,15 +134,11 @@ def test_a_calibrated_vote_is_tempered_and_counts_as_more_samples():
 
 def test_without_a_decision_votes_count_as_they_were_cast():
     votes = {1: [vote("a", [229, 25])]}
-    read = read_calibration(
-        {"calibration": {"b": {"temperature": 2, "strength": 3, "num_words": 1}}}
-    )
+    decided = {"b": Calibration(2.0, 3.0, 1)}
 
     plain = make_panel(["a"], votes, {1: strata(0, 0)})
-    other = make_panel(["a"], votes, {1: strata(0, 0)}, read)
+    other = make_panel(["a"], votes, {1: strata(0, 0)}, decided)
 
-    assert read == {"b": Calibration(2.0, 3.0, 1)}
-    assert read_calibration({"selection": {}}) == {}
     assert plain.p_WM.tobytes() == other.p_WM.tobytes()
     assert plain.strength_WM.tolist() == other.strength_WM.tolist() == [[1], [1]]
 

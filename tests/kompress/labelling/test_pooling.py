@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.calibration import Calibration
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import count_patterns
 from kompress.config import RoundConfig, parse_config
+from kompress.decisions import Calibration
 from kompress.errors import NotFitted
 from kompress.labelling.panel import make_panels, take_both
 from kompress.labelling.pooling import (

@@ -133,14 +133,13 @@ def test_the_decision_can_be_recorded():
     words_DSB = documents([0.5] * 2, [0.5])
 
     found = buy(words_DSB, sheet((0.9, 0.9), replicates=2, repeat=0.9), 5)
-    summary = found.summary(["a", "b"])
+    summary = found.summary(["a", "b"], "words")
 
-    assert summary["budget"] == summary["spent"] == 5
-    assert summary["num_documents"] == 2
+    assert summary.budget == summary.spent == 5
     # Both voters on both documents, then a replicate on the longer one.
-    assert summary["num_calls"] == {"a": 3, "b": 2}
-    assert summary["num_replicates"] == 1
-    assert 0 < summary["least_bits_per_dollar"] < summary["gain_bits"]
+    assert summary.num_calls == {"a": 3, "b": 2}
+    assert summary.num_replicates == 1
+    assert 0 < summary.least_bits_per_dollar < summary.gain_bits
 
 
 @pytest.mark.parametrize(

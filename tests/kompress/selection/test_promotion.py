@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kompress.decisions import PromotionTest, WorseText
 from kompress.errors import InvalidSelection
 from kompress.metrics.ratios import Confusion
 from kompress.selection.promotion import (
     StudentCounts,
-    WorseText,
     confusions_by_text,
     in_validation_half,
     promote,
@@ -36,10 +36,7 @@ def test_a_clearly_better_later_student_is_promoted():
     assert comparison.difference == pytest.approx(0.3)
     assert (comparison.ci_low, comparison.ci_high) == pytest.approx((0.3, 0.3))
     assert comparison.p_value == pytest.approx(2 / 1_001)  # no resample disagreed
-    assert found.reason == (
-        "r2 has the highest F1, 0.8000, and beats every earlier student beyond the "
-        "95 % interval"
-    )
+    assert found.test == PromotionTest("better", top="r2")
 
 
 def test_the_best_student_is_promoted_not_the_last():
@@ -69,7 +66,9 @@ def test_a_lead_within_the_noise_leaves_the_earlier_student():
     assert found.f1["r2"] > found.f1["r1"]
     assert found.best_student_id == "r1"
     assert found.comparisons[0].p_value > 0.05
-    assert "lies within the 95 % interval" in found.reason
+    assert (found.test.outcome, found.test.top) == ("within_interval", "r2")
+    assert found.test.earlier == "r1"
+    assert found.test.low <= 0 < found.test.lead < found.test.high
 
 
 def test_equal_students_leave_the_earlier_one():
@@ -93,7 +92,7 @@ def test_one_group_is_too_little_to_replace_a_student():
     )
 
     assert found.best_student_id == "r1"
-    assert "one document group" in found.reason
+    assert (found.test.outcome, found.test.earlier) == ("too_few_groups", "r1")
 
 
 def test_without_gold_the_last_student_is_promoted_untested():
@@ -103,7 +102,7 @@ def test_without_gold_the_last_student_is_promoted_untested():
     )
 
     assert found.best_student_id == "r2"
-    assert "untested" in found.reason
+    assert found.test == PromotionTest("untested")
 
 
 def test_students_scored_on_other_texts_are_refused():

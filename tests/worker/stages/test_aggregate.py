@@ -10,10 +10,12 @@ import pytest
 from db.models import Loop, Round
 from db.queries import corpora, gold, jobs, loops, selections, texts, voters, votes
 from db.queries.jobs import JobSpec
+from kompress.decisions import SelectionCounts
 from kompress.types import RULE_SETS, STRATA, Fingerprint, Gold, Label, Vote
 from tests.end_to_end.farm import VOTERS, loop_config
 from tests.worker.pulse import Pulse
 from tests.worker.worlds import change
+from worker.scope import look_at_evidence
 from worker.stages.aggregate import correct, stat_rows
 
 
@@ -165,12 +167,10 @@ def make_round(session, name, num_documents):
     )
     session.add(loop)
     session.flush()
-    selected = {"num_population": num_documents, "num_selected": num_documents}
     row = Round(
         loop_id=loop.id,
         number=1,
         config=CONFIG.resolve(1).model_dump(mode="json"),
-        decisions={"selection": selected},
     )
     session.add(row)
     session.flush()
@@ -181,6 +181,13 @@ def make_round(session, name, num_documents):
     cut = [chosen[n : n + SHARD] for n in range(0, num_documents, SHARD)]
     selections.freeze_shards(session, row.id, 1, cut)
     fill(session, row.id, [document.text_id for document in documents], rng)
+    drawn = SelectionCounts(num_documents, num_documents, num_documents, 0, 0, 0)
+    evidence = look_at_evidence(session, row.id)
+    loops.decide(
+        session,
+        row.id,
+        lambda made: replace(made, selection=drawn, evidence=evidence),
+    )
     specs = [JobSpec(stage, 0, "", 0) for stage in ("count", "fit", "aggregate")]
     loops.open_stage(session, row.id, "count", 0, specs)
     return row.id

@@ -79,6 +79,8 @@ def test_only_open_documents_gold_the_slice_and_the_audit_see_the_second_wave(fa
         "threshold_bits": pytest.approx(1.0),
         "num_documents": len(seen(farm, 1)),
         "num_gold": num_gold,
+        "spending": None,
+        "asked": {},
     }
     assert num_gold > 0
 
@@ -200,7 +202,9 @@ def test_where_gold_forces_few_documents_the_share_decides_on_the_others(farm):
     num_audit = selected.count(("audit",))
     few, most = seen(farm, 1), seen(farm, 2)
     assert few < most < {d for (d,) in farm.query("SELECT id FROM documents")}
-    decided = farm.query("SELECT decisions -> 'escalation_2' FROM rounds ORDER BY id")
+    decided = farm.query(
+        "SELECT decisions #> '{escalations,2}' FROM rounds ORDER BY id"
+    )
     assert decided[0][0]["num_gold"] == decided[1][0]["num_gold"] <= 5
     for share, found in zip(shares.values(), (few, most), strict=True):
         by_share = math.ceil(share * len(selected))
@@ -272,8 +276,12 @@ def test_a_later_waves_budget_buys_second_answers_of_voters_that_vary(farm):
     bought = seen(farm, 2) - forced
     alpha = cast(farm, "alpha")
     assert bought
-    assert decided["num_calls"] == {"alpha": len(bought), "beta": 0, "gamma": 0}
-    assert decided["num_replicates"] == len(bought)
+    assert decided["spending"]["num_calls"] == {
+        "alpha": len(bought),
+        "beta": 0,
+        "gamma": 0,
+    }
+    assert decided["spending"]["num_replicates"] == len(bought)
     # Audit documents have no gold to learn from.
     assert 0 < decided["num_gold"] < len(forced)
     assert decided["num_documents"] == len(bought) + len(forced)
@@ -282,7 +290,7 @@ def test_a_later_waves_budget_buys_second_answers_of_voters_that_vary(farm):
         alpha.keys() - bought
     )
     assert cast(farm, "gamma").keys() == forced
-    assert {tuple(asked.items()) for asked in decided["voters"].values()} == {
+    assert {tuple(asked.items()) for asked in decided["asked"].values()} == {
         (("alpha", 2),), (("gamma", 1),)
     }  # fmt: skip
     # In the round before a budget could not tell, and alpha answered once.
@@ -316,7 +324,7 @@ def test_where_a_voter_failed_no_further_answer_is_bought(farm):
     for shard, document in farm.query(
         "SELECT shard, document_id FROM shard_documents WHERE round_id = 2 AND wave = 2"
     ):
-        asked[document] = decided["voters"][str(shard)].get("alpha", 0)
+        asked[document] = decided["asked"][str(shard)].get("alpha", 0)
     failed = {document for (document,) in farm.query("""
         SELECT d.id FROM failures f JOIN documents d ON d.text_id = f.text_id
         WHERE f.round_id = 1
@@ -360,8 +368,8 @@ def test_once_a_round_knows_the_voters_each_is_asked_where_it_tells_most(farm):
     farm.run(until="train")
 
     assert farm.parked() == []
-    first, second = escalations(farm)[1], escalations(farm)[2]
-    assert "threshold_bits" in first
+    first, second = escalations(farm)[1], escalations(farm)[2]["spending"]
+    assert first["threshold_bits"] is not None
     assert second["unit"] == "words"
     forced = forced_documents(farm, 2)
     bought = seen(farm, 2) - forced

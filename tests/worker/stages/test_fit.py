@@ -1,14 +1,15 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from kompress.aggregation.calibration import Calibration, fit_calibration
-from kompress.labelling.panel import make_panel, read_calibration
+from kompress.aggregation.calibration import fit_calibration
+from kompress.labelling.panel import make_panel
 from kompress.types import VoteRow
 from tests.worker.pulse import Pulse
 from tests.worker.worlds import change
-from worker.stages.fit import as_decision, count_codes, each_patiently, sampled_voters
+from worker.stages.fit import count_codes, each_patiently, sampled_voters
 
 TEACHER = {"engine": "transformers", "model": "micro"}
 
@@ -44,18 +45,6 @@ def test_a_vote_of_several_samples_has_a_strength_of_its_own():
     votes = {1: [vote("t", [7]), vote("r", [7])], 2: [vote("r", [7], num_samples=5)]}
 
     assert sampled_voters(votes) == {"r"}
-
-
-def test_a_decision_is_read_as_it_was_written():
-    found = {"t": Calibration(2.5, 0.5, 40), "u": Calibration()}
-
-    decision = json.loads(json.dumps(as_decision(found)))
-
-    assert decision["t"] == {
-        "temperature": 2.5, "strength": 0.5, "num_words": 40, "gold": True,
-    }  # fmt: skip
-    assert decision["u"]["gold"] is False
-    assert read_calibration({"calibration": decision}) == found
 
 
 def test_the_lease_outlasts_each_fit_and_progress_is_told_between_them():
@@ -104,7 +93,7 @@ def test_a_teacher_is_fitted_to_the_gold_that_its_round_selected(farm):
         for code, right in zip(codes, truth, strict=True):
             counts[int(right == 254), code] += right != 255 and code != 255
     assert counts.sum() > 500
-    assert decision == as_decision({"alpha": fit_calibration(counts)})
+    assert decision == {"alpha": asdict(fit_calibration(counts))}
     # Its dice know nothing of the gold.
     assert decision["alpha"]["temperature"] > 2
     assert decision["alpha"]["strength"] < 1

@@ -1,8 +1,10 @@
+from dataclasses import asdict, replace
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from db.queries import loops, quality
+from kompress.decisions import Fallback, Pilot, PilotFinding
 from kompress.types import RuleStatRow, VoterStatRow
 from tests.api.cli.conftest import Farm
 
@@ -134,20 +136,25 @@ def test_a_superset_that_is_none_is_pointed_out(farm, loop, sessions):
 
 
 def test_what_fell_back_and_what_the_pilot_said_are_told(farm, judged, sessions):
-    fallback = {
-        "voter": "blunt", "aggregate": 0.75, "best": 0.9, "low": -0.2, "high": -0.1,
-    }  # fmt: skip
+    fallback = Fallback("blunt", 0.75, 0.9, -0.2, -0.1, words=9)
+    whole = PilotFinding("all", 90, 0.8, "blunt", 0.75, -0.1, 0.2)
+    pilot = Pilot(20, "gold", "beta", whole, ())
+    well = "on 20 pilot documents (90 words) beta does not do worse"
     with sessions.begin() as session:
-        loops.record_decision(session, judged, "fallback", {"number": fallback})
-        loops.record_decision(session, judged, "pilot", {"sentence": "all is well"})
+        loops.decide(
+            session,
+            judged,
+            lambda made: replace(made, fallback={"number": fallback}, pilot=pilot),
+        )
 
     said = farm("paradox", "mine").stdout
     found = farm.json("paradox", "mine")
 
     assert "number fell back to blunt: on calibration gold the rule had 0.750" in said
-    assert "pilot: all is well" in said
-    assert found["fallback"] == {"number": fallback}
-    assert found["pilot"] == {"sentence": "all is well"}
+    assert f"pilot: {well}" in said
+    assert found["fallback"] == {"number": asdict(fallback)}
+    assert found["pilot"]["sentence"].startswith(well)
+    assert (found["pilot"]["words"], found["pilot"]["collapses"]) == (90, False)
 
 
 def test_without_gold_it_says_what_it_is_measured_by(farm, loop, sessions):

@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
 from db.queries import corpora, labels, loops, quality
+from kompress.decisions import Calibration
 from kompress.types import CountKey, Label, LabelCounts, VoterStatRow
 
 
@@ -88,17 +90,8 @@ def criteria(farm, loop, sessions):
                 CountKey(source, "log", "all", "farm"): LabelCounts(1, 9, 1, 1, 0),
             }
         labels.add_label_counts(session, first.id, counts)
-        loops.record_decision(
-            session,
-            first.id,
-            "calibration",
-            {
-                "for_qa": {"temperature": 2.0, "strength": 3.5, "num_words": 70,
-                           "gold": True},
-                "for_agent": {"temperature": 1.0, "strength": 1.0, "num_words": 0,
-                              "gold": False},
-            },
-        )  # fmt: skip
+        fitted = {"for_qa": Calibration(2.0, 3.5, 70), "for_agent": Calibration()}
+        loops.decide(session, first.id, lambda made: replace(made, calibration=fitted))
         stats = [
             VoterStatRow(voter, "all", "must_keep", 3, 1, 0, 0, 0, 0, [], [])
             for voter in kept

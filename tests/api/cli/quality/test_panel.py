@@ -1,5 +1,7 @@
 """`farm quality` says what voters are worth together, whom to drop, what is blind."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ from db.queries import (
 from kompress.aggregation.pairs import pair_rows
 from kompress.aggregation.patterns import UNKNOWN, count_patterns
 from kompress.aggregation.rules.stacking import Stacking
+from kompress.decisions import Decisions
 from kompress.ensemble.diversity import measure_diversity
 from kompress.types import CountKey, Fingerprint, Gold, LabelCounts, Vote
 
@@ -76,12 +79,12 @@ def panel(farm, ndjson, sessions):
             NAMES, codes_NM[:, :3], truth_N, stratum_N, group_N,
             np.random.default_rng(0), learner=Stacking(), num_bootstraps=200,
         )  # fmt: skip
-        loops.record_decision(session, first.id, "diversity", measured.as_json())
+        loops.decide(session, first.id, lambda made: replace(made, diversity=measured))
         patterns = count_patterns(codes_NM[:, :3], [1, 1, 1], stratum_N, truth_N)
         diversity.store_voter_pairs(session, first.id, pair_rows(NAMES, patterns))
         prices = {"t1": 0.5, "t2": 0.5, "t3": 0.25}
         ids = {name: register(session, name) for name in NAMES}
-        loops.record_decision(session, first.id, "voters", ids)
+        loops.decide(session, first.id, lambda made: replace(made, voters=ids))
         for name, usd in prices.items():
             job = Job(round_id=first.id, stage="teach", voter=name, queue="cpu")
             session.add(job)
@@ -151,7 +154,7 @@ def test_people_get_tables(farm, panel):
 def test_without_a_measured_round_nothing_is_claimed(farm, panel, sessions):
     with sessions.begin() as session:
         row = session.get(Round, 1)
-        row.decisions = {}
+        row.decisions = Decisions()
 
     assert "were compared yet" in farm("quality", "--by", "ensemble").stdout
     assert "independent ones" not in farm("quality").stdout
@@ -181,7 +184,7 @@ def test_an_idle_voter_with_stored_votes_is_weighed(farm, panel, sessions):
     assert "add idle, whose votes are stored" in first["suggestions"]["sentences"][1]
 
     with sessions.begin() as session:
-        loops.record_decision(session, 2, "diversity", panel[1].as_json())
+        loops.decide(session, 2, lambda made: replace(made, diversity=panel[1]))
     first, second = farm.json("quality", loop, "--by", "ensemble")
 
     # Whom to add is asked of the newest round that is shown; it has no gold here.

@@ -1,0 +1,107 @@
+"""Sentences about what rounds decided; `tests/db/test_migrations.py` has old ones."""
+
+import pytest
+
+from api.decided import describe_pilot, describe_promotion, promotion_row
+from kompress.decisions import (
+    Pilot,
+    PilotFinding,
+    PromotionReport,
+    PromotionTest,
+    WorseText,
+)
+
+WORSE = PilotFinding(
+    "hex", 64, 0.5, "b", 1.0, low=-0.5, high=-0.25, collapses=True, silent=16
+)
+
+
+def pilot(overall, *strata, truth="gold", rule="majority"):
+    return Pilot(8, truth, rule, overall, strata)
+
+
+def test_a_pilot_of_too_few_groups_says_so():
+    said = describe_pilot(pilot(PilotFinding("all", 90)))
+
+    assert said == (
+        "on 8 pilot documents (90 words) too little is known to compare majority with "
+        "its voters"
+    )
+
+
+@pytest.mark.parametrize(
+    ("truth", "rule", "says"),
+    [
+        ("gold", "majority", "choose the rule reliability, add calibration gold"),
+        ("must_keep", "majority", "by must-keep recall at equal keep_rate"),
+        ("gold", "reliability", "to do better, add calibration gold"),
+    ],
+)
+def test_a_collapse_is_told_with_what_to_do(truth, rule, says):
+    whole = PilotFinding("all", 90, 0.75, "a", 0.5, low=-0.125, high=0.5)
+
+    said = describe_pilot(pilot(whole, WORSE, truth=truth, rule=rule))
+
+    assert (
+        f"hex: {rule} 0.50, b (with {rule} on the 25% it is silent on) 1.00 "
+        "(difference -0.50 to -0.25)"
+    ) in said
+    assert "overall" not in said
+    assert says in said
+
+
+@pytest.mark.parametrize(
+    ("test", "says"),
+    [
+        (PromotionTest("no_student"), "no student was trained"),
+        (
+            PromotionTest("untested"),
+            "no evaluation gold to test on: the last student is promoted untested",
+        ),
+        (PromotionTest("highest", "7"), "7 has the highest F1, 0.8000"),
+        (
+            PromotionTest("better", "7"),
+            (
+                "7 has the highest F1, 0.8000, and beats every earlier student beyond "
+                "the 95 % interval"
+            ),
+        ),
+        (
+            PromotionTest("too_few_groups", "7", "5", 0.25),
+            (
+                "7 has the highest F1, 0.8000, but the gold holds one document group, "
+                "too few to test it against the earlier 5"
+            ),
+        ),
+        (
+            PromotionTest("within_interval", "7", "5", 0.25, -0.125, 0.5),
+            (
+                "7 has the highest F1, 0.8000, but its lead of 0.2500 over the earlier "
+                "5 lies within the 95 % interval -0.1250 to 0.5000"
+            ),
+        ),
+    ],
+)
+def test_every_outcome_of_a_promotion_has_its_sentence(test, says):
+    assert describe_promotion(test, {"5": 0.55, "7": 0.8}) == says
+
+
+def test_a_promotion_is_laid_out_for_programs():
+    report = PromotionReport(
+        7, PromotionTest("highest", "7"), {"7": 0.8}, 0.5, 3, 2,
+        (WorseText("ab", 0.5, 0.25),),
+    )  # fmt: skip
+
+    assert promotion_row(report) == {
+        "promoted": 7,
+        "reason": "7 has the highest F1, 0.8000",
+        "f1_validation": {"7": 0.8},
+        "f1_report": 0.5,
+        "num_validation": 3,
+        "num_report": 2,
+        "worse_texts": [{"text": "ab", "before": 0.5, "after": 0.25}],
+    }
+    assert promotion_row(None) == {}
+    assert promotion_row(PromotionReport(None, PromotionTest("no_student"))) == {
+        "reason": "no student was trained"
+    }
