@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import polars as pl
 
 from kompress.alignment import align, find_variation_rate
 from kompress.corpora import headroom_logs
-from kompress.corpora.arrow_stream import read_batches
 from kompress.corpora.readers import (
     BadLine,
     InvalidRow,
@@ -262,8 +261,23 @@ def _read_datasets(path: Path) -> Iterator[Row]:
     else:
         folders = [path]
     files = [file for folder in folders for file in _data_files(folder)]
-    frames = (frame for file in files for frame in read_batches(file))
+    frames = (frame for file in files for frame in _read_batches(file))
     yield from _number_rows(frame.select(_columns(frame.columns)) for frame in frames)
+
+
+def _read_batches(path: Path) -> Iterator[pl.DataFrame]:
+    """Read an Arrow stream batch by batch: Polars would read it whole."""
+    import pyarrow as pa  # noqa: PLC0415  # loads 40 MB, and only here
+
+    try:
+        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
+            for batch in stream:
+                yield cast("pl.DataFrame", pl.from_arrow(batch))
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
+        raise InvalidReferences(
+            f"{path} is truncated or no Arrow stream ({error}); expected a file "
+            "that datasets' save_to_disk wrote; save the data set again"
+        ) from error
 
 
 def _data_files(folder: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from kompress.corpora.readers import BadLine
 from kompress.corpora.references import (
     FORMATS,
     Reference,
+    _read_batches,
     read_jsonl,
     read_references,
     to_documents,
@@ -16,6 +18,7 @@ from kompress.corpora.references import (
 from kompress.errors import InvalidReferences
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "references"
+GOLDEN_STREAM = GOLDEN / "dataset" / "data-00000-of-00002.arrow"
 TEXT = "disk sda1 failed with code 1 after 12 ms"
 
 
@@ -158,3 +161,44 @@ def test_formats_are_those_there_is_a_reader_for():
     assert FORMATS == ("auto", "jsonl", "parquet", "datasets", "headroom")
     with pytest.raises(InvalidReferences, match="cannot be read as parquet"):
         list(read_references(GOLDEN / "headroom" / "requests.jsonl", "parquet"))
+
+
+def test_an_arrow_stream_that_datasets_wrote_is_read():
+    # Written by datasets 5.2.0: 5 rows in 2 files.
+    (first,) = _read_batches(GOLDEN_STREAM)
+
+    assert first["idx"].to_list() == [0, 1, 2]
+    assert first["compressed"][0] == "disk sda0 failed code 0\n0 s"
+
+
+def test_batches_of_a_stream_come_one_by_one(tmp_path):
+    path = tmp_path / "two.arrow"
+    first = pa.record_batch({"text": ["text 0", "text 1", "text 2"]})
+    second = pa.record_batch({"text": ["text 3", "text 4"]})
+    with pa.ipc.new_stream(path, first.schema) as stream:
+        stream.write_batch(first)
+        stream.write_batch(second)
+
+    batches = _read_batches(path)
+
+    assert next(batches)["text"].to_list() == ["text 0", "text 1", "text 2"]
+    assert next(batches)["text"].to_list() == ["text 3", "text 4"]
+    assert next(batches, None) is None
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, -100])
+def test_a_truncated_stream_is_named(tmp_path, size):
+    path = tmp_path / "cut.arrow"
+    path.write_bytes(GOLDEN_STREAM.read_bytes()[:size])
+
+    with pytest.raises(InvalidReferences, match=r"cut\.arrow is truncated or no Arrow"):
+        list(_read_batches(path))
+
+
+@pytest.mark.parametrize("content", [b"PAR1" * 40, b"\xff\xff\xff\xff\xff\xff\xff\x7f"])
+def test_a_file_of_another_format_is_named(tmp_path, content):
+    path = tmp_path / "other.arrow"
+    path.write_bytes(content)
+
+    with pytest.raises(InvalidReferences, match="save the data set again"):
+        list(_read_batches(path))
