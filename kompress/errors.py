@@ -4,6 +4,7 @@ KompressError
 ├── InvalidText         a text cannot be stored or labelled
 ├── InvalidVotes        the vote matrix breaks its contract
 ├── InvalidConfig       a loop's, voter's or recipe's config is wrong
+│   └── MissingReferences   a corpus lacks the references that a recipe trains on
 ├── InvalidCheckpoint   a student's folder is incomplete, altered or foreign
 ├── InvalidSuite        an evaluation suite cannot be read
 ├── InvalidReferences   a file of references cannot be read
@@ -31,6 +32,14 @@ class InvalidVotes(KompressError, ValueError):
 
 class InvalidConfig(KompressError, ValueError):
     """A config names something unknown or holds a value out of range."""
+
+
+class MissingReferences(InvalidConfig):
+    """A corpus lacks references of some origins that a recipe trains on."""
+
+    def __init__(self, message: str, origins: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.origins = origins
 
 
 class InvalidCheckpoint(KompressError, ValueError):

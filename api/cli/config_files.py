@@ -4,11 +4,14 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from api.errors import InvalidInput
 from kompress.config import LoopConfig, parse_config
-from kompress.errors import InvalidConfig
+from kompress.errors import InvalidConfig, MissingReferences
+
+if TYPE_CHECKING:
+    from kompress.recipes.corpus_fit import ReferenceUse
 
 NO_STAND_IN = "none"
 
@@ -66,7 +69,13 @@ def recipe_config(
     data = rename_origins(loop_data(recipe), _pairs(renamed))
     own = recipe_chain(recipe)[-1].stand_in
     stand_in = "" if silver_voter == NO_STAND_IN else silver_voter or own
-    data, notes = fit_to_corpus(data, origins, stand_in=stand_in, corpus=corpus)
+    try:
+        data, uses = fit_to_corpus(data, origins, stand_in=stand_in)
+    except MissingReferences as error:
+        raise InvalidConfig(
+            f"{error}: `farm corpus add {corpus} FILE --references "
+            f"{error.origins[0]}`, or --origin {error.origins[0]}=ORIGIN"
+        ) from error
     config = parse_config(LoopConfig, data)
     for number in range(1, config.stop.max_rounds + 1):
         for part in config.resolve(number).recipe.mix:
@@ -77,7 +86,24 @@ def recipe_config(
                     f"{', '.join(kinds) or 'no train document'}; add such documents, "
                     "or change `kinds` in a copy of the recipe"
                 )
-    return config, notes
+    return config, [_describe_use(use, corpus) for use in uses]
+
+
+def _describe_use(use: "ReferenceUse", corpus: str) -> str:
+    """Say what became of references that a recipe names."""
+    origins = ", ".join(map(repr, use.origins))
+    if use.voter:
+        return (
+            f"voter {use.voter}: references of origin {origins}, "
+            f"{use.num_documents} documents"
+        )
+    if not use.stand_in:
+        return f"no references of origin {origins}: left out"
+    return (
+        f"no references of origin {origins} in {corpus}: the voter {use.stand_in} "
+        f"stands in for them; to use references: farm corpus add {corpus} FILE "
+        f"--references {use.origins[0]}"
+    )
 
 
 def recipe_config_text(name: str) -> str:

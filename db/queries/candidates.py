@@ -244,7 +244,7 @@ def iter_pairs(
     if origin not in known:
         raise NotFound(
             f"the corpus has no references of origin {origin!r}; there are "
-            f"{sorted(known)}; `farm corpus add … --references` adds some"
+            f"{sorted(known)}; add references under that name"
         )
     values = {"corpus_id": corpus_id, "origin": origin}
     for row in session.execute(_PAIRS, values, execution_options=_STREAM):

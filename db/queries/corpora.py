@@ -158,8 +158,7 @@ def get_corpus(session: Session, name: str) -> Corpus:
     if corpus is None:
         known = list(session.scalars(select(Corpus.name).order_by(Corpus.name)))
         raise NotFound(
-            f"no corpus is named {name!r}; there are {known}; "
-            "`farm corpus add` makes one"
+            f"no corpus is named {name!r}; there are {known}; add documents to make one"
         )
     return corpus
 

@@ -106,7 +106,7 @@ def _prefix(key: str) -> str:
     if found is None:
         raise Conflict(
             "the key has an unexpected form; expected farm_<prefix>_<secret>, letters "
-            "and digits, the secret at least 32 of them; `farm key add NAME` makes one"
+            "and digits, the secret at least 32 of them; give a key whole, or add one"
         )
     return found[1]
 

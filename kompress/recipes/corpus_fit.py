@@ -1,12 +1,30 @@
-"""Fit a recipe's loop to the references that a corpus has, and say what was done."""
+"""Fit a recipe's loop to the references that a corpus has."""
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from kompress.errors import InvalidConfig
+from kompress.errors import InvalidConfig, MissingReferences
 
 REFERENCES = "references"
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceUse:
+    """What a recipe does with references that it names.
+
+    Attributes:
+        origins: whose references.
+        voter: who reads them; '' where the corpus has none.
+        num_documents: documents that have one.
+        stand_in: the voter that votes instead; '' where other references are enough.
+    """
+
+    origins: tuple[str, ...]
+    voter: str = ""
+    num_documents: int = 0
+    stand_in: str = ""
 
 
 def rename_origins(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -48,8 +66,7 @@ def fit_to_corpus(
     origins: Mapping[str, int],
     *,
     stand_in: str,
-    corpus: str,
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], list[ReferenceUse]]:
     """Keep the voters whose references exist; let another vote where none do.
 
     A round that has at least one of its origins leaves out the others. A round that has
@@ -60,49 +77,47 @@ def fit_to_corpus(
         data: a loop, as `kompress.recipes.load.loop_data` lays it out.
         origins: how many documents of the corpus have a reference, by origin.
         stand_in: the kind of voter that votes instead; '' for none.
-        corpus: the corpus' name, for what is said.
 
     Returns:
-        The fitted loop, and a line for people about each thing that was done.
+        The fitted loop, and what became of the references that it names.
 
     Raises:
-        InvalidConfig: references are missing and nothing may stand in; says which, what
-            the corpus has, and how to add them.
+        MissingReferences: nothing may stand in for them; says which, and what the
+            corpus has.
 
     Source: ours.
     """
     fitted = copy.deepcopy(dict(data))
-    notes: list[str] = []
+    uses: list[ReferenceUse] = []
     for changes in [fitted["base"], *fitted["rounds"]]:
-        notes += _fit_round(changes, origins, stand_in, corpus)
-    return fitted, list(dict.fromkeys(notes))
+        uses += _fit_round(changes, origins, stand_in)
+    return fitted, list(dict.fromkeys(uses))
 
 
 def _fit_round(
-    changes: dict[str, Any], origins: Mapping[str, int], stand_in: str, corpus: str
-) -> list[str]:
+    changes: dict[str, Any], origins: Mapping[str, int], stand_in: str
+) -> list[ReferenceUse]:
     """Fit one round in place."""
     voters = [voter for voter in changes["voters"] if voter["kind"] == REFERENCES]
     missing = [voter for voter in voters if _origin(voter) not in origins]
-    notes = [
-        f"voter {voter['name']}: references of origin {_origin(voter)!r}, "
-        f"{origins[_origin(voter)]} documents"
+    uses = [
+        ReferenceUse((_origin(voter),), voter["name"], origins[_origin(voter)])
         for voter in voters
         if voter not in missing
     ]
     if not missing:
-        return notes
+        return uses
     names = [voter["name"] for voter in missing]
     parts = [p for p in _mix(changes) if p.get("voter") in names]
     shared = any("share" in part for part in parts)
     some = len(missing) < len(voters)
     if shared or (some and parts) or (not some and not stand_in):
-        raise InvalidConfig(_explain(missing, origins, corpus))
+        raise _lacking(missing, origins)
     rest = [voter for voter in changes["voters"] if voter not in missing]
-    absent = ", ".join(repr(_origin(voter)) for voter in missing)
+    absent = tuple(_origin(voter) for voter in missing)
     if some:
         changes["voters"] = rest
-        return [*notes, f"no references of origin {absent}: left out"]
+        return [*uses, ReferenceUse(absent)]
     if stand_in not in [voter["name"] for voter in rest]:
         rest.insert(0, {"name": stand_in, "kind": stand_in})
     changes["voters"] = rest
@@ -112,24 +127,19 @@ def _fit_round(
     if "recipe" in changes:
         change = changes["recipe"].get("change", "")
         changes["recipe"]["change"] = f"{change}; {stand_in} for references"
-    note = (
-        f"no references of origin {absent} in {corpus}: the voter {stand_in} stands "
-        f"in for them; to use references: farm corpus add {corpus} FILE --references "
-        f"{_origin(missing[0])}"
-    )
-    return [note]
+    return [ReferenceUse(absent, stand_in=stand_in)]
 
 
-def _explain(
-    missing: list[dict[str, Any]], origins: Mapping[str, int], corpus: str
-) -> str:
+def _lacking(
+    missing: list[dict[str, Any]], origins: Mapping[str, int]
+) -> MissingReferences:
     absent = ", ".join(repr(_origin(voter)) for voter in missing)
     there = ", ".join(f"{name!r} ({n})" for name, n in sorted(origins.items()))
-    return (
-        f"the recipe needs references of origin {absent}, corpus {corpus!r} has "
-        f"{there or 'none'}; add them with `farm corpus add {corpus} FILE "
-        f"--references {_origin(missing[0])}`, or name the corpus' own with "
-        f"--origin {_origin(missing[0])}=ORIGIN"
+    return MissingReferences(
+        f"the recipe needs references of origin {absent}, the corpus has "
+        f"{there or 'none'}; add references of that origin, or say which of the "
+        "corpus' own it should read instead",
+        tuple(_origin(voter) for voter in missing),
     )
 
 

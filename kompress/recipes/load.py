@@ -112,8 +112,7 @@ def load_recipe(name: str, *, folder: Path | None = None) -> Recipe:
     if not path.is_file():
         raise InvalidConfig(
             f"no recipe is called {name!r}; expected one of "
-            f"{', '.join(shipped_recipes())}, or the path of a TOML file; "
-            "`farm loop recipes` tells what each one changes"
+            f"{', '.join(shipped_recipes())}, or the path of a TOML file"
         )
     return _parse(str(path), path.read_bytes(), path.resolve().parent)
 

@@ -87,8 +87,8 @@ def mix_counts(
     if empty := [n for n, s in enumerate(wanted) if s and not available_P[n]]:
         raise InvalidSelection(
             f"part {empty[0] + 1} of the mix has no document, its share is "
-            f"{float(wanted[empty[0]]):g}; expected at least one; see `farm quality` "
-            "for what was labelled, or leave the part out"
+            f"{float(wanted[empty[0]]):g}; expected at least one; see what the round "
+            "labelled, or leave the part out"
         )
     whole = min(math.floor(available_P[n] / s) for n, s in enumerate(wanted) if s)
     counts = [math.floor(s * whole) for s in wanted]

@@ -80,9 +80,7 @@ def add_references(farm, num, origin="qa", *, skip=0):
 
 
 def test_v4_runs_without_any_reference_and_labels_itself(farm):
-    data, _ = fit_to_corpus(
-        loop_data(load_recipe("v4")), {}, stand_in="salience", corpus="corpus"
-    )
+    data, _ = fit_to_corpus(loop_data(load_recipe("v4")), {}, stand_in="salience")
 
     run(farm, data)
 
@@ -165,7 +163,7 @@ def test_a_third_of_v8_is_c3_to_a_document(farm):
 def test_v3_2_moves_adapters_of_v3_1s_student(farm):
     add_references(farm, 20, "domain")
     data = loop_data(load_recipe("v3.2"))
-    data, _ = fit_to_corpus(data, {"domain": 20}, stand_in="", corpus="corpus")
+    data, _ = fit_to_corpus(data, {"domain": 20}, stand_in="")
 
     run(farm, data)
 
@@ -182,7 +180,7 @@ def test_v3_2_moves_adapters_of_v3_1s_student(farm):
 def test_the_same_recipe_gives_the_same_student(farm, sessions):
     """Twice in one farm: the mix, the labels and the weights do not move."""
     data = loop_data(load_recipe("v3"))
-    data, _ = fit_to_corpus(data, {}, stand_in="salience", corpus="corpus")
+    data, _ = fit_to_corpus(data, {}, stand_in="salience")
     ingest(sessions, "other", generate(24, 0))
 
     run(farm, data)

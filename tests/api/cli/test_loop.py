@@ -186,6 +186,7 @@ def test_a_recipe_of_ones_own_is_a_file(farm, corpus, tmp_path):
     [
         (["--recipe", "v7"], "expected one of v3, v3.1, v3.2"),
         (["--recipe", "v8"], "needs references of origin 'c3', 'qa'"),
+        (["--recipe", "v8"], "--references c3`, or --origin c3=ORIGIN"),
         (["--recipe", "v4", "--silver-voter", "oracle"], "'oracle'; expected one of"),
         (["--recipe", "v4", "--config", "x.toml"], "were both given"),
         (["--silver-voter", "syntax"], "add --recipe"),

@@ -4,13 +4,13 @@ from hypothesis import strategies as st
 
 from kompress.config import LoopConfig, parse_config
 from kompress.errors import InvalidConfig
-from kompress.recipes.corpus_fit import fit_to_corpus
+from kompress.recipes.corpus_fit import ReferenceUse, fit_to_corpus
 from kompress.recipes.load import load_recipe, loop_data
 
 
 def fit(name, origins, stand_in="salience"):
     data = loop_data(load_recipe(name))
-    return fit_to_corpus(data, origins, stand_in=stand_in, corpus="ops")
+    return fit_to_corpus(data, origins, stand_in=stand_in)
 
 
 def names(changes):
@@ -18,14 +18,14 @@ def names(changes):
 
 
 def test_references_that_exist_are_used_and_counted():
-    data, notes = fit("v4", {"qa": 12, "other": 3})
+    data, uses = fit("v4", {"qa": 12, "other": 3})
 
     assert [names(changes) for changes in data["rounds"]] == [["qa"], ["qa"]]
-    assert notes == ["voter qa: references of origin 'qa', 12 documents"]
+    assert uses == [ReferenceUse(("qa",), voter="qa", num_documents=12)]
 
 
 def test_a_stand_in_votes_where_a_corpus_has_none():
-    data, notes = fit("v4", {})
+    data, uses = fit("v4", {})
 
     parse_config(LoopConfig, data)
     voters = [{"name": "salience", "kind": "salience"}]
@@ -34,16 +34,14 @@ def test_a_stand_in_votes_where_a_corpus_has_none():
     assert data["rounds"][1]["recipe"]["change"] == (
         "self-labels of v3's student; salience for references"
     )
-    (note,) = notes
-    assert "salience stands in" in note
-    assert "farm corpus add ops FILE --references qa" in note
+    assert uses == [ReferenceUse(("qa",), stand_in="salience")]
 
 
 def test_without_one_of_two_origins_the_other_is_enough():
-    data, notes = fit("v3.1", {"qa": 5})
+    data, uses = fit("v3.1", {"qa": 5})
 
     assert names(data["rounds"][0]) == ["qa"]
-    assert notes[-1] == "no references of origin 'domain': left out"
+    assert uses[-1] == ReferenceUse(("domain",))
 
 
 def test_a_mix_of_one_voter_follows_its_stand_in():
@@ -56,11 +54,11 @@ def test_a_mix_of_one_voter_follows_its_stand_in():
 @pytest.mark.parametrize(
     ("name", "origins", "stand_in", "expected"),
     [
-        ("v9", {}, "", "needs references of origin 'c3', corpus 'ops' has none; add"),
+        ("v9", {}, "", "needs references of origin 'c3', the corpus has none; add"),
         # Two origins told apart by share: nothing can stand in for one of them.
-        ("v8", {"qa": 5}, "salience", r"origin 'c3', corpus 'ops' has 'qa' \(5\)"),
-        ("v8", {}, "salience", "origin 'c3', 'qa', corpus 'ops' has none"),
-        ("v4", {"gpt": 5}, "", "--origin qa=ORIGIN"),
+        ("v8", {"qa": 5}, "salience", r"origin 'c3', the corpus has 'qa' \(5\)"),
+        ("v8", {}, "salience", "origin 'c3', 'qa', the corpus has none"),
+        ("v4", {"gpt": 5}, "", "which of the corpus' own"),
     ],
 )
 def test_what_cannot_run_says_what_is_missing(name, origins, stand_in, expected):
