@@ -87,12 +87,6 @@ _PILOT = text("""
              ) DESC, s.random_slice DESC, t.sha256
     LIMIT :num_documents
 """)
-_EARLIER = text("""
-    SELECT s.document_id, r.number, s.probability
-    FROM selections s JOIN rounds r ON r.id = s.round_id
-    WHERE r.loop_id = :loop_id AND r.number < :before AND s.role = 'train'
-    ORDER BY s.document_id, r.number
-""")
 
 
 def store_selections(
@@ -191,25 +185,6 @@ def shards(session: Session, round_id: int, wave: int) -> list[int]:
     """Number the shards that were frozen for a wave; a bisection's are not counted."""
     key = {"round_id": round_id, "wave": wave, "first_child": FIRST_CHILD_SHARD}
     return list(session.scalars(_SHARDS, key))
-
-
-def earlier_probabilities(
-    session: Session, loop_id: int, before: int
-) -> dict[int, dict[int, float]]:
-    """Give the inclusion probabilities of a loop's earlier rounds.
-
-    Args:
-        session: the session.
-        loop_id: the loop.
-        before: rounds with this number or a greater one are left out.
-
-    Returns:
-        By document id: probability by round number, of the rounds that trained on it.
-    """
-    found: dict[int, dict[int, float]] = {}
-    for row in session.execute(_EARLIER, {"loop_id": loop_id, "before": before}):
-        found.setdefault(row.document_id, {})[row.number] = row.probability
-    return found
 
 
 def _insert(

@@ -66,19 +66,3 @@ def test_the_shards_of_a_bisection_are_numbered_apart_and_not_planned(session, w
     assert selections.shards(session, world.round_id, 1) == [0]
     # A late attempt at planning still finds the wave as it was frozen.
     selections.freeze_shards(session, world.round_id, 1, [[a, b, c]])
-
-
-def test_earlier_probabilities_are_those_of_rounds_that_trained(
-    session, world, add_round
-):
-    a, b, _ = world.document_ids
-    second = add_round(session, world, 2)
-    selections.store_selections(
-        session, world.round_id, [(a, "train", False, 0.5), (b, "audit", False, 1.0)]
-    )
-    selections.store_selections(session, second, [(a, "train", False, 0.25)])
-
-    found = selections.earlier_probabilities(session, world.loop_id, 3)
-
-    assert found == {a: {1: 0.5, 2: 0.25}}
-    assert selections.earlier_probabilities(session, world.loop_id, 2) == {a: {1: 0.5}}
