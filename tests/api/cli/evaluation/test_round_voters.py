@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from api.cli.evaluation.round_voters import Fits, load_fits, tell_fits
 
-from api.cli.evaluation.study import Fits, Study, load_fits, tell_fits
+from api.cli.evaluation.study import Study
 from api.intake import ingest
 from db.queries import fits, loops
 from kompress.aggregation.patterns import count_patterns
