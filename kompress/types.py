@@ -213,6 +213,51 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateRow:
+    """A stored reference, and what the newest fit and the verifier said of it."""
+
+    id: int
+    text_id: int
+    candidate: Candidate
+    quality: float | None
+    quality_se: float | None
+    is_sound: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateVerdict:
+    """What a fit and the verifier say of a reference; None: not judged."""
+
+    candidate_id: int
+    quality: float | None
+    quality_se: float | None
+    is_sound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """One judge on one pair in one order.
+
+    Attributes:
+        candidate_a_id: the reference that stood first in the prompt.
+        candidate_b_id: the other one, of the same text.
+        voter_id: the judge.
+        replicate: which of a stochastic judge's repetitions.
+        p_a: P(the first is better).
+        p_b: P(the second is better).
+        p_tie: P(neither is).
+    """
+
+    candidate_a_id: int
+    candidate_b_id: int
+    voter_id: int
+    replicate: int
+    p_a: float
+    p_b: float
+    p_tie: float
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A text and its place in a corpus, before it has rows.
 

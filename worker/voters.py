@@ -1,18 +1,9 @@
-"""A round's voters: which of them ask a model, and how one is made."""
+"""How a voter is made of its config and its snapshot."""
 
-from kompress.config import RoundConfig, VoterConfig
-from kompress.voters import VOTERS, make_voter
+from kompress.config import VoterConfig
+from kompress.voters import make_voter
 from kompress.voters.voter import Voter
 from worker.runtime import Runtime
-
-
-def teachers(config: RoundConfig) -> tuple[str, ...]:
-    """Name the round's voters that ask a model, in the config's order."""
-    return tuple(
-        voter.name
-        for voter in config.voters
-        if voter.kind in VOTERS and VOTERS[voter.kind].needs_engine is not None
-    )
 
 
 def load_voter(runtime: Runtime, config: VoterConfig, snapshot_hash: str) -> Voter:

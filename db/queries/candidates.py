@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.copy import copy_rows
 from db.errors import NotFound
-from kompress.types import BoolArray, Candidate
+from kompress.types import BoolArray, Candidate, CandidateRow, CandidateVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,28 +25,6 @@ class OriginSummary:
 
     num_references: int
     digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateRow:
-    """A stored reference, and what the newest fit and the verifier said of it."""
-
-    id: int
-    text_id: int
-    candidate: Candidate
-    quality: float | None
-    quality_se: float | None
-    is_sound: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a fit and the verifier say of a reference; None: not judged."""
-
-    candidate_id: int
-    quality: float | None
-    quality_se: float | None
-    is_sound: bool
 
 
 _CANDIDATE = {
@@ -189,7 +167,7 @@ def list_candidates(
     return found
 
 
-def store_verdicts(session: Session, verdicts: Sequence[Verdict]) -> None:
+def store_verdicts(session: Session, verdicts: Sequence[CandidateVerdict]) -> None:
     """Write what the newest fit says; the references themselves stay as they are."""
     ordered = sorted(verdicts, key=lambda verdict: verdict.candidate_id)
     ids = [verdict.candidate_id for verdict in ordered]

@@ -1,36 +1,13 @@
 """Judgments between two references: only ever added, never replaced."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db.copy import copy_rows
-
-
-@dataclass(frozen=True, slots=True)
-class ComparisonRow:
-    """One judge on one pair in one order.
-
-    Attributes:
-        candidate_a_id: the reference that stood first in the prompt.
-        candidate_b_id: the other one, of the same text.
-        voter_id: the judge.
-        replicate: which of a stochastic judge's repetitions.
-        p_a: P(the first is better).
-        p_b: P(the second is better).
-        p_tie: P(neither is).
-    """
-
-    candidate_a_id: int
-    candidate_b_id: int
-    voter_id: int
-    replicate: int
-    p_a: float
-    p_b: float
-    p_tie: float
-
+from kompress.types import ComparisonRow
 
 _COMPARISON = {
     "candidate_a_id": "int8",

@@ -15,6 +15,7 @@ from kompress.aggregation.replicates import pool_replicates
 from kompress.config import PAIRWISE, RoundConfig
 from kompress.decisions import Calibration
 from kompress.types import CodeArray, FloatArray, Label, Posterior, VoteRow
+from kompress.voters import VOTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,15 @@ def consensus_of(panel: Panel, config: RoundConfig) -> Panel:
 def consensus_voters(config: RoundConfig) -> tuple[str, ...]:
     """Name the voters that make the consensus, in the order of the columns."""
     return (PAIRWISE,) if config.protocol == "pairwise" else config.panel()
+
+
+def teachers(config: RoundConfig) -> tuple[str, ...]:
+    """Name the round's voters that ask a model, in the config's order."""
+    return tuple(
+        voter.name
+        for voter in config.voters
+        if voter.kind in VOTERS and VOTERS[voter.kind].needs_engine is not None
+    )
 
 
 def take_columns(panel: Panel, voters: Sequence[str]) -> Panel:

@@ -58,6 +58,7 @@ from kompress.labelling.panel import (
     calibrate,
     consensus_voters,
     make_panel,
+    teachers,
 )
 from kompress.labelling.pooling import learners
 from kompress.types import ABSTAIN, JSON, KEEPS_FROM, CodeArray, VoteRow, encode_votes
@@ -67,7 +68,6 @@ from worker.pipeline import last_wave
 from worker.runtime import Runtime
 from worker.scope import Scope, find_scope, load_truth, may_count
 from worker.stage import Stage
-from worker.voters import teachers
 
 # What a voter adds is found by many refits: 8 voters on so many words take 15 s.
 MAX_DIVERSITY_WORDS = 2**16

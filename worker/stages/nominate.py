@@ -8,46 +8,39 @@ origin's replicate r - 1, a consensus has a number made of who voted.
 N = words of one text
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 from sqlalchemy.orm import Session
 
 from db.queries import candidates, loops, selections, texts, voters, votes
 from db.queries.answers import AnswerKey
 from db.queries.jobs import JobRow
-from kompress.aggregation.replicates import pool_replicates
-from kompress.config import PAIRWISE, RoundConfig, VoterConfig, parse_config
+from kompress.config import RoundConfig, VoterConfig, parse_config
 from kompress.errors import VoteFailed
 from kompress.labelling.evidence import STUDENT
-from kompress.labelling.panel import Panel, make_labels, make_panel
-from kompress.labelling.pooling import pool_unlearned
-from kompress.types import BoolArray, Candidate, VoteRow
-from kompress.voters.teacher import Teacher
-from worker.asking import read_answers
-from worker.checkpoints import load_student
-from worker.heartbeat import Heartbeat
-from worker.references import (
+from kompress.labelling.panel import Panel, make_panel, teachers
+from kompress.labelling.references import (
     SAMPLES,
-    absent_voters,
     as_candidate,
     consensus_origin,
-    last_student,
+    count_replicates,
+    nominate_consensus,
+    nominate_samples,
+    nominate_votes,
     origin_of,
 )
+from kompress.types import Candidate, VoteRow
+from kompress.voters.teacher import Teacher
+from worker.asking import read_answers
+from worker.checkpoints import load_student, score_texts
+from worker.heartbeat import Heartbeat
+from worker.references import absent_voters, last_student
 from worker.runtime import Runtime
 from worker.stage import Stage
-from worker.voters import load_voter, teachers
+from worker.voters import load_voter
 
-BATCH_TEXTS = 32
 # Nominating waits on a worker of the queue `cpu`, which shall not load torch.
 STUDENT_ENGINE = "onnx"
-# Of one vote: the numbers of a replicate's samples start at a multiple of it.
-MAX_SAMPLES = 64
-# Two agree on what either keeps: ties keep.
-MIN_TEACHERS = 3
 Rows = list[tuple[int, Candidate]]
 
 
@@ -61,7 +54,7 @@ class Sampler:
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class NominateInputs:
     """A shard's texts and votes, and who else may nominate."""
 
     texts: dict[int, str]
@@ -76,7 +69,7 @@ class Inputs:
     student_hash: str = ""
 
 
-def load(session: Session, job: JobRow) -> Inputs:
+def load(session: Session, job: JobRow) -> NominateInputs:
     """Read the shard's votes."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
@@ -89,7 +82,7 @@ def load(session: Session, job: JobRow) -> Inputs:
     }
     cast = votes.load_round_votes(session, job.round_id, text_ids)
     by_name = {name: row.fingerprint for name, row in rows.items()}
-    return Inputs(
+    return NominateInputs(
         texts=texts.load_texts(session, text_ids),
         votes=cast,
         digests={row.id: row.fingerprint for row in rows.values()},
@@ -111,23 +104,31 @@ def load(session: Session, job: JobRow) -> Inputs:
     )
 
 
-def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Rows:
+def compute(runtime: Runtime, inputs: NominateInputs, heartbeat: Heartbeat) -> Rows:
     """Turn votes, samples and scores into references."""
     num_steps = len(inputs.samplers) + 2
     heartbeat.progress(0, num_steps)
-    made: Rows = []
-    for text_id, content in inputs.texts.items():
+    made = [
+        (text_id, candidate)
+        for text_id, content in inputs.texts.items()
         for candidate in nominate_votes(
             content, inputs.votes.get(text_id, []), inputs.digests
-        ):
-            made.append((text_id, candidate))
-    made += _agree(inputs)
+        )
+    ]
+    made += nominate_consensus(
+        inputs.panel,
+        inputs.config,
+        inputs.votes,
+        inputs.texts,
+        inputs.digests,
+        inputs.consensus,
+    )
     for done, sampler in enumerate(inputs.samplers, 1):
         heartbeat.progress(done, num_steps)
         made += _read_samples(runtime, inputs, sampler)
     heartbeat.progress(num_steps - 1, num_steps)
     if inputs.student_hash:
-        made += _ask_student(runtime, inputs, heartbeat, num_steps)
+        made += _ask_student(runtime, inputs, heartbeat)
     return made
 
 
@@ -139,65 +140,7 @@ def store(session: Session, job: JobRow, out: Rows) -> None:
 STAGE = Stage(load=load, compute=compute, store=store)
 
 
-def nominate_votes(
-    text: str, rows: list[VoteRow], digests: Mapping[int, str]
-) -> list[Candidate]:
-    """Make a reference of each voter's mask at 1/2; an abstained word is not kept.
-
-    Args:
-        text: the text.
-        rows: all votes on it.
-        digests: fingerprints by voter id; votes of others nominate nothing.
-    """
-    by_voter: dict[int, list[VoteRow]] = {}
-    for row in rows:
-        if row.voter_id in digests and row.voter != PAIRWISE:
-            by_voter.setdefault(row.voter_id, []).append(row)
-    found = []
-    for voter_id, own in by_voter.items():
-        p_N, _ = pool_replicates(
-            np.stack([row.codes_N for row in own]),
-            np.array([row.num_samples for row in own]),
-        )
-        keep_N: BoolArray = np.nan_to_num(p_N) >= 0.5
-        origin = origin_of(own[0].voter, digests[voter_id])
-        found.append(as_candidate(text, keep_N, origin, len(own) - 1))
-    return [candidate for candidate in found if candidate is not None]
-
-
-def count_replicates(rows: Sequence[VoteRow], voter: VoterConfig) -> int:
-    """Say how many answers of a voter a text may have: a budget may have bought some.
-
-    Args:
-        rows: all votes on the text.
-        voter: who gives `replicates` of them without a budget.
-    """
-    last = max((row.replicate for row in rows if row.voter == voter.name), default=0)
-    return max(voter.replicates, last + 1)
-
-
-def _agree(inputs: Inputs) -> Rows:
-    """Make a reference of what the round's rule makes of the teachers' words."""
-    panel = inputs.panel
-    made: Rows = []
-    for text_id, label in make_labels(
-        panel, pool_unlearned(panel, inputs.config)
-    ).items():
-        own = [row for row in inputs.votes[text_id] if row.voter in panel.voters]
-        if len({row.voter for row in own}) < MIN_TEACHERS:
-            continue
-        cast = sorted(f"{inputs.digests[row.voter_id]}/{row.replicate}" for row in own)
-        # Another round may have other votes on the text, of the same voters.
-        digest = hashlib.sha256("\n".join(cast).encode()).digest()
-        number = int.from_bytes(digest[:4], "big") >> 1
-        content = inputs.texts[text_id]
-        candidate = as_candidate(content, label.keep_N, inputs.consensus, number)
-        if candidate is not None:
-            made.append((text_id, candidate))
-    return made
-
-
-def _read_samples(runtime: Runtime, inputs: Inputs, sampler: Sampler) -> Rows:
+def _read_samples(runtime: Runtime, inputs: NominateInputs, sampler: Sampler) -> Rows:
     """Read a teacher's stored answers once more, each sample by itself."""
     voter = load_voter(runtime, sampler.config, sampler.snapshot_hash)
     if not isinstance(voter, Teacher):
@@ -218,13 +161,11 @@ def _read_samples(runtime: Runtime, inputs: Inputs, sampler: Sampler) -> Rows:
         if not all(key in known for key in asked):
             continue  # it failed, or came from another wave: nothing was sampled
         content = inputs.texts[text_id]
-        found = voter.protocol.references(
+        keeps = voter.protocol.references(
             voter.shown(content), [known[key] for key in asked]
         )
-        for number, keep_N in enumerate(found, MAX_SAMPLES * replicate):
-            candidate = as_candidate(content, keep_N, origin, number)
-            if candidate is not None:
-                made.append((text_id, candidate))
+        found = nominate_samples(content, keeps, origin, replicate)
+        made += [(text_id, candidate) for candidate in found]
     return made
 
 
@@ -244,19 +185,16 @@ def _keys(
 
 
 def _ask_student(
-    runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat, num_steps: int
+    runtime: Runtime, inputs: NominateInputs, heartbeat: Heartbeat
 ) -> Rows:
     """Let the last student compress the texts, at its own threshold, unforced."""
     student = load_student(runtime, inputs.student_hash, engine=STUDENT_ENGINE)
     origin = origin_of(STUDENT, inputs.student_hash)
-    made: Rows = []
-    ids = list(inputs.texts)
-    for start in range(0, len(ids), BATCH_TEXTS):
-        heartbeat.progress(num_steps - 1, num_steps)
-        batch = ids[start : start + BATCH_TEXTS]
-        scores = student.score([inputs.texts[text_id] for text_id in batch])
-        for text_id, score_N in zip(batch, scores, strict=True):
-            candidate = as_candidate(inputs.texts[text_id], score_N > 0.5, origin)
-            if candidate is not None:
-                made.append((text_id, candidate))
-    return made
+    scores = score_texts(student, list(inputs.texts.values()), heartbeat.tick)
+    found = (
+        (text_id, as_candidate(content, score_N > 0.5, origin))
+        for (text_id, content), score_N in zip(
+            inputs.texts.items(), scores, strict=True
+        )
+    )
+    return [(text_id, made) for text_id, made in found if made is not None]

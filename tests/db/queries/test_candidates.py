@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from db.errors import NotFound
 from db.queries import candidates, corpora, texts
-from kompress.types import Candidate
+from kompress.types import Candidate, CandidateVerdict
 
 CONTENTS = ["one two three", "four five", "six"]
 
@@ -132,8 +132,8 @@ def test_all_references_of_a_text_are_listed_with_their_verdicts(session, corpus
     candidates.store_verdicts(
         session,
         [
-            candidates.Verdict(third.id, None, None, is_sound=False),
-            candidates.Verdict(first.id, 0.75, 0.125, is_sound=True),
+            CandidateVerdict(third.id, None, None, is_sound=False),
+            CandidateVerdict(first.id, 0.75, 0.125, is_sound=True),
         ],
     )
 
@@ -156,7 +156,7 @@ def test_a_newer_fit_replaces_the_verdict_and_not_the_reference(session, corpus)
     (row,) = candidates.list_candidates(session, [one])[one]
 
     for quality in (0.25, 0.5):
-        verdict = candidates.Verdict(row.id, quality, 0.125, is_sound=True)
+        verdict = CandidateVerdict(row.id, quality, 0.125, is_sound=True)
         candidates.store_verdicts(session, [verdict])
 
     (found,) = candidates.list_candidates(session, [one])[one]

@@ -4,12 +4,8 @@ import pytest
 from psycopg.errors import CheckViolation
 
 from db.queries import candidates, texts, voters
-from db.queries.comparisons import (
-    ComparisonRow,
-    load_comparisons,
-    store_comparisons,
-)
-from kompress.types import Candidate, Fingerprint
+from db.queries.comparisons import load_comparisons, store_comparisons
+from kompress.types import Candidate, ComparisonRow, Fingerprint
 
 
 @pytest.fixture

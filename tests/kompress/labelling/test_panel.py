@@ -9,6 +9,7 @@ from kompress.labelling.panel import (
     consensus_of,
     make_labels,
     make_panel,
+    teachers,
 )
 from kompress.labelling.pooling import pool_unlearned, without_each
 from kompress.types import VoteRow
@@ -201,3 +202,20 @@ def test_voters_of_the_consensus_are_judged_by_the_others():
     # Word 1: a and b keep, the reference drops; without either it is 1/2, kept.
     assert keep_WM[0].tolist() == [True, True, True]
     assert known_WM.tolist() == [[True] * 3, [True] * 3, [False] * 3]
+
+
+LOCAL_MODEL = {"engine": "transformers", "model": "micro"}
+
+
+def test_only_voters_that_ask_a_model_are_calibrated():
+    config = parse_config(
+        RoundConfig,
+        {
+            "voters": [
+                {"name": "t", "kind": "teacher", "params": LOCAL_MODEL},
+                {"name": "s", "kind": "simulated"},
+            ]
+        },
+    )
+
+    assert teachers(config) == ("t",)
