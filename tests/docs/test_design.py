@@ -1,6 +1,7 @@
 """docs/design.md says what is there: views, tables, routes, settings, commands."""
 
 import re
+from dataclasses import fields
 
 import pytest
 import typer
@@ -11,6 +12,7 @@ from api.settings import ApiSettings
 from db.kinds import STAGES
 from db.models.base import Base
 from db.settings import DatabaseSettings
+from kompress.decisions import Decisions
 from tests.db.queries.test_quality_views import COLUMNS
 from tests.docs.pages import ROOT, read
 from tests.docs.test_references import sections
@@ -62,7 +64,15 @@ def test_the_design_describes_every_function():
 
 
 def test_the_design_describes_every_table():
-    assert set(first_column(sections()["4"])) == set(Base.metadata.tables)
+    part = sections()["4"].split("### ")[0]
+
+    assert set(first_column(part)) == set(Base.metadata.tables)
+
+
+def test_the_design_describes_every_decision_of_a_round():
+    part = sections()["4"].split("### Decisions of a round")[1]
+
+    assert first_column(part) == [field.name for field in fields(Decisions)]
 
 
 def test_the_design_describes_every_route():
