@@ -24,7 +24,7 @@ def compress_file(
     as_json: AsJson = False,
 ) -> None:
     """Shorten a text by whole words; the text to stdout, figures to stderr."""
-    from api.cli.named import open_student
+    from api.cli.loading import open_student
 
     text = read_text(file)
     rules = parse_override(override)

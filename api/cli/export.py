@@ -67,7 +67,7 @@ def export_student(
     as_json: AsJson = False,
 ) -> None:
     """Write a student as files that headroom, transformers and a hub take."""
-    from api.cli.named import open_student
+    from api.cli.loading import open_student
     from kompress.export.headroom import export
     from kompress.export.hub_cache import write_hub_cache
 

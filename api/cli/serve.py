@@ -40,7 +40,7 @@ def serve_student(
     """Serve a student: POST /compress, the deployed client's remote contract."""
     import uvicorn
 
-    from api.cli.named import open_student
+    from api.cli.loading import open_student
     from api.serving import create_app
     from kompress.students.engines.registry import CPU_ENGINE, ENGINES
     from kompress.types import RULE_SETS

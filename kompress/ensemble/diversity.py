@@ -6,7 +6,7 @@ each other. Whose errors fall together is seen on words of known truth, and only
 N = words, M = voters, P = patterns of joint votes, B = bootstraps
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -131,93 +131,6 @@ def _independence(
         "copies": tuple((names[a], names[b], rho) for a, b, rho in known.copies),
         "identical": tuple((names[a], names[b], n) for a, b, n in identical),
     }
-
-
-def describe(
-    diversity: Diversity, names: Sequence[str] | None = None, *, noun: str = "voters"
-) -> str:
-    """Say in a sentence what a panel is worth.
-
-    Args:
-        diversity: what was measured.
-        names: what to call its voters, in their order; None for their own names.
-        noun: what they are, such as `teachers`.
-
-    Source: ours.
-    """
-    own = dict(zip(diversity.voters, names or diversity.voters, strict=True))
-    size = diversity.num_voters
-    if size < 2:
-        return f"{size} {noun.removesuffix('s')}; there is nobody to compare with"
-    parts = [_worth(diversity, noun)]
-    exact = {frozenset(pair[:2]) for pair in diversity.identical}
-    near = [pair[:2] for pair in diversity.copies if frozenset(pair[:2]) not in exact]
-    for pairs, what in (
-        ([pair[:2] for pair in diversity.identical], "never voted differently"),
-        (near, "are near copies"),
-    ):
-        parts += [
-            f"{_enumerate([own[name] for name in group])} {what}"
-            for group in _families(diversity.voters, pairs)
-        ]
-    if diversity.n_eff is not None and diversity.num_unidentified:
-        total = size * (size - 1) // 2
-        parts.append(
-            f"for {diversity.num_unidentified} of {total} pairs gold shows no errors "
-            "to compare: they count as the others do"
-        )
-    return "; ".join(parts)
-
-
-def _worth(diversity: Diversity, noun: str) -> str:
-    size, n_eff = f"{diversity.num_voters} {noun}", diversity.n_eff
-    if diversity.truth == "none":
-        alpha = diversity.alpha
-        agree = "that share no words" if alpha is None else (
-            f"that agree with alpha {_short(alpha)}"
-        )  # fmt: skip
-        return (
-            f"{size} {agree}; without calibration gold nobody can say whether they "
-            "agree because they are right or because they copy each other: add gold "
-            "with `farm gold add`"
-        )
-    words = f"{diversity.num_gold_words:,} gold words"
-    if n_eff is None:
-        return (
-            f"{size}; on {words} too few of them err to say how many independent ones "
-            "they are worth: add gold with `farm gold add`"
-        )
-    low, high = diversity.n_eff_low, diversity.n_eff_high
-    within = (
-        "of too few documents for an interval"
-        if low is None or high is None
-        else f"{low:.1f} to {high:.1f}, "
-    )
-    on = f"({within}on {words})" if high is not None else f"(on {words} {within})"
-    return f"{size}, worth {n_eff:.1f} independent ones {on}"
-
-
-def _short(value: float) -> str:
-    """Write .62, -.10 or 1.00."""
-    return f"{value:.2f}".replace("0.", ".", 1)
-
-
-def _enumerate(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _families(
-    voters: Sequence[str], pairs: Iterable[tuple[str, str]]
-) -> list[list[str]]:
-    """Join pairs that share a voter, in the panel's order."""
-    family = {voter: voter for voter in voters}
-    for a, b in pairs:
-        old, new = family[b], family[a]
-        family = {v: new if head == old else head for v, head in family.items()}
-    groups: dict[str, list[str]] = {}
-    for voter, head in family.items():
-        groups.setdefault(head, []).append(voter)
-    return [group for group in groups.values() if len(group) > 1]
 
 
 def _identical(patterns: VotePatterns) -> list[tuple[int, int, int]]:

@@ -1,19 +1,22 @@
-"""Say which voter to drop or to add, by what its votes tell of the truth per dollar.
+"""Choose which voter to drop or to add, by what its votes tell of the truth per dollar.
 
-What a voter adds is measured by leaving it out (`gains`); this module only divides by
-its price and says what comes of it, and whether the figures can carry that.
+What a voter adds is measured by leaving it out (`leave_one_out`); this module only
+divides by its price and decides what the figures can carry.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Literal
 
 from kompress.decisions import Diversity, LeaveOneOutValue
-from kompress.types import JSON
 
 # A word holds at most one bit. A voter that surely adds no more than a fiftieth of it
 # is not missed, and one that takes no more does no harm to speak of: leaving out a pure
 # coin saves its rule the noise of fitting it, some thousandths of a bit.
 NEGLIGIBLE_BITS = 0.02
+
+DropReason = Literal["harmful", "negligible"]
+KeepReason = Literal["unmeasured", "none_paid", "all_add", "unsure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,33 @@ class Offer:
         low, high = self.bits_low, self.bits_high
         return low is not None and high is not None and (low > 0 or high < 0)
 
+    @property
+    def surely_adds(self) -> bool:
+        """Whether the whole interval lies above zero."""
+        return self.bits > 0 and self.is_certain
+
+
+@dataclass(frozen=True, slots=True)
+class NextVoter:
+    """One more voter, as good as one of the panel.
+
+    Attributes:
+        like: that one, the best of the panel.
+        bits: what it would add if it were independent of all.
+        bits_alike: if it were as alike as the panel's voters are; None where gold does
+            not tell how alike these are.
+        usd_per_word: the price of the one that it is like; 0 for free, None if unknown.
+        unpriced: a voter of unknown price whose like would add more; '' for none.
+        unpriced_bits: what that would add.
+    """
+
+    like: str
+    bits: float
+    bits_alike: float | None
+    usd_per_word: float | None
+    unpriced: str
+    unpriced_bits: float
+
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
@@ -52,24 +82,36 @@ class Suggestions:
         offers: every voter, the least bits per dollar first; then the free ones, whose
             bits cost nothing, and apart from all those of unknown price: each the least
             bits first.
-        drop: a voter that the panel is as good or better without; '' for none.
-        add: whom to add: a voter with stored votes, or whose like; '' for none.
-        sentences: both in plain words, with their reasons.
+        reason: why to drop `about`, or why nobody.
+            `harmful`: the consensus is better without it.
+            `negligible`: it costs money, and surely adds next to nothing.
+            `unmeasured`: what each voter adds is not known.
+            `none_paid`: nobody surely does harm, and no price above zero is known.
+            `all_add`: every paid voter adds something; `about` the least per dollar.
+            `unsure`: what the least per dollar adds may be nothing, or much.
+        about: the voter that the reason speaks of, if it speaks of one.
+        stored: the best of the voters outside the panel whose votes are stored.
+        next_voter: whom to add where no stored votes surely add anything.
     """
 
-    offers: tuple[Offer, ...]
-    drop: str
-    add: str
-    sentences: tuple[str, ...]
+    offers: tuple[Offer, ...] = ()
+    reason: DropReason | KeepReason = "unmeasured"
+    about: Offer | None = None
+    stored: Offer | None = None
+    next_voter: NextVoter | None = None
 
-    def as_json(self) -> JSON:
-        """Lay it out for programs."""
-        return {
-            "drop": self.drop,
-            "add": self.add,
-            "sentences": list(self.sentences),
-            "offers": [asdict(offer) for offer in self.offers],
-        }
+    @property
+    def drop(self) -> str:
+        """A voter that the panel is as good or better without; '' for none."""
+        drops = self.reason in ("harmful", "negligible")
+        return self.about.voter if drops and self.about is not None else ""
+
+    @property
+    def add(self) -> str:
+        """Whom to add: a voter with stored votes, or whose like; '' for none."""
+        if self.next_voter is not None:
+            return self.next_voter.like
+        return "" if self.stored is None else self.stored.voter
 
 
 def suggest(
@@ -97,16 +139,20 @@ def suggest(
     Source: ours; value of information per cost, Howard 1966.
     """
     if not diversity.leave_one_out:
-        return Suggestions((), "", "", (_why_nothing(diversity),))
+        return Suggestions()
     offers = sorted(
         (_offer(gain, prices) for gain in diversity.leave_one_out), key=_rank
     )
-    drop, why_drop = _choose_drop(offers, _twins(diversity))
-    add, why_add = _choose_candidate(candidates, prices)
-    if not add:
-        add, why_like = _choose_like(diversity, prices)
-        why_add = f"{why_add}; {why_like}" if why_add else why_like
-    return Suggestions(tuple(offers), drop, add, (why_drop, why_add))
+    reason, about = _judge(offers)
+    stored = _best_stored([_offer(gain, prices) for gain in candidates])
+    is_enough = stored is not None and stored.surely_adds
+    return Suggestions(
+        offers=tuple(offers),
+        reason=reason,
+        about=about,
+        stored=stored,
+        next_voter=None if is_enough else _best_next(diversity, prices),
+    )
 
 
 def next_share(num_voters: int, n_eff: float) -> float:
@@ -123,17 +169,6 @@ def next_share(num_voters: int, n_eff: float) -> float:
     """
     rho = (num_voters / n_eff - 1) / (num_voters - 1)
     return (num_voters + 1) / (1 + num_voters * rho) - n_eff
-
-
-def _why_nothing(diversity: Diversity) -> str:
-    if diversity.num_voters < 2:
-        return "one voter alone: what it adds cannot be measured by leaving it out"
-    if diversity.truth == "none":
-        return (
-            "whom to drop or add cannot be said without calibration gold: agreement "
-            "does not tell who is right"
-        )
-    return "what each voter adds was not measured: gold of one document group only"
 
 
 def _offer(gain: LeaveOneOutValue, prices: Mapping[str, float]) -> Offer:
@@ -161,136 +196,54 @@ def _worth(bits: float, price: float | None) -> tuple[bool, bool, bool, float]:
     return bits > NEGLIGIBLE_BITS, price is not None, price == 0, per_dollar
 
 
-def _twins(diversity: Diversity) -> dict[str, str]:
-    """Name, for each voter that is like another one, that one and how it is alike."""
-    found: dict[str, str] = {}
-    for pairs, how in (
-        (diversity.copies, " beside its copy {}"),
-        (diversity.identical, " beside {}, which never voted differently"),
-    ):
-        for one, other, _ in pairs:
-            found.setdefault(one, how.format(other))
-            found.setdefault(other, how.format(one))
-    return found
-
-
-def _choose_drop(offers: Sequence[Offer], twin: Mapping[str, str]) -> tuple[str, str]:
+def _judge(
+    offers: Sequence[Offer],
+) -> tuple[DropReason | KeepReason, Offer | None]:
+    """Find whom to drop, or why nobody; offers in the order of `_rank`."""
     harmful = [
         offer for offer in offers if offer.bits < -NEGLIGIBLE_BITS and offer.is_certain
     ]
     if harmful:
-        worst = min(harmful, key=lambda offer: offer.bits)
-        return worst.voter, (
-            f"drop {worst.voter}: the consensus is better without it, by "
-            f"{_bits(worst, flip=True)}{_saved(worst)}"
-        )
+        return "harmful", min(harmful, key=lambda offer: offer.bits)
     paid = [offer for offer in offers if offer.bits_per_dollar is not None]
     if not paid:
-        return "", (
-            "drop nobody: no voter surely does harm, and all are free or of unknown "
-            "price"
-        )
+        return "none_paid", None
     least = paid[0]
-    if least.bits > 0 and least.is_certain:
-        return "", (
-            f"drop nobody: every paid voter adds something; the least per dollar is "
-            f"{least.voter} with {_bits(least)}, {least.bits_per_dollar:,.0f} bits a "
-            "dollar"
-        )
-    doubt = "there is no interval"
-    if least.bits_high is not None:
-        doubt = "the interval covers zero"
-        if least.bits_high <= NEGLIGIBLE_BITS:
-            if least.is_certain:
-                doubt = "the interval lies below zero"
-            return least.voter, (
-                f"drop {least.voter}, the least per dollar: it adds {_bits(least)}"
-                f"{twin.get(least.voter, '')}; {doubt}, and even its upper end is next "
-                f"to nothing{_saved(least)}"
-            )
-    return "", (
-        f"drop nobody yet: the least per dollar is {least.voter}, which adds "
-        f"{_bits(least)}; {doubt}, so nobody can say whether it adds anything: add "
-        "gold with `farm gold add`"
-    )
+    if least.surely_adds:
+        return "all_add", least
+    if least.bits_high is not None and least.bits_high <= NEGLIGIBLE_BITS:
+        return "negligible", least
+    return "unsure", least
 
 
-def _choose_candidate(
-    candidates: Sequence[LeaveOneOutValue], prices: Mapping[str, float]
-) -> tuple[str, str]:
-    if not candidates:
-        return "", ""
-    offers = [_offer(gain, prices) for gain in candidates]
-    certain = [offer for offer in offers if offer.bits > 0 and offer.is_certain]
-    if not certain:
-        best = max(offers, key=lambda offer: offer.bits)
-        return "", (
-            f"of the voters with stored votes {best.voter} would add the most, "
-            f"{_bits(best)}, but the interval does not lie above zero"
-        )
-    best = max(certain, key=lambda offer: _worth(offer.bits, offer.usd_per_word))
-    return best.voter, (
-        f"add {best.voter}, whose votes are stored: it would add {_bits(best)}"
-        f"{_for_price(best)}"
-    )
+def _best_stored(offers: Sequence[Offer]) -> Offer | None:
+    """Take the best that surely adds something, else the one that may add the most."""
+    certain = [offer for offer in offers if offer.surely_adds]
+    if certain:
+        return max(certain, key=lambda offer: _worth(offer.bits, offer.usd_per_word))
+    return max(offers, key=lambda offer: offer.bits, default=None)
 
 
-def _choose_like(diversity: Diversity, prices: Mapping[str, float]) -> tuple[str, str]:
+def _best_next(diversity: Diversity, prices: Mapping[str, float]) -> NextVoter:
     def worth(gain: LeaveOneOutValue) -> tuple[bool, bool, bool, float]:
         return _worth(gain.bits_of_another, prices.get(gain.voter))
 
     best = max(diversity.leave_one_out, key=worth)
-    text = (
-        f"add one more voter: one as good as {best.voter} and independent of all "
-        f"would add {_number(best.bits_of_another)} bits a word"
-    )
-    price = prices.get(best.voter)
-    if price:
-        text += f", {best.bits_of_another / price:,.0f} bits a dollar at its price"
-    elif price == 0:
-        text += ", free of charge"
-    unknown = [gain for gain in diversity.leave_one_out if gain.voter not in prices]
-    if price is not None and unknown:
-        apart = max(unknown, key=lambda gain: gain.bits_of_another)
-        if apart.bits_of_another > best.bits_of_another:
-            text += (
-                f" (one as good as {apart.voter}, whose price is unknown, "
-                f"{_number(apart.bits_of_another)})"
-            )
+    unknown = [
+        gain
+        for gain in diversity.leave_one_out
+        if gain.voter not in prices and gain.bits_of_another > best.bits_of_another
+    ]
+    apart = max(unknown, key=lambda gain: gain.bits_of_another, default=None)
+    alike = None
     if diversity.n_eff is not None and diversity.num_voters > 1:
         share = next_share(diversity.num_voters, diversity.n_eff)
-        alike = _number(best.bits_of_another * share)
-        text += f"; one as alike as these are, about {alike}"
-    return best.voter, text
-
-
-def _bits(offer: Offer, *, flip: bool = False) -> str:
-    """Write a gain with its interval; flipped, what leaving it out gains."""
-    value, low, high = offer.bits, offer.bits_low, offer.bits_high
-    if low is None or high is None:
-        return f"{_number(-value if flip else value)} bits a word"
-    if flip:
-        value, low, high = -value, -high, -low
-    return f"{_number(value)} bits a word ({_number(low)} to {_number(high)})"
-
-
-def _number(value: float) -> str:
-    """Write -.012, .105 or 1.3; small figures keep two digits."""
-    if abs(value) < 5e-6:
-        return "0"
-    digits = 3 if abs(value) >= 0.01 else 5
-    return f"{value:.{digits}f}".replace("0.", ".", 1)
-
-
-def _saved(offer: Offer) -> str:
-    if offer.usd_per_word is None:
-        return "; its price is unknown"
-    if not offer.usd_per_word:
-        return "; it is free"
-    return f"; it saves ${offer.usd_per_word * 1e6:,.2f} a million words"
-
-
-def _for_price(offer: Offer) -> str:
-    if offer.bits_per_dollar is None:
-        return "" if offer.usd_per_word is None else ", free of charge"
-    return f", {offer.bits_per_dollar:,.0f} bits a dollar"
+        alike = best.bits_of_another * share
+    return NextVoter(
+        like=best.voter,
+        bits=best.bits_of_another,
+        bits_alike=alike,
+        usd_per_word=prices.get(best.voter),
+        unpriced=apart.voter if apart is not None else "",
+        unpriced_bits=apart.bits_of_another if apart is not None else 0.0,
+    )

@@ -3,37 +3,23 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from api.cli.evaluation import study as inputs
-from api.cli.evaluation.study import Asked, Fits, Measured, Study
+from api.cli.evaluation.measured import Measured
+from api.cli.evaluation.round_voters import RoundVoters, load_voters
+from api.cli.evaluation.study import Asked, Study
 from api.cli.evaluation.tables import SubjectCost, label_of
 from api.cli.output import warn
 
 if TYPE_CHECKING:
     from kompress.evaluation.baselines.baseline import BaselineResult, NamedBaseline
-    from kompress.evaluation.baselines.voters import PoolMember, StoredVotes, VoterPool
+    from kompress.evaluation.baselines.voters import VoterPool
     from kompress.students import Student
     from kompress.types import SubjectKind
 
-DEFAULT_TRAIN_DOCUMENTS = 500
 TRAINED = "student:"
-
-
-@dataclass(frozen=True, slots=True)
-class RoundVoters:
-    """A round's voters, what they cost, and what they voted on train documents."""
-
-    members: "list[PoolMember]"
-    self_information: "PoolMember"
-    best_voter: str
-    usd: dict[str, float]
-    num_labelled: int
-    train_texts: list[str]
-    train_votes: "StoredVotes"
-    fits: Fits
 
 
 def measure_beside(
@@ -50,10 +36,10 @@ def measure_beside(
     Returns:
         What each subject costs.
     """
-    from api.cli.named import open_student
+    from api.cli.loading import open_student
     from kompress.evaluation.baselines.voters import VoterPool
 
-    panel = _load_panel(study, asked)
+    panel = load_voters(study, asked)
     pool = VoterPool(panel.members)
     with ExitStack() as stack:
         previous = None
@@ -69,42 +55,6 @@ def measure_beside(
         _add_random(measured, student, study)
         _add_costs(measured, panel)
     return _costs(found, panel)
-
-
-def _load_panel(study: Study, asked: Asked) -> RoundVoters:
-    from api.cli.connection import open_session
-    from db.queries import selections
-
-    documents = asked.max_documents or DEFAULT_TRAIN_DOCUMENTS
-    with open_session() as session:
-        members = inputs.load_members(session, study)
-        texts: list[str] = []
-        votes: StoredVotes = {}
-        if asked.students:
-            texts, votes = inputs.load_train(session, study, documents)
-        num_labelled = 0
-        if study.round_id is not None:
-            num_labelled = len(selections.load_selections(session, study.round_id))
-        panel = RoundVoters(
-            members=members,
-            self_information=inputs.load_self_information(session, study, members),
-            best_voter=inputs.find_best_voter(session, study),
-            usd=inputs.load_usd(session, study),
-            num_labelled=num_labelled,
-            train_texts=texts,
-            train_votes=votes,
-            fits=inputs.load_fits(session, study),
-        )
-    if not members:
-        warn("the student belongs to no round: no voters and rules to stand beside it")
-    for member in members:
-        if member.voter is None:
-            warn(
-                f"voter {member.name} is not asked about the suites' texts (it is paid "
-                "for, or its round has not fitted it): it abstains, rules go without it"
-            )
-    inputs.tell_fits(panel.fits)
-    return panel
 
 
 def _entries(

@@ -1,11 +1,18 @@
 """`farm eval`: a student's figures, stored, and what stands beside it."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.evaluation.study import Asked, Measured, Study, other_domain
+from api.cli.evaluation.measured import Measured, compare_students, measure_student
+from api.cli.evaluation.study import (
+    Asked,
+    Study,
+    choose_corpus,
+    find_study,
+    load_suites,
+)
 from api.cli.evaluation.tables import (
     SubjectCost,
     comparison_table,
@@ -15,14 +22,12 @@ from api.cli.evaluation.tables import (
     suite_table,
 )
 from api.cli.options import StudentName, check_choice
-from api.cli.output import AsJson, print_json, say, warn
+from api.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from kompress.evaluation.baselines.baseline import BaselineResult
-    from kompress.evaluation.suites import Suite
-    from kompress.students import Student
 
 SuiteName = Annotated[str, typer.Option(help="dense, agent, qa, planted or all.")]
 Corpus = Annotated[
@@ -69,8 +74,7 @@ def evaluate_student(
     """Score a student, without override unless a row names one."""
     from api.cli.connection import open_session
     from api.cli.evaluation.baselines import measure_beside
-    from api.cli.evaluation.study import find_study, load_suites
-    from api.cli.named import open_student
+    from api.cli.loading import open_student
 
     asked = Asked(
         suites=_suite_names(suite),
@@ -84,73 +88,19 @@ def evaluate_student(
         max_train_tokens=max_train_tokens,
     )
     with open_session() as session:
-        study = _choose_corpus(session, find_study(session, student, corpus), asked)
+        study = choose_corpus(session, find_study(session, student, corpus), asked)
         suites = load_suites(session, study, asked.suites, max_documents)
     with open_student(student) as loaded:
-        found = _measure(loaded, suites, study, asked)
+        found = measure_student(loaded, suites, study, asked)
         costs = measure_beside(loaded, found, study, asked) if baselines else []
     if against:
-        _compare(found, study, against)
+        compare_students(found, study, against)
     stored = _store_figures(study, found) if store else "not stored"
     if as_json:
         print_json([row for one in found for row in _rows(one, against)])
     else:
         _print(found, study, costs, against)
         say(stored)
-
-
-def _measure(
-    student: "Student", suites: "list[Suite]", study: Study, asked: Asked
-) -> list[Measured]:
-    """Score the student on every suite that has texts."""
-    from kompress.evaluation.baselines.baseline import (
-        BaselineResult,
-        TimedScorer,
-        own_keep_rate,
-    )
-    from kompress.evaluation.evaluate import evaluate_all
-
-    found = []
-    for suite in suites:
-        if not suite.texts:
-            warn(f"suite {suite.name} has no texts in this corpus; left out")
-            continue
-        timed = TimedScorer(student)
-        rows = evaluate_all(
-            timed,
-            suite,
-            study.evaluation,
-            seed=study.seed,
-            rules=asked.all_rules,
-            robustness=asked.robustness,
-            other_domain=(asked.robustness and other_domain(suite, study)) or None,
-        )
-        keep_rate = own_keep_rate(rows)
-        name = str(study.student_id or study.which)
-        result = BaselineResult(
-            "student", name, tuple(rows), keep_rate, timed.ms_per_chunk
-        )
-        found.append(Measured(suite, result, timed.first))
-    return found
-
-
-def _compare(found: list[Measured], study: Study, against: str) -> None:
-    """Put another student's scores on the same texts to a paired test."""
-    from api.cli.named import open_student
-    from kompress.evaluation.compare import compare
-    from kompress.evaluation.predictions import tokens_of
-
-    with open_student(against) as other:
-        for measured in found:
-            texts = [text.text for text in measured.suite.texts]
-            measured.comparisons = compare(
-                measured.scores,
-                other.score(texts),
-                measured.suite,
-                study.evaluation,
-                study.seed,
-                count_tokens=tokens_of(other),
-            )
 
 
 def _rows(measured: Measured, against: str) -> list[dict[str, Any]]:
@@ -297,34 +247,3 @@ def _check_students(students: bool, baselines: bool) -> bool:
             "the labels of the baselines; add --baselines"
         )
     return students
-
-
-def _choose_corpus(session: "Session", study: Study, asked: Asked) -> Study:
-    """Find held-out documents for a student that belongs to no loop."""
-    from api.errors import InvalidInput
-    from db.queries import corpora
-
-    if study.corpus_id is not None or asked.suites == ("dense",):
-        return study
-    known = corpora.list_corpora(session)
-    if not asked.is_all:
-        raise InvalidInput(
-            f"student {study.which} belongs to no loop, so nobody knows whose held-out "
-            f"documents suite {asked.suites[0]} is made of; expected --corpus NAME; "
-            f"there are {[corpus.name for corpus in known]}; or take --suite dense"
-        )
-    if len(known) != 1:
-        warn(
-            f"the student belongs to no loop and there are {len(known)} corpora; "
-            "scored on dense alone; name a corpus with --corpus NAME for the rest"
-        )
-        return study
-    (only,) = known
-    warn(f"the student belongs to no loop; held-out documents are those of {only.name}")
-    named = corpora.get_corpus(session, only.name)
-    return replace(
-        study,
-        corpus_id=named.id,
-        corpus_seq=named.last_seq,
-        foreign_corpus=only.name,
-    )

@@ -248,7 +248,7 @@ def _take(
     name: str, suite: "Suite", config: "EvaluationConfig", seed: int
 ) -> "Predictions":
     """Score one student, and forget it before the next is loaded."""
-    from api.cli.named import open_student
+    from api.cli.loading import open_student
     from kompress.evaluation.predictions import make_predictions
 
     with open_student(name) as student:

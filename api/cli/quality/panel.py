@@ -5,8 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from api.cli.output import format_cell, print_table, say
+from api.cli.quality.sentences import (
+    describe_blind,
+    describe_error,
+    describe_panel,
+    describe_suggestions,
+)
 from kompress.decisions import Diversity
-from kompress.ensemble.diversity import describe
 from kompress.ensemble.suggestions import Suggestions, suggest
 
 if TYPE_CHECKING:
@@ -48,10 +53,10 @@ class PanelReport:
     def sentences(self) -> list[str]:
         """All of it in plain words, one matter a sentence."""
         found = [
-            describe(self.diversity, noun=self.noun),
-            _describe_error(self.diversity),
-            *self.suggestions.sentences,
-            _describe_blind(self.diversity),
+            describe_panel(self.diversity, noun=self.noun),
+            describe_error(self.diversity),
+            *describe_suggestions(self.suggestions, self.diversity),
+            describe_blind(self.diversity),
         ]
         return [sentence for sentence in found if sentence]
 
@@ -62,7 +67,14 @@ class PanelReport:
             "sentences": self.sentences,
             **_diversity_row(self.diversity),
             "blind_strata": list(self.diversity.blind_strata),
-            "suggestions": self.suggestions.as_json(),
+            "suggestions": {
+                "drop": self.suggestions.drop,
+                "add": self.suggestions.add,
+                "sentences": list(
+                    describe_suggestions(self.suggestions, self.diversity)
+                ),
+                "offers": [asdict(offer) for offer in self.suggestions.offers],
+            },
             "pairs": self.pairs,
         }
 
@@ -224,26 +236,3 @@ def _interval(low: float | None, high: float | None) -> str | None:
     if low is None or high is None:
         return None
     return f"{format_cell(low)} to {format_cell(high)}"
-
-
-def _describe_error(found: Diversity) -> str:
-    """Say what part of the error more voters of this kind would mend."""
-    own = found.split
-    if own.error is None or own.own_variance is None:
-        return ""
-    return (
-        f"the mean vote's squared error on {own.num_words:,} gold words is "
-        f"{own.error:.4f}: {own.shared_bias:.4f} bias and {own.shared_variance:.4f} "
-        f"noise that all share, {own.own_variance:.4f} that more such voters would "
-        "average out"
-    )
-
-
-def _describe_blind(found: Diversity) -> str:
-    """Name the strata where a shared error would show nowhere."""
-    if found.truth == "none" or not found.blind_strata:
-        return ""
-    return (
-        f"in {', '.join(found.blind_strata)} nobody has gold: if all voters err alike "
-        "there, no figure here can show it"
-    )

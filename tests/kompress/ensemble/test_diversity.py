@@ -1,7 +1,6 @@
-"""A panel's diversity: covered by its interval, said in a sentence, read back."""
+"""A panel's diversity: covered by its interval, and read back."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from kompress.aggregation.patterns import UNKNOWN, count_patterns
 from kompress.aggregation.reliability.copies import find_copies
 from kompress.aggregation.rules.stacking import Stacking
 from kompress.decisions import Decisions, as_json, from_json
-from kompress.ensemble.diversity import describe, measure_diversity
+from kompress.ensemble.diversity import measure_diversity
 from kompress.errors import InvalidVotes
 
 
@@ -58,11 +57,6 @@ def test_near_copies_are_named():
     assert [pair[:2] for pair in found.copies] == [("t3", "t4")]
     assert found.copies[0][2] > 0.8
     assert found.identical == ()
-    n_eff, low, high = found.n_eff, found.n_eff_low, found.n_eff_high
-    assert describe(found, noun="teachers") == (
-        f"5 teachers, worth {n_eff:.1f} independent ones ({low:.1f} to {high:.1f}, on "
-        "1,240 gold words); t3 and t4 are near copies"
-    )
 
 
 def test_without_gold_nobody_claims_to_know():
@@ -75,11 +69,6 @@ def test_without_gold_nobody_claims_to_know():
     assert found.num_unidentified == 10
     assert (found.copies, found.split.error) == ((), None)
     assert found.alpha > 0.5
-    assert describe(replace(found, alpha=0.618)) == (
-        "5 voters that agree with alpha .62; without calibration gold nobody can say "
-        "whether they agree because they are right or because they copy each other: "
-        "add gold with `farm gold add`"
-    )
 
 
 def test_exact_copies_are_reported_without_gold():
@@ -90,7 +79,6 @@ def test_exact_copies_are_reported_without_gold():
     found = measure(codes_NM, np.full_like(truth_N, UNKNOWN), *rest)
 
     assert found.identical == (("t2", "t4", 400), ("t2", "t5", 266), ("t4", "t5", 266))
-    assert describe(found).endswith("; t2, t4 and t5 never voted differently")
 
 
 def test_an_exact_copy_is_worth_nothing_more():
@@ -100,8 +88,7 @@ def test_an_exact_copy_is_worth_nothing_more():
     alone, beside = measure(codes_NM, *rest), measure(twice, *rest)
 
     assert beside.n_eff == pytest.approx(alone.n_eff, abs=1e-3)
-    assert "t2 and t3 never voted differently" in describe(beside)
-    assert "near copies" not in describe(beside)  # said once
+    assert beside.identical == (("t2", "t3", 400),)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +116,7 @@ def test_pairs_are_identical_where_a_rule_would_count_them_as_one(
     assert (copies == {0: 0, 1: 0}) is bool(identical)
 
 
-def test_copies_of_one_voter_that_share_no_word_are_one_family():
+def test_copies_of_one_voter_may_share_no_word():
     codes_NM, truth_N, *rest = draw(0, num_voters=3)
     codes_NM[:, 0] = codes_NM[:, 2] = codes_NM[:, 1]
     codes_NM[:200, 0] = codes_NM[200:, 2] = 255
@@ -137,7 +124,6 @@ def test_copies_of_one_voter_that_share_no_word_are_one_family():
     found = measure(codes_NM, np.full_like(truth_N, UNKNOWN), *rest)
 
     assert found.identical == (("t1", "t2", 200), ("t2", "t3", 200))
-    assert describe(found).endswith("; t1, t2 and t3 never voted differently")
 
 
 def test_flawless_voters_leave_the_question_open():
@@ -147,17 +133,15 @@ def test_flawless_voters_leave_the_question_open():
     found = measure(codes_NM, truth_N, [0] * 100, np.arange(100) // 10)
 
     assert (found.truth, found.n_eff, found.num_unidentified) == ("gold", None, 1)
-    assert "on 100 gold words too few of them err" in describe(found)
 
 
-def test_pairs_without_errors_are_counted_and_said():
+def test_pairs_without_errors_are_counted():
     codes_NM, truth_N, *rest = draw(0, num_voters=3)
     codes_NM[:, 2] = truth_N * 250
 
     found = measure(codes_NM, truth_N, *rest)
 
     assert found.num_unidentified == 2
-    assert "for 2 of 3 pairs gold shows no errors" in describe(found)
 
 
 def test_a_copy_among_flawless_voters_does_not_stand_for_the_others():
@@ -215,7 +199,6 @@ def test_copies_share_their_errors_in_five_documents(num_groups, spread, is_copy
 
     # In 200 words of each truth both err on ten, t1 on one more: over .9 in all cases.
     assert [pair[:2] for pair in found.copies] == ([("t1", "t2")] if is_copy else [])
-    assert ("t1 and t2 are near copies" in describe(found)) is is_copy
 
 
 def test_few_documents_give_no_interval():
@@ -225,7 +208,6 @@ def test_few_documents_give_no_interval():
 
     assert found.n_eff is not None
     assert (found.n_eff_low, found.n_eff_high) == (None, None)
-    assert "(on 400 gold words of too few documents for an interval)" in describe(found)
 
 
 def test_agreement_and_strata_are_those_of_everything():
@@ -275,14 +257,6 @@ def test_one_voter_has_nobody_beside_it():
     found = measure(*draw(0, num_voters=1))
 
     assert (found.n_eff, found.num_unidentified) == (1, 0)
-    assert describe(found) == "1 voter; there is nobody to compare with"
-
-
-def test_voters_can_be_called_otherwise():
-    codes_NM, *rest = draw(0, num_voters=2)
-    codes_NM[:, 1] = codes_NM[:, 0]
-
-    assert "A and B never" in describe(measure(codes_NM, *rest), ("A", "B"))
 
 
 def test_names_that_do_not_fit_are_refused():
