@@ -3,7 +3,7 @@
 `kompress.decisions` holds the facts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         PilotFinding,
         PromotionReport,
         PromotionTest,
+        StopReason,
     )
 
 JSON = dict[str, Any]
@@ -24,6 +25,56 @@ MEASURES = {
     "gold": "balanced accuracy on calibration gold",
     "must_keep": "must-keep recall at equal keep_rate, for want of calibration gold",
 }
+
+
+# What must not rise any more, by the field of `RoundFacts`.
+FIGURES = {
+    "f1_gold": "F1",
+    "exact_at_target": "exact_pct at the target keep_rate",
+    "mk_in_ref_raw": "mk_in_ref before override",
+}
+
+
+def describe_stop(code: str, stop: "StopReason | None") -> str:
+    """Say why a loop stopped, '' while it has not.
+
+    Args:
+        code: what `stop_reason` holds.
+        stop: the figures behind it, None where there are none, as of `cancelled`.
+    """
+    if stop is None:
+        return code
+    if stop.code == "converged":
+        names = ", ".join(FIGURES[name] for name in stop.figures)
+        rounds = "1 round" if stop.num_rounds == 1 else f"{stop.num_rounds} rounds"
+        return (
+            f"converged: no gain in {names} for {rounds} at keep_rate at most "
+            f"{stop.target_keep_rate:g}, and override_delta {stop.override_delta:.4f} "
+            f"is within {stop.override_tolerance:g}"
+        )
+    if stop.of == "rounds":
+        return f"limit on rounds: {stop.used:.0f} of {stop.maximum:.0f} are done"
+    if stop.of == "usd":
+        return f"limit on money: {stop.used:.2f} of {stop.maximum:.2f} USD are spent"
+    return f"limit on time: {stop.used:.0f} of {stop.maximum:.0f} s are used"
+
+
+def with_stop_reasons(
+    summary: Sequence[Mapping[str, Any]], stops: "Mapping[int, StopReason]"
+) -> list[JSON]:
+    """Put the stop reasons of a loop's rounds into words.
+
+    Args:
+        summary: rows of `round_summary`.
+        stops: of `db.queries.loops.list_stops`.
+    """
+    return [
+        {
+            **row,
+            "stop_reason": describe_stop(row["stop_reason"], stops.get(row["round"])),
+        }
+        for row in summary
+    ]
 
 
 def describe_pilot(pilot: "Pilot") -> str:

@@ -146,14 +146,16 @@ def show_loop(name: LoopName, as_json: AsJson = False) -> None:
         print_failed,
     )
     from api.cli.connection import open_session
-    from api.decided import event_detail
+    from api.decided import event_detail, with_stop_reasons
     from db.queries import loops, progress, records
     from db.queries.quality_views import round_summary
 
     with open_session() as session:
         loop = loops.get_loop(session, name)
         row = _loop_row(loop)
-        summary = round_summary(session, loop.name)
+        summary = with_stop_reasons(
+            round_summary(session, loop.name), loops.list_stops(session, loop.id)
+        )
         failed = progress.failed_jobs(session, loop.id)
         held = loops.rounds_of(session, loop.id)
         by_id = {one.id: one for one in held}
@@ -269,10 +271,13 @@ def _change(name: str, verb: str, outcome: str) -> None:
 
 
 def _loop_row(loop: Any) -> dict[str, Any]:
+    from api.decided import describe_stop
+
     names = ("id", "name", "status", "stop_reason", "corpus_id", "corpus_seq",
              "priority", "promoted_student_id", "created_at",
              "finished_at")  # fmt: skip
-    return {name: getattr(loop, name) for name in names}
+    row = {name: getattr(loop, name) for name in names}
+    return row | {"stop_reason": describe_stop(loop.stop_reason, loop.stop)}
 
 
 def _warn_unserved(session: Any) -> None:

@@ -50,6 +50,7 @@ def read_status(session: "Session", loop: str = "") -> dict[str, Any]:
         NotFound: no loop has that name.
     """
     from api.cli.alerts import pilot_warnings
+    from api.decided import describe_stop
     from db.queries import loops, progress, workers
     from db.queries.dispatch import ALIVE_S
 
@@ -65,7 +66,7 @@ def read_status(session: "Session", loop: str = "") -> dict[str, Any]:
             {
                 "name": row.name,
                 "status": row.status,
-                "stop_reason": row.stop_reason,
+                "stop_reason": describe_stop(row.stop_reason, row.stop),
                 "steps": [with_rate(s) for s in progress.list_steps(session, row.id)],
                 "failed_jobs": progress.failed_jobs(session, row.id),
                 "warnings": pilot_warnings(loops.rounds_of(session, row.id)[-1:]),

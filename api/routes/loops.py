@@ -5,9 +5,10 @@ from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from api import queue
+from api.decided import describe_stop
 from api.deps import Actor, CurrentLoop, DbSession
 from api.schemas import LoopIn, LoopOut, RoundIn, RoundOut
-from db.models import Loop
+from db.models import Loop, Round
 from db.queries import loops
 from kompress.config import LoopConfig, parse_config
 
@@ -45,7 +46,7 @@ def enqueue_round(
     changes = body.changes if body else {}
     row = queue.enqueue_round(session, loop, actor, changes)
     session.refresh(row)
-    return RoundOut.model_validate(row)
+    return _round_out(row)
 
 
 @router.post("/{id}/pause")
@@ -69,6 +70,12 @@ def cancel_loop(loop: CurrentLoop, session: DbSession, actor: Actor) -> LoopOut:
     return _to_out(session, loop)
 
 
+def _round_out(row: Round) -> RoundOut:
+    found = RoundOut.model_validate(row)
+    reason = describe_stop(row.stop_reason, row.stop)
+    return found.model_copy(update={"stop_reason": reason})
+
+
 def _to_out(session: Session, loop: Loop) -> LoopOut:
     session.refresh(loop)
     rounds = loops.rounds_of(session, loop.id)
@@ -78,11 +85,11 @@ def _to_out(session: Session, loop: Loop) -> LoopOut:
         corpus=loops.corpus_of(session, loop).name,
         corpus_seq=loop.corpus_seq,
         status=loop.status,
-        stop_reason=loop.stop_reason,
+        stop_reason=describe_stop(loop.stop_reason, loop.stop),
         priority=loop.priority,
         promoted_student_id=loop.promoted_student_id,
         config=loop.config,
         created_at=loop.created_at,
         finished_at=loop.finished_at,
-        rounds=[RoundOut.model_validate(row) for row in rounds],
+        rounds=[_round_out(row) for row in rounds],
     )

@@ -1,13 +1,14 @@
 # ruff: noqa: FAST003  # a dependency reads {id}
-"""Label quality over HTTP: the rows of two views, as SQL gives them."""
+"""Label quality over HTTP: the rows of two views, stop reasons in words."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from api.decided import with_stop_reasons
 from api.deps import CurrentLoop, DbSession
 from api.schemas import QualityOut
-from db.queries import quality_views
+from db.queries import loops, quality_views
 
 router = APIRouter(tags=["quality"])
 
@@ -24,6 +25,9 @@ def get_quality(
     """
     return QualityOut(
         loop=loop.name,
-        round_summary=quality_views.round_summary(session, loop.name, number),
+        round_summary=with_stop_reasons(
+            quality_views.round_summary(session, loop.name, number),
+            loops.list_stops(session, loop.id),
+        ),
         label_quality=quality_views.label_quality(session, loop.name, number),
     )

@@ -17,7 +17,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Id, Now
-from kompress.decisions import Decisions, as_json, from_json
+from kompress.decisions import (
+    Decisions,
+    StopReason,
+    as_json,
+    from_json,
+    stop_as_json,
+    stop_from_json,
+)
 
 
 class DecisionsColumn(TypeDecorator[Decisions]):
@@ -43,6 +50,29 @@ class DecisionsColumn(TypeDecorator[Decisions]):
         return None if value is None else from_json(value)
 
 
+class StopColumn(TypeDecorator[StopReason]):
+    """A JSON column that Python reads and writes as a `StopReason`."""
+
+    impl = JSONB(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: StopReason | None,
+        dialect: object,  # noqa: ARG002  # SQLAlchemy's
+    ) -> Mapping[str, Any] | None:
+        """Lay a reason out to be stored."""
+        return None if value is None else stop_as_json(value)
+
+    def process_result_value(
+        self,
+        value: Mapping[str, Any] | None,
+        dialect: object,  # noqa: ARG002
+    ) -> StopReason | None:
+        """Parse what is stored."""
+        return None if value is None else stop_from_json(value)
+
+
 class Loop(Base):
     """An experiment: an immutable config over a pinned corpus."""
 
@@ -62,7 +92,9 @@ class Loop(Base):
     # Greater first.
     priority: Mapped[int] = mapped_column(server_default="0")
     status: Mapped[str] = mapped_column(server_default="running")
+    # A code, and the figures behind it where there are any.
     stop_reason: Mapped[str] = mapped_column(server_default="")
+    stop: Mapped[StopReason | None] = mapped_column(StopColumn)
     promoted_student_id: Mapped[int | None] = mapped_column(
         ForeignKey("students.id", use_alter=True, ondelete="SET NULL")
     )
@@ -87,7 +119,9 @@ class Round(Base):
     number: Mapped[int]
     config: Mapped[dict[str, Any]] = mapped_column(JSONB)
     status: Mapped[str] = mapped_column(server_default="running")
+    # A code, and the figures behind it where there are any.
     stop_reason: Mapped[str] = mapped_column(server_default="")
+    stop: Mapped[StopReason | None] = mapped_column(StopColumn)
     # The stage and wave whose jobs are open, and how many of them are.
     stage: Mapped[str] = mapped_column(server_default="select")
     wave: Mapped[int] = mapped_column(server_default="0")

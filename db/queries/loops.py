@@ -12,7 +12,7 @@ from db.models import Corpus, Loop, Round
 from db.models.loop import DecisionsColumn
 from db.queries import jobs
 from db.queries.jobs import JobSpec
-from kompress.decisions import Decisions
+from kompress.decisions import Decisions, StopReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +157,14 @@ def rounds_of(session: Session, loop_id: int) -> Sequence[Round]:
     ).all()
 
 
+def list_stops(session: Session, loop_id: int) -> dict[int, StopReason]:
+    """Give why the loop stopped, by the number of the round; others are left out."""
+    query = select(Round.number, Round.stop).where(
+        Round.loop_id == loop_id, Round.stop.is_not(None)
+    )
+    return {number: stop for number, stop in session.execute(query) if stop}
+
+
 def set_status(session: Session, loop_id: int, status: str) -> None:
     """Pause, resume or cancel a loop.
 
@@ -210,7 +218,8 @@ def reopen_loop(session: Session, loop_id: int) -> int:
             f"round {open_numbers[0]} of loop {loop.name!r} is still running; wait for "
             "its end, or cancel the loop"
         )
-    loop.status, loop.stop_reason, loop.finished_at = "running", "", None
+    loop.status, loop.finished_at = "running", None
+    loop.stop_reason, loop.stop = "", None
     session.flush()
     return max((row.number for row in rounds), default=0) + 1
 
@@ -276,14 +285,15 @@ def open_stage(
     )
 
 
-def finish_round(session: Session, round_id: int, reason: str) -> None:
-    """End a round with its reason ('' where the loop goes on)."""
+def finish_round(session: Session, round_id: int, stop: StopReason | None) -> None:
+    """End a round with why the loop stops; None where it goes on."""
     session.execute(
         update(Round)
         .where(Round.id == round_id)
         .values(
             status="finished",
-            stop_reason=reason,
+            stop_reason=stop.code if stop else "",
+            stop=stop,
             open_jobs=0,
             finished_at=func.clock_timestamp(),
         )
@@ -291,7 +301,10 @@ def finish_round(session: Session, round_id: int, reason: str) -> None:
 
 
 def stop_loop(
-    session: Session, loop_id: int, reason: str, promoted_student_id: int | None
+    session: Session,
+    loop_id: int,
+    stop: StopReason,
+    promoted_student_id: int | None,
 ) -> None:
     """End a loop with its reason and the student that it recommends."""
     session.execute(
@@ -299,7 +312,8 @@ def stop_loop(
         .where(Loop.id == loop_id)
         .values(
             status="stopped",
-            stop_reason=reason,
+            stop_reason=stop.code,
+            stop=stop,
             promoted_student_id=promoted_student_id,
             finished_at=func.clock_timestamp(),
         )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kompress.config import StopConfig
-from kompress.decisions import PromotionReport, PromotionTest
+from kompress.decisions import PromotionReport, PromotionTest, StopReason
 from kompress.metrics.ratios import Confusion
 from kompress.selection.promotion import (
     StudentCounts,
@@ -27,7 +27,7 @@ from kompress.types import Score
 
 def find_stop_reason(
     rounds: Sequence[tuple[Mapping[str, Any], Sequence[Score]]], config: StopConfig
-) -> str | None:
+) -> StopReason | None:
     """Say why a loop stops after its last finished round, or None to go on.
 
     Args:

@@ -1,9 +1,10 @@
-"""Whether a loop goes on; the answer is a reason in plain words, or None to go on."""
+"""Whether a loop goes on; the answer is a reason with its figures, or None to go on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kompress.config import StopConfig
+from kompress.decisions import Converged, LimitReached, StopReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +32,15 @@ class RoundFacts:
     seconds: float | None = None
 
 
+# That must not rise any more, as fields of `RoundFacts`.
 _FIGURES: tuple[tuple[str, Callable[[RoundFacts], float | None]], ...] = (
-    ("F1", lambda facts: facts.f1_gold),
-    ("exact_pct at the target keep_rate", lambda facts: facts.exact_at_target),
-    ("mk_in_ref before override", lambda facts: facts.mk_in_ref_raw),
+    ("f1_gold", lambda facts: facts.f1_gold),
+    ("exact_at_target", lambda facts: facts.exact_at_target),
+    ("mk_in_ref_raw", lambda facts: facts.mk_in_ref_raw),
 )
 
 
-def decide(history: Sequence[RoundFacts], config: StopConfig) -> str | None:
+def decide(history: Sequence[RoundFacts], config: StopConfig) -> StopReason | None:
     """Say why the loop stops after its last finished round, or None to go on.
 
     It has converged if the last round's override_delta is within the tolerance and, for
@@ -62,7 +64,7 @@ def decide(history: Sequence[RoundFacts], config: StopConfig) -> str | None:
     return _converged(history, config) or _limit_reached(history, config)
 
 
-def _converged(history: Sequence[RoundFacts], config: StopConfig) -> str | None:
+def _converged(history: Sequence[RoundFacts], config: StopConfig) -> Converged | None:
     last = history[-1]
     earlier, recent = history[: -config.patience], history[-config.patience :]
     if not earlier or last.override_delta is None:
@@ -81,12 +83,12 @@ def _converged(history: Sequence[RoundFacts], config: StopConfig) -> str | None:
     ]
     if not measured or not all(_no_gain(earlier, recent, read) for _, read in measured):
         return None
-    names = ", ".join(name for name, _ in measured)
-    rounds = "1 round" if config.patience == 1 else f"{config.patience} rounds"
-    return (
-        f"converged: no gain in {names} for {rounds} at keep_rate at most "
-        f"{config.target_keep_rate:g}, and override_delta {last.override_delta:.4f} "
-        f"is within {config.override_tolerance:g}"
+    return Converged(
+        figures=tuple(name for name, _ in measured),
+        num_rounds=config.patience,
+        target_keep_rate=config.target_keep_rate,
+        override_delta=last.override_delta,
+        override_tolerance=config.override_tolerance,
     )
 
 
@@ -102,14 +104,16 @@ def _no_gain(
     return max(after) <= max(before)
 
 
-def _limit_reached(history: Sequence[RoundFacts], config: StopConfig) -> str | None:
+def _limit_reached(
+    history: Sequence[RoundFacts], config: StopConfig
+) -> LimitReached | None:
     if len(history) >= config.max_rounds:
-        return f"limit on rounds: {len(history)} of {config.max_rounds} are done"
+        return LimitReached("rounds", len(history), config.max_rounds)
     usd = sum(facts.usd or 0.0 for facts in history)
     # A limit of 0 forbids paid voters; it does not end a loop that costs nothing.
     if config.max_usd is not None and usd > 0 and usd >= config.max_usd:
-        return f"limit on money: {usd:.2f} of {config.max_usd:.2f} USD are spent"
+        return LimitReached("usd", usd, config.max_usd)
     seconds = sum(facts.seconds or 0.0 for facts in history)
     if config.max_seconds is not None and seconds >= config.max_seconds:
-        return f"limit on time: {seconds:.0f} of {config.max_seconds:.0f} s are used"
+        return LimitReached("seconds", seconds, config.max_seconds)
     return None

@@ -2,13 +2,17 @@
 
 import pytest
 
-from api.decided import describe_pilot, describe_promotion, promotion_row
+from api.decided import describe_pilot, describe_promotion, describe_stop, promotion_row
 from kompress.decisions import (
+    Converged,
+    LimitReached,
     Pilot,
     PilotFinding,
     PromotionReport,
     PromotionTest,
     WorseText,
+    stop_as_json,
+    stop_from_json,
 )
 
 WORSE = PilotFinding(
@@ -105,3 +109,43 @@ def test_a_promotion_is_laid_out_for_programs():
     assert promotion_row(PromotionReport(None, PromotionTest("no_student"))) == {
         "reason": "no student was trained"
     }
+
+
+@pytest.mark.parametrize(
+    ("code", "stop", "says"),
+    [
+        ("", None, ""),
+        ("cancelled", None, "cancelled"),
+        ("limit", LimitReached("rounds", 2, 3), "limit on rounds: 2 of 3 are done"),
+        (
+            "limit",
+            LimitReached("usd", 2.006, 2.0),
+            "limit on money: 2.01 of 2.00 USD are spent",
+        ),
+        (
+            "limit",
+            LimitReached("seconds", 200.4, 150.0),
+            "limit on time: 200 of 150 s are used",
+        ),
+        (
+            "converged",
+            Converged(("f1_gold", "exact_at_target"), 2, 0.8, 0.005, 0.01),
+            (
+                "converged: no gain in F1, exact_pct at the target keep_rate for 2 "
+                "rounds at keep_rate at most 0.8, and override_delta 0.0050 is within "
+                "0.01"
+            ),
+        ),
+        (
+            "converged",
+            Converged(("mk_in_ref_raw",), 1, 0.8, 0.0, 0.01),
+            (
+                "converged: no gain in mk_in_ref before override for 1 round at "
+                "keep_rate at most 0.8, and override_delta 0.0000 is within 0.01"
+            ),
+        ),
+    ],
+)
+def test_every_stop_reason_has_its_sentence(code, stop, says):
+    assert describe_stop(code, stop) == says
+    assert stop is None or stop_from_json(stop_as_json(stop)) == stop

@@ -7,6 +7,7 @@ from api.intake import ingest
 from db.errors import Conflict, NotFound
 from db.queries import loops, records
 from kompress.config import LoopConfig, parse_config
+from kompress.decisions import LimitReached
 from kompress.errors import InvalidConfig
 from kompress.types import Document
 
@@ -36,8 +37,8 @@ def start(session, config=None):
 
 def end_round(session, loop):
     row = loops.rounds_of(session, loop.id)[-1]
-    loops.finish_round(session, row.id, "converged")
-    loops.stop_loop(session, loop.id, "converged", None)
+    loops.finish_round(session, row.id, LimitReached("rounds", 1, 1))
+    loops.stop_loop(session, loop.id, LimitReached("rounds", 1, 1), None)
     session.expire_all()
 
 

@@ -14,7 +14,12 @@ from pytest_alembic.tests import (
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from api.decided import describe_pilot, promotion_row
+from api.decided import (
+    describe_pilot,
+    describe_stop,
+    promotion_row,
+    with_stop_reasons,
+)
 from db.engine import make_engine
 from db.migrate import SCRIPTS, upgrade
 from db.queries import loops, quality_views
@@ -213,3 +218,48 @@ def test_an_old_loop_without_a_student_says_so():
     made = from_json(script("0009").rewrite(old)).promotion
 
     assert promotion_row(made) == old["promotion"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("limit on rounds: 2 of 2 are done", "limit"),
+        ("limit on money: 2.01 of 2.00 USD are spent", "limit"),
+        ("limit on time: 200 of 150 s are used", "limit"),
+        (
+            (
+                "converged: no gain in F1, exact_pct at the target keep_rate, "
+                "mk_in_ref before override for 2 rounds at keep_rate at most 0.8, and "
+                "override_delta -0.0050 is within 0.01"
+            ),
+            "converged",
+        ),
+        (
+            (
+                "converged: no gain in mk_in_ref before override for 1 round at "
+                "keep_rate at most 0.75, and override_delta 0.0000 is within 0"
+            ),
+            "converged",
+        ),
+        ("cancelled", "cancelled"),
+        ("enough", "enough"),
+    ],
+)
+def test_an_old_stop_reason_is_told_in_the_same_words(migrate, reason, code):
+    with migrate(
+        "0009",
+        "UPDATE rounds SET stop_reason = :reason WHERE number = 2",
+        "UPDATE loops SET stop_reason = :reason",
+        reason=reason,
+    ) as session:
+        loop = loops.get_loop(session, "old")
+        first, second = loops.rounds_of(session, loop.id)
+        summary = quality_views.round_summary(session, "old")
+        told = with_stop_reasons(summary, loops.list_stops(session, loop.id))
+
+    assert (first.stop_reason, first.stop) == ("", None)
+    for row in (loop, second):
+        assert row.stop_reason == code
+        assert describe_stop(row.stop_reason, row.stop) == reason
+    assert [row["stop_reason"] for row in summary] == ["", code]
+    assert [row["stop_reason"] for row in told] == ["", reason]

@@ -17,4 +17,4 @@ def test_a_round_runs_through_real_workers(farm):
     farm.check_effects()
     ((status, reason),) = farm.query("SELECT status, stop_reason FROM loops")
     assert status == "stopped"
-    assert reason == "limit on rounds: 1 of 1 are done"
+    assert reason == "limit"

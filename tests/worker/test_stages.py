@@ -127,7 +127,7 @@ def test_the_loop_ends_with_a_reason_and_a_student(story):
     )
     mains = story.query("SELECT id FROM students WHERE fold = -1 ORDER BY id")
 
-    assert (status, reason) == ("stopped", "limit on rounds: 2 of 2 are done")
+    assert (status, reason) == ("stopped", "limit")
     assert (promoted,) in mains
     assert len(mains) == 2
     ((report,),) = story.query(

@@ -15,7 +15,7 @@ from db.queries import corpora, gold, loops, quality, records, scores, students,
 from db.queries.jobs import JobRow
 from db.queries.quality_views import round_summary
 from kompress.config import LoopConfig, parse_config
-from kompress.decisions import PredictionSummary, PromotionReport
+from kompress.decisions import PredictionSummary, PromotionReport, StopReason
 from kompress.labelling.conclusion import find_stop_reason, promote_student
 from kompress.labelling.residuals import (
     Population,
@@ -54,8 +54,9 @@ class ConcludeOutputs:
     # What the next round's documents are chosen by, and how far it can be trusted.
     residual_model: PredictionSummary
     influence_model: PredictionSummary
-    reason: str | None
-    next_round: dict[str, Any] | None
+    stop: StopReason | None
+    # The next round's config, {} where there is none.
+    next_round: dict[str, Any]
     promotion: PromotionReport | None
 
 
@@ -109,9 +110,10 @@ def compute(
         inputs.population, inputs.measured
     )
     heartbeat.progress(1, 2)
-    reason = find_stop_reason(inputs.rounds, inputs.config.stop)
-    following, promotion = None, None
-    if reason is None:
+    stop = find_stop_reason(inputs.rounds, inputs.config.stop)
+    following: dict[str, Any] = {}
+    promotion = None
+    if stop is None:
         resolved = inputs.config.resolve(inputs.number + 1)
         following = resolved.model_dump(mode="json")
     else:
@@ -121,7 +123,7 @@ def compute(
         residuals=residuals,
         residual_model=residual.summary(),
         influence_model=influence.summary(),
-        reason=reason,
+        stop=stop,
         next_round=following,
         promotion=promotion,
     )
@@ -140,14 +142,12 @@ def store(session: Session, job: JobRow, out: ConcludeOutputs) -> None:
             promotion=out.promotion,
         ),
     )
-    loops.finish_round(session, job.round_id, out.reason or "")
-    if out.next_round is not None:
+    loops.finish_round(session, job.round_id, out.stop)
+    if out.stop is None:
         loops.create_round(session, job.loop_id, job.round + 1, out.next_round)
         return
     report = out.promotion
-    loops.stop_loop(
-        session, job.loop_id, out.reason or "", report.promoted if report else None
-    )
+    loops.stop_loop(session, job.loop_id, out.stop, report.promoted if report else None)
     records.add_event(
         session,
         "farm",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from api.cli.output import format_cell, format_seconds
-from api.decided import promotion_row
+from api.decided import describe_stop, promotion_row, with_stop_reasons
 from kompress.rule_labels import chosen_label
 from kompress.types import CATEGORIES, PLAIN, STRATA
 
@@ -34,11 +34,15 @@ def read_figures(session: "Session", loop_id: int) -> Figures:
 
     loop = loops.get_loop(session, loop_id)
     rounds = list(loops.rounds_of(session, loop_id))
-    views = ("label_quality", "round_summary", "voter_quality", "ensemble_paradox",
-             "student_scores", "round_costs")  # fmt: skip
+    views = ("label_quality", "voter_quality", "ensemble_paradox", "student_scores",
+             "round_costs")  # fmt: skip
     return {
         "loop": _describe_loop(loop, rounds),
         **{view: getattr(quality_views, view)(session, loop.name) for view in views},
+        "round_summary": with_stop_reasons(
+            quality_views.round_summary(session, loop.name),
+            loops.list_stops(session, loop_id),
+        ),
         "queue_depth": quality_views.queue_depth(session),
         "random_dropping": [r for row in rounds for r in _random(session, loop, row)],
         "with_override": [r for row in rounds for r in _overridden(session, loop, row)],
@@ -122,7 +126,7 @@ def _describe_loop(loop: "Loop", rounds: "list[Round]") -> Row:
     return {
         "loop": loop.name,
         "status": loop.status,
-        "stop_reason": loop.stop_reason,
+        "stop_reason": describe_stop(loop.stop_reason, loop.stop),
         "promoted_student": loop.promoted_student_id,
         "promotion": promotion_row(rounds[-1].decisions.promotion if rounds else None),
         "label_source": {row.number: row.config["label_source"] for row in rounds},

@@ -2,6 +2,7 @@ import pytest
 
 from db.queries import loops, scores, students
 from db.queries.students import NewStudent
+from kompress.decisions import LimitReached
 from kompress.types import Score
 
 
@@ -32,7 +33,7 @@ def tried(farm, ndjson, sessions):
                 Score("dense", "all", "exact_pct", 0.7, 10, rule_set="farm"),
             ],
         )  # fmt: skip
-        loops.stop_loop(session, loop.id, "limit on rounds", student)
+        loops.stop_loop(session, loop.id, LimitReached("rounds", 1, 1), student)
     return student
 
 

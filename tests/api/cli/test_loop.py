@@ -5,6 +5,7 @@ import pytest
 from api.cli.config_files import load_loop_config
 from api.errors import InvalidInput
 from db.queries import loops, workers
+from kompress.decisions import LimitReached
 from kompress.errors import InvalidConfig
 
 SIMPLE = """
@@ -134,8 +135,8 @@ def test_a_round_is_added_only_where_none_is_open(farm, corpus, simple, sessions
     with sessions.begin() as session:
         loop = loops.get_loop(session, "mine")
         (first,) = loops.rounds_of(session, loop.id)
-        loops.finish_round(session, first.id, "enough")
-        loops.stop_loop(session, loop.id, "enough", None)
+        loops.finish_round(session, first.id, LimitReached("rounds", 1, 1))
+        loops.stop_loop(session, loop.id, LimitReached("rounds", 1, 1), None)
 
     row = farm.json("round", "enqueue", "mine")
 

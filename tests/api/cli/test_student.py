@@ -5,6 +5,7 @@ import pytest
 
 from db.queries import loops, students, texts
 from db.queries.students import NewStudent
+from kompress.decisions import LimitReached
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def trained(farm, home, ndjson, sessions):
                 trained_text_ids=[], num_steps=1, num_tokens=10,
             ),
         )  # fmt: skip
-        loops.stop_loop(session, loop.id, "done", student_id)
+        loops.stop_loop(session, loop.id, LimitReached("rounds", 1, 1), student_id)
     return student_id
 
 

@@ -7,9 +7,10 @@ from db.errors import Conflict, NotFound
 from db.models import Round
 from db.queries import corpora, jobs, loops, texts
 from db.queries.jobs import JobSpec
-from kompress.decisions import Decisions
+from kompress.decisions import Decisions, LimitReached
 from kompress.errors import InvalidDecisions
 
+LIMIT = LimitReached("rounds", 1, 1)
 FIRST = {"label_source": "silver"}
 
 
@@ -130,8 +131,8 @@ def test_a_loop_that_has_ended_changes_no_more(session, world):
 
 
 def test_a_stopped_loop_reopens_for_its_next_round(session, world):
-    loops.finish_round(session, world.round_id, "converged")
-    loops.stop_loop(session, world.loop_id, "converged", None)
+    loops.finish_round(session, world.round_id, LIMIT)
+    loops.stop_loop(session, world.loop_id, LIMIT, None)
 
     assert loops.reopen_loop(session, world.loop_id) == 2
 
@@ -159,7 +160,7 @@ def test_the_round_before_is_the_newest_one_that_finished(session, world, add_ro
     second = add_round(session, world, 2)
     third = add_round(session, world, 3)
     for round_id in (world.round_id, third):
-        loops.finish_round(session, round_id, "")
+        loops.finish_round(session, round_id, None)
 
     assert loops.previous_round(session, world.loop_id, 1) is None
     assert loops.previous_round(session, world.loop_id, 3) == world.round_id
@@ -227,11 +228,12 @@ def test_decisions_of_another_release_are_refused(session, world):
 
 def test_a_round_that_ends_keeps_its_reason(session, world):
     loops.set_open_jobs(session, world.round_id, 3)
-    loops.finish_round(session, world.round_id, "converged")
+    loops.finish_round(session, world.round_id, LIMIT)
 
     found = rows(session, """SELECT status, stop_reason, open_jobs,
         finished_at >= created_at FROM rounds""")  # fmt: skip
-    assert found == [("finished", "converged", 0, True)]
+    assert found == [("finished", "limit", 0, True)]
+    assert loops.list_stops(session, world.loop_id) == {1: LIMIT}
 
 
 def test_jobs_of_the_next_round_are_its_own(session, world):

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.config import StopConfig
+from kompress.decisions import Converged, LimitReached
 from kompress.selection.stopping import RoundFacts, decide
 
 PLATEAU = RoundFacts(
@@ -30,10 +31,12 @@ def history(*changes):
 def test_a_plateau_of_patience_rounds_stops_the_loop_and_says_why():
     reason = decide(history({}, {}, {}), PATIENT)
 
-    assert reason == (
-        "converged: no gain in F1, exact_pct at the target keep_rate, mk_in_ref before "
-        "override for 2 rounds at keep_rate at most 0.8, and override_delta 0.0050 is "
-        "within 0.01"
+    assert reason == Converged(
+        figures=("f1_gold", "exact_at_target", "mk_in_ref_raw"),
+        num_rounds=2,
+        target_keep_rate=0.8,
+        override_delta=0.005,
+        override_tolerance=0.01,
     )
 
 
@@ -57,7 +60,7 @@ def test_a_gain_in_any_figure_goes_on(figure, place):
 def test_a_rise_that_only_regains_the_best_is_no_gain():
     rounds = history({"f1_gold": 0.9}, {"f1_gold": 0.7}, {"f1_gold": 0.85})
 
-    assert decide(rounds, PATIENT).startswith("converged")
+    assert isinstance(decide(rounds, PATIENT), Converged)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,7 @@ def test_a_figure_that_was_never_measured_does_not_count():
 
     reason = decide(rounds, PATIENT)
 
-    assert reason.startswith("converged: no gain in exact_pct at the target keep_rate,")
+    assert reason.figures == ("exact_at_target", "mk_in_ref_raw")
 
 
 def test_a_loop_without_any_figure_never_converges():
@@ -108,14 +111,14 @@ def test_a_first_measurement_is_not_a_plateau():
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        (StopConfig(max_rounds=2), "limit on rounds: 2 of 2 are done"),
+        (StopConfig(max_rounds=2), LimitReached("rounds", 2, 2)),
         (
             StopConfig(max_rounds=9, max_usd=2.0),
-            "limit on money: 2.00 of 2.00 USD are spent",
+            LimitReached("usd", 2.0, 2.0),
         ),
         (
             StopConfig(max_rounds=9, max_seconds=150.0),
-            "limit on time: 200 of 150 s are used",
+            LimitReached("seconds", 200.0, 150.0),
         ),
         (StopConfig(max_rounds=9, max_usd=2.01, max_seconds=201.0), None),
     ],
