@@ -32,8 +32,6 @@ def find_bounds(
     Returns:
         Where each wanted word lies at the earliest and at the latest, ascending; None
         if `wanted` is no subsequence of `words`.
-
-    Source: ours.
     """
     first = _leftmost(words, wanted)
     if first is None:
@@ -61,8 +59,6 @@ def embed(
 
     Returns:
         A place among `words` for each of `wanted`, ascending.
-
-    Source: ours.
     """
     if not wanted:
         return []

@@ -49,8 +49,6 @@ def iter_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes | BadLine]]
     Yields:
         (number from 1, the line without its ``\n``), blank lines included; a line of
         over MAX_LINE_BYTES comes as a `BadLine` once its end has passed by.
-
-    Source: ours.
     """
     number, size = 1, 0
     held = bytearray()
@@ -88,8 +86,6 @@ def read_documents(stream: Iterable[bytes]) -> Iterator[Document | BadLine]:
 
     Yields:
         A document, or a `BadLine`, in the stream's order.
-
-    Source: ours.
     """
     for number, line in iter_lines(stream):
         if isinstance(line, BadLine):
@@ -105,10 +101,7 @@ def read_documents(stream: Iterable[bytes]) -> Iterator[Document | BadLine]:
 
 
 def load_sample() -> list[Document]:
-    """Load the packaged sample: 186 outputs of real command-line tools, no gold.
-
-    Source: ours.
-    """
+    """Load the packaged sample: 186 outputs of real command-line tools, no gold."""
     source = files("kompress.corpora") / "data" / "tool_outputs.jsonl"
     with source.open("rb") as lines:
         documents = list(read_documents(lines))
@@ -125,8 +118,6 @@ def parse_object(line: bytes) -> dict[str, Any]:
 
     Raises:
         InvalidRow: it is something else; says what was found and expected.
-
-    Source: ours.
     """
     try:
         decoded = line.decode("utf-8")
@@ -158,8 +149,6 @@ def parse_document(row: dict[str, Any]) -> Document:
 
     Raises:
         InvalidRow: a key is missing or its value cannot be stored.
-
-    Source: ours.
     """
     text = _check_text(row)
     external_id = _name(row, "id") or _name(row, "external_id")
@@ -184,8 +173,6 @@ def encode_storable(value: str, key: str) -> bytes:
 
     Raises:
         InvalidRow: it holds NUL or half a surrogate pair.
-
-    Source: ours.
     """
     if (at := value.find("\0")) >= 0:
         raise InvalidRow(
@@ -203,10 +190,7 @@ def encode_storable(value: str, key: str) -> bytes:
 
 
 def json_type(value: Any) -> str:
-    """Name the JSON type of a value, for a message.
-
-    Source: ours.
-    """
+    """Name the JSON type of a value, for a message."""
     names = {
         bool: "a boolean", int: "a number", float: "a number", str: "a string",
         list: "an array", dict: "an object",

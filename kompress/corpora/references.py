@@ -90,8 +90,6 @@ def read_references(
 
     Raises:
         InvalidReferences: the file cannot be read as what it should be.
-
-    Source: ours.
     """
     rows = _READERS[_detect(path) if format == "auto" else format](path)
     yield from _parse_rows(rows)
@@ -105,8 +103,6 @@ def read_jsonl(chunks: Iterable[bytes]) -> Iterator[Reference | BadLine]:
 
     Yields:
         As `read_references`.
-
-    Source: ours.
     """
     yield from _parse_rows(_read_lines(chunks))
 
@@ -120,8 +116,6 @@ def to_documents(
         references: what `read_references` yields.
         origin: who wrote them.
         kind: the documents' kind, '' for what each states.
-
-    Source: ours.
     """
     for found in references:
         if isinstance(found, BadLine):

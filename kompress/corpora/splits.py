@@ -29,8 +29,6 @@ def assign_split(
 
     Raises:
         InvalidConfig: the id is empty, or the shares are negative or exceed 1 together.
-
-    Source: ours.
     """
     if not group_id:
         raise InvalidConfig(

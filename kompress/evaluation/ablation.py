@@ -120,8 +120,6 @@ def train_on_each(
 
     Raises:
         InvalidText: there are no texts, or no word of them has a label.
-
-    Source: ours.
     """
     if not texts or not any(map(str.split, texts)):
         raise InvalidText(
@@ -194,8 +192,6 @@ def share_retained(
 
     Returns:
         The share, None where the rule's gain is not above 0 or a figure is missing.
-
-    Source: ours.
     """
     if rule is None or best_voter is None or rule <= best_voter:
         return None

@@ -93,8 +93,8 @@ def evaluate_scores(
         suite: the texts, at least one.
         config: rule sets, keep_rates and number of bootstraps; the defaults if None.
         seed: decides the resamples of the intervals.
-        own_keep: one (N,) mask a text to use instead of score > 0.5, for a subject with
-            a threshold of its own (a label keeps at 0.5 and above).
+        own_keep: one (N,) mask a text to use instead of score > 0.5, for what has a
+            threshold of its own (a label keeps at 0.5 and above).
         count_tokens: gives each word's tokens; None leaves token_savings out.
 
     Returns:

@@ -135,8 +135,6 @@ def decisions(suite: PreparedSuite, keep_W: BoolArray) -> list[Figure]:
     Returns:
         decision_pct: questions all of whose facts survive / questions; fact_pct:
         planted facts all of whose words survive / planted facts.
-
-    Source: ours.
     """
     found = []
     for metric, parts in (

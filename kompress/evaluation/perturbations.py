@@ -27,21 +27,10 @@ _NAME = re.compile(
 )
 _PART = re.compile("[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 # Called, yet no name.
-_KEYWORDS = frozenset(
-    (
-        "if",
-        "for",
-        "while",
-        "switch",
-        "catch",
-        "return",
-        "sizeof",
-        "and",
-        "or",
-        "not",
-        "in",
-    )
-)
+_KEYWORDS = frozenset((
+    "if", "for", "while", "switch", "catch", "return", "sizeof", "and", "or", "not",
+    "in",
+))  # fmt: skip
 _INDENT = re.compile(r"^[ \t]*(?=\S)", re.MULTILINE)
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 _MAX_TRIES = 20

@@ -96,8 +96,6 @@ def make_predictions(
     Raises:
         InvalidSuite: the suite is empty or its gold does not fit.
         InvalidVotes: scores, masks or tokens do not fit the texts.
-
-    Source: ours.
     """
     config = config or EvaluationConfig()
     prepared = prepare(

@@ -82,8 +82,6 @@ def time_override(
     Returns:
         A row `override_ms`: the least of three runs, in milliseconds per 350 words;
         n is the number of words timed.
-
-    Source: ours.
     """
     config = config or EvaluationConfig()
     texts, num_words = [], 0

@@ -50,8 +50,6 @@ def sum_by_group(counts_TK: FloatArray, group_ids: Sequence[str]) -> FloatArray:
 
     Raises:
         InvalidConfig: the two do not have one entry per text each.
-
-    Source: ours.
     """
     counts_TK = np.asarray(counts_TK, dtype=np.float64)
     if counts_TK.ndim != 2 or len(counts_TK) != len(group_ids):
@@ -102,8 +100,6 @@ def resample_in_parts(
 
     Yields:
         (part of B, G) weights, 32 MB at most unless one row is larger.
-
-    Source: ours.
     """
     step = max(1, _PART_CELLS // num_groups)
     for start in range(0, num_bootstraps, step):

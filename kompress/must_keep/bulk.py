@@ -50,8 +50,6 @@ def classify_texts(texts: Sequence[str], rule_set: str = "farm") -> list[CodeArr
 
     Raises:
         InvalidConfig: no rule set has this name.
-
-    Source: ours.
     """
     check_rule_set(rule_set)
     if sum(map(len, texts)) < MIN_BULK_CHARS:

@@ -36,8 +36,6 @@ def rename_origins(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[st
 
     Raises:
         InvalidConfig: the recipe has no such origin; lists those it has.
-
-    Source: ours.
     """
     renamed = copy.deepcopy(dict(data))
     voters = [
@@ -84,8 +82,6 @@ def fit_to_corpus(
     Raises:
         MissingReferences: nothing may stand in for them; says which, and what the
             corpus has.
-
-    Source: ours.
     """
     fitted = copy.deepcopy(dict(data))
     uses: list[ReferenceUse] = []

@@ -102,8 +102,6 @@ def load_recipe(name: str, *, folder: Path | None = None) -> Recipe:
     Raises:
         InvalidConfig: no recipe has that name; the file is not TOML, holds an unknown
             key or a wrong value (each named); a shipped name differs from its file's.
-
-    Source: ours.
     """
     if name in shipped_recipes():
         content = (files("kompress.recipes") / f"{name}{SUFFIX}").read_bytes()
@@ -125,8 +123,6 @@ def recipe_chain(recipe: Recipe) -> list[Recipe]:
 
     Raises:
         InvalidConfig: a followed recipe is missing or broken, or they go in a circle.
-
-    Source: ours.
     """
     chain = [recipe]
     while chain[0].follows:
@@ -157,8 +153,6 @@ def loop_data(recipe: Recipe) -> dict[str, Any]:
 
     Raises:
         InvalidConfig: as `recipe_chain`, or a round's config is wrong; names the keys.
-
-    Source: ours.
     """
     chain = recipe_chain(recipe)
     data = {

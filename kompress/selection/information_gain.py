@@ -75,8 +75,6 @@ def histogram_words(mean_N: ArrayLike, stratum_N: ArrayLike) -> FloatArray:
     Raises:
         InvalidSelection: a mean lies outside [0, 1].
         InvalidVotes: a stratum is none, or their number is not N.
-
-    Source: ours.
     """
     mean_N = np.asarray(mean_N, dtype=np.float64)
     codes_N = read_stratum(stratum_N, mean_N.size)
@@ -97,8 +95,6 @@ def pack_words(words_SB: ArrayLike) -> NDArray[np.uint32]:
 
     Returns:
         (2, E) the cells s · B + b, ascending, and their counts.
-
-    Source: ours.
     """
     flat = np.asarray(words_SB).ravel()
     cell_E = np.flatnonzero(flat)
@@ -113,8 +109,6 @@ def stack_words(packed: Sequence[NDArray[np.uint32]]) -> csr_array:
 
     Returns:
         (D, S · B) sparse float64 counts.
-
-    Source: ours.
     """
     start = np.cumsum([0, *(own_2E.shape[1] for own_2E in packed)])
     none_20 = np.zeros((2, 0), dtype=np.uint32)

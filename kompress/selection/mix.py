@@ -47,8 +47,6 @@ def thin(
 
     Raises:
         InvalidSelection: a part with a share has no document.
-
-    Source: ours.
     """
     ranked = [
         _cap(sorted(rows, key=lambda row: _rank(row, seed)), part)

@@ -164,8 +164,6 @@ def confusions_by_text(scores: Sequence[Score]) -> dict[str, Confusion]:
 
     Returns:
         Counts by text_sha256, for texts with both rows.
-
-    Source: ours.
     """
     rows = {
         (score.text_sha256, score.metric): score

@@ -116,8 +116,6 @@ class ResidualModel:
         Args:
             residual_N: (N,) measured residuals; 1 is predicted if there is none.
             num_features: F.
-
-        Source: ours.
         """
         mean = float(residual_N.mean()) if residual_N.size else 1.0
         return cls(
@@ -141,8 +139,6 @@ class ResidualModel:
 
         Raises:
             InvalidSelection: the features are not those of the fit.
-
-        Source: ours.
         """
         predicted_N = self.smear * np.exp(self.log_predict(features_NF))
         return np.clip(predicted_N, self.low, self.high)
@@ -158,8 +154,6 @@ class ResidualModel:
 
         Raises:
             InvalidSelection: the features are not those of the fit.
-
-        Source: ours.
         """
         features_NF = np.asarray(features_NF, dtype=np.float64)
         if features_NF.ndim != 2 or features_NF.shape[1] != self.coef_F.size:
@@ -244,8 +238,6 @@ def fill_average(known: Mapping[int, float], ids: Iterable[int]) -> FloatArray:
 
     Returns:
         (N,) values.
-
-    Source: ours.
     """
     average = float(np.mean(list(known.values()))) if known else 1.0
     return np.array([known.get(document, average) for document in ids])
@@ -336,8 +328,6 @@ def document_features(
 
     Returns:
         (F,) values in the order of `FEATURES`.
-
-    Source: ours.
     """
     codes_N = np.asarray(strata_codes_N, dtype=np.int64)
     num_words = max(codes_N.size, 1)

@@ -82,8 +82,6 @@ class StudentSpread:
 
         Returns:
             (N,) variances.
-
-        Source: ours.
         """
         return self.variance_B[_score_bin(np.asarray(score_N, dtype=np.float64))]
 

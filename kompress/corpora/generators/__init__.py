@@ -50,8 +50,6 @@ def generate(num: int, seed: int) -> list[Document]:
 
     Raises:
         InvalidConfig: the number is negative.
-
-    Source: ours.
     """
     if num < 0:
         raise InvalidConfig(

@@ -20,10 +20,7 @@ class _Change:
 
 
 def make(rng: Random) -> Planted:
-    """Draw a commit with its reason, the changed behaviour and a reviewer's word.
-
-    Source: ours.
-    """
+    """Draw a commit with its reason, the changed behaviour and a reviewer's word."""
     topic = v.Topic(rng.getrandbits(64))
     change = rng.choice(_CHANGES)(topic)
     target = f"{topic.choice(v.SERVICES)}/{topic.choice(v.NOUNS)}.{change.ending}"

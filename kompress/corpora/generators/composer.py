@@ -111,8 +111,6 @@ def compose(lines: list[Line]) -> Composed:
 
     Segments of one name, wherever they stand, are one fact. Articles and the like in a
     fact are glue: the fact survives without them.
-
-    Source: ours.
     """
     rows: list[str] = []
     codes: list[int] = []

@@ -12,10 +12,7 @@ Story = tuple[str, str, str, str]
 
 
 def make(rng: Random) -> Planted:
-    """Draw a log with a failure and what followed from it.
-
-    Source: ours.
-    """
+    """Draw a log with a failure and what followed from it."""
     topic = v.Topic(rng.getrandbits(64))
     culprit = v.component(topic)
     others = [_consequence, _action, _setting, _cause]

@@ -12,10 +12,7 @@ Clue = tuple[str, list[str], str]
 
 
 def make(rng: Random) -> Planted:
-    """Draw a response whose error, failing row and limits are planted.
-
-    Source: ours.
-    """
+    """Draw a response whose error, failing row and limits are planted."""
     topic = v.Topic(rng.getrandbits(64))
     noun = rng.choice(v.NOUNS)
     clues = [_error(topic)]

@@ -44,8 +44,6 @@ def draw_filler(
 
     Returns:
         The blocks, so many that the text has between MIN_WORDS and MAX_WORDS words.
-
-    Source: ours.
     """
     rows = [row for anchor in anchors for row in anchor]
     num_facts = sum(row.num_facts for row in rows)

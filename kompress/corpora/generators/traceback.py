@@ -19,10 +19,7 @@ Language = tuple[
 
 
 def make(rng: Random) -> Planted:
-    """Draw a trace with its error, the frame at fault and what else explains it.
-
-    Source: ours.
-    """
+    """Draw a trace with its error, the frame at fault and what else explains it."""
     topic = v.Topic(rng.getrandbits(64))
     own, library, opening, classes = rng.choice(_LANGUAGES)
     error = f"{topic.choice(classes)}: {rng.choice(_MESSAGES)(topic)}"

@@ -36,8 +36,6 @@ class RandomBaseline:
 
         Returns:
             One (N,) array in [0, 1) a text.
-
-        Source: ours.
         """
         scores = []
         for number, text in enumerate(texts, start=1):
