@@ -346,6 +346,16 @@ class VoteRow:
     codes_N: CodeArray
 
 
+@dataclass(frozen=True, slots=True)
+class TrainDocument:
+    """A train document of a round, and what decides whether it is learned from."""
+
+    text_id: int
+    group_id: str
+    sha256: bytes
+    random_slice: bool
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class CountKey:
     """What a row of `label_counts` counts, within a round."""
@@ -396,6 +406,30 @@ class VoterStatRow:
     num_compared: int
     keep_codes: list[int]
     drop_codes: list[int]
+
+
+class PairRow(NamedTuple):
+    """How two voters' votes fall together in one stratum, by truth; a row of SQL.
+
+    Attributes:
+        voter: stands before `other` in the panel.
+        other: the other one.
+        stratum: a name of `STRATA`.
+        truth: `keep`, `drop` or `unknown`.
+        num_both_keep: words that both keep.
+        num_voter_keeps: words that only `voter` keeps.
+        num_other_keeps: words that only `other` keeps.
+        num_both_drop: words that both drop.
+    """
+
+    voter: str
+    other: str
+    stratum: str
+    truth: str
+    num_both_keep: int
+    num_voter_keeps: int
+    num_other_keeps: int
+    num_both_drop: int
 
 
 class ResidualRow(NamedTuple):

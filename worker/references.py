@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from db.queries import candidates, students, voters, votes
 from db.queries.loops import RoundRow
 from kompress.config import RoundConfig
-from kompress.labelling.evidence import STUDENT
+from kompress.labelling.fit_data import STUDENT
 from kompress.labelling.references import (
     CompetingReferences,
     choose_competing,

@@ -84,7 +84,8 @@ def _expect(
     session: "Session", corpus: "Corpus", first: "RoundConfig"
 ) -> tuple[list[str], float, float]:
     """Read sampled texts, and expect how many documents wave 1 and later ones ask."""
-    from db.queries import corpora, patterns, texts
+    from db.queries import corpora, evidence, texts
+    from kompress.labelling.eligibility import origin_in
     from kompress.teachers.estimate import expected_documents
 
     train, audit = (
@@ -93,8 +94,8 @@ def _expect(
     )
     ids = [document.text_id for document in (*train, *audit)]
     sampled = list(texts.load_texts(session, _spread(ids)).values())
-    runs = patterns.list_corpus_gold_runs(session, corpus.id, corpus.last_seq)
-    golden = [d for d in train if patterns.origin_in(runs, d.text_id) is not None]
+    runs = evidence.list_corpus_gold_runs(session, corpus.id, corpus.last_seq)
+    golden = [d for d in train if origin_in(runs, d.text_id) is not None]
     wave_1, later = expected_documents(
         first,
         num_train=len(train),

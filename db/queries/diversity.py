@@ -7,10 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db.copy import copy_rows
-from kompress.types import VoteRow
-
-# voter, other, stratum, truth; both keep, only the voter, only the other, both drop.
-PairRow = tuple[str, str, str, str, int, int, int, int]
+from kompress.types import PairRow, VoteRow
 
 _PAIR = {
     "round_id": "int8",

@@ -12,7 +12,7 @@ keeps alone, the voter keeps alone, both keep
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,34 +21,17 @@ from kompress.aggregation.patterns import DROP, KEEP, VotePatterns
 from kompress.aggregation.votes import read_stratum
 from kompress.errors import InvalidVotes
 from kompress.metrics.bootstrap import resample_in_parts
-from kompress.types import ABSTAIN, KEEPS_FROM, STRATA, BoolArray, FloatArray
+from kompress.types import (
+    ABSTAIN,
+    KEEPS_FROM,
+    STRATA,
+    BoolArray,
+    FloatArray,
+    PairRow,
+)
 
 IntArray = NDArray[np.int64]
 TRUTHS = ("drop", "keep", "unknown")
-
-
-class PairRow(NamedTuple):
-    """How two voters' votes fall together in one stratum, by truth; a row of SQL.
-
-    Attributes:
-        voter: stands before `other` in the panel.
-        other: the other one.
-        stratum: a name of `STRATA`.
-        truth: `keep`, `drop` or `unknown`.
-        num_both_keep: words that both keep.
-        num_voter_keeps: words that only `voter` keeps.
-        num_other_keeps: words that only `other` keeps.
-        num_both_drop: words that both drop.
-    """
-
-    voter: str
-    other: str
-    stratum: str
-    truth: str
-    num_both_keep: int
-    num_voter_keeps: int
-    num_other_keeps: int
-    num_both_drop: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

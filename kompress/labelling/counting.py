@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from kompress.labelling.panel import Panel
 from kompress.labels import count_mask
 from kompress.types import (
     RULE_SETS,
@@ -16,6 +17,7 @@ from kompress.types import (
     BoolArray,
     CodeArray,
     CountKey,
+    Label,
     LabelCounts,
 )
 
@@ -23,7 +25,7 @@ ALL = "all"
 
 
 @dataclass(slots=True)
-class Tally:
+class MaskSums:
     """Sums of one source, kind and rule set, by stratum."""
 
     documents: int = 0
@@ -50,7 +52,7 @@ class LabelCounter:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._tallies: dict[tuple[str, str, str], Tally] = {}
+        self._sums: dict[tuple[str, str, str], MaskSums] = {}
 
     def add(
         self,
@@ -81,15 +83,15 @@ class LabelCounter:
                 words_S, kept_S = count_mask(codes_N[known_N], keep_N[known_N])
             for group in (kind, ALL):
                 key = (source, group, rule_set)
-                self._tallies.setdefault(key, Tally()).add(words_S, kept_S)
+                self._sums.setdefault(key, MaskSums()).add(words_S, kept_S)
 
     def rows(self) -> dict[CountKey, LabelCounts]:
         """Give one row a category that occurs, and `all`, in key order."""
         rows: dict[CountKey, LabelCounts] = {}
-        for (source, kind, rule_set), tally in sorted(self._tallies.items()):
-            words, kept = tally.words_S, tally.kept_S
+        for (source, kind, rule_set), sums in sorted(self._sums.items()):
+            words, kept = sums.words_S, sums.kept_S
             rows[CountKey(source, kind, ALL, rule_set)] = LabelCounts(
-                num_documents=tally.documents,
+                num_documents=sums.documents,
                 num_words=int(words.sum()),
                 num_kept=int(kept.sum()),
                 num_must_keep=int(words[1:].sum()),
@@ -98,10 +100,46 @@ class LabelCounter:
             for code, name in enumerate(STRATA):
                 if words[code]:
                     rows[CountKey(source, kind, name, rule_set)] = LabelCounts(
-                        num_documents=int(tally.documents_S[code]),
+                        num_documents=int(sums.documents_S[code]),
                         num_words=int(words[code]),
                         num_kept=int(kept[code]),
                         num_must_keep=int(words[code]) if code else 0,
                         num_must_keep_kept=int(kept[code]) if code else 0,
                     )
         return rows
+
+
+def count_labels(
+    panel: Panel,
+    labels: Mapping[str, Mapping[int, Label]],
+    kind_of: Mapping[int, str],
+    codes: Mapping[str, Mapping[int, CodeArray]],
+) -> dict[CountKey, LabelCounts]:
+    """Count every voter's masks and every source's labels over a shard's documents.
+
+    Args:
+        panel: the votes as calibrated; texts without votes are not counted.
+        labels: by source and text.
+        kind_of: the document's kind by text id.
+        codes: must-keep codes by rule set and text.
+    """
+    counter = LabelCounter()
+    p_by_text = panel.split(panel.p_WM)
+    for text_id, kind in kind_of.items():
+        if text_id not in p_by_text:
+            continue
+        own = {rule_set: codes[rule_set][text_id] for rule_set in RULE_SETS}
+        for column, voter in enumerate(panel.voters):
+            p_N = p_by_text[text_id][:, column]
+            keep_N = np.nan_to_num(p_N) >= 0.5
+            counter.add(voter, kind, keep_N, own, known_N=~np.isnan(p_N))
+        for source, by_text in labels.items():
+            if text_id in by_text:
+                counter.add(source, kind, by_text[text_id].keep_N, own)
+    return counter.rows()
+
+
+def count_caught(label: Label, codes_N: CodeArray) -> tuple[int, int]:
+    """Count a text's must-keep words, those whose code is not 0, and the kept ones."""
+    caught_N = codes_N > 0
+    return int(caught_N.sum()), int((caught_N & label.keep_N).sum())

@@ -46,6 +46,31 @@ class Panel:
         parts = np.split(flat, self.end_T[:-1]) if self.text_ids else []
         return dict(zip(self.text_ids, parts, strict=True))
 
+    def group_words(self, group_of: Mapping[int, str]) -> "WordGroups":
+        """Number the words by document group, in the order of the groups' names.
+
+        Args:
+            group_of: the document group by text id.
+        """
+        names = tuple(sorted({group_of[text_id] for text_id in self.text_ids}))
+        place = {name: number for number, name in enumerate(names)}
+        number_T = [place[group_of[text_id]] for text_id in self.text_ids]
+        size_T = np.diff(self.end_T, prepend=0)
+        return WordGroups(names, np.repeat(np.array(number_T, dtype=np.int64), size_T))
+
+
+@dataclass(frozen=True, slots=True)
+class WordGroups:
+    """Which document group each word of a panel belongs to.
+
+    Attributes:
+        names: G names, in order.
+        number_W: place of the word's group among them.
+    """
+
+    names: tuple[str, ...]
+    number_W: NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True)
 class Panels:

@@ -20,9 +20,9 @@ import numpy as np
 
 from kompress.aggregation.replicates import pool_replicates
 from kompress.config import PAIRWISE, RoundConfig, VoterConfig
-from kompress.labelling.evidence import STUDENT
+from kompress.labelling.consensus import pool_unlearned
+from kompress.labelling.fit_data import STUDENT
 from kompress.labelling.panel import Panel, make_labels, teachers
-from kompress.labelling.pooling import pool_unlearned
 from kompress.types import KEEPS_FROM, BoolArray, Candidate, CandidateRow, VoteRow
 from kompress.words import join_kept
 

@@ -20,7 +20,7 @@ from kompress.aggregation.statistics import (
 )
 from kompress.ensemble.best_voter import compare_with_best, first_best
 from kompress.labelling.counting import ALL
-from kompress.labelling.panel import Panel
+from kompress.labelling.panel import Panel, WordGroups
 from kompress.metrics.keep_rate import keep_top
 from kompress.rule_labels import label_voter
 from kompress.types import (
@@ -157,7 +157,7 @@ def in_place_of(panel: Panel, rule: Decided, voter: Decided, truth: str) -> Deci
 
 def count_beside(
     panel: Panel,
-    group_of: Mapping[int, str],
+    groups: WordGroups,
     rule: Decided,
     voters: Sequence[Decided],
     truth: Truth,
@@ -166,7 +166,7 @@ def count_beside(
     return np.stack(
         [
             count_groups(
-                panel, group_of, in_place_of(panel, rule, voter, truth.name), truth
+                panel, groups, in_place_of(panel, rule, voter, truth.name), truth
             )
             for voter in voters
         ]
@@ -174,21 +174,18 @@ def count_beside(
 
 
 def count_groups(
-    panel: Panel, group_of: Mapping[int, str], own: Decided, truth: Truth
+    panel: Panel, groups: WordGroups, own: Decided, truth: Truth
 ) -> NDArray[np.int64]:
-    """Count (G, S, 4) cells by document group, groups in sorted order."""
+    """Count (G, S, 4) cells by document group."""
     known_W = truth.known_W & own.heard_W
-    groups = sorted({group_of[text_id] for text_id in panel.text_ids})
-    place = {group: number for number, group in enumerate(groups)}
-    place_T = np.array([place[group_of[t]] for t in panel.text_ids], dtype=np.int64)
-    place_W = np.repeat(place_T, np.diff(panel.end_T, prepend=0))
+    num_groups = len(groups.names)
     cells = count_by_group(
         own.keep_W[known_W],
         truth.keep_W[known_W],
-        (place_W * len(STRATA) + panel.stratum_W)[known_W],
-        len(groups) * len(STRATA),
+        (groups.number_W * len(STRATA) + panel.stratum_W)[known_W],
+        num_groups * len(STRATA),
     )
-    return cells.reshape(len(groups), len(STRATA), 4)
+    return cells.reshape(num_groups, len(STRATA), 4)
 
 
 def rule_rows(
@@ -217,44 +214,77 @@ def rule_rows(
         little is known (`compare_with_best`, which also says how often an interval
         lies below 0 by luck).
     """
-    rate = balanced_accuracies if truth == GOLD else recalls
-    rows = []
-    strata = [(ALL, slice(None))]
-    strata += [(name, slice(s, s + 1)) for s, name in enumerate(STRATA)]
     alone = {label_voter(voter): cells for voter, cells in voters.items()}
-    names = list(voters)
-    for number, (stratum, cut) in enumerate(strata):
+    rows = []
+    for number, (stratum, cut) in enumerate(each_stratum()):
         own_M4 = _stack(voters.values(), cut)
-        heard = [m for m, counts_4 in enumerate(own_M4) if counts_4.sum()]
         for label, own_GS4 in {**alone, **rules}.items():
             own_G4 = own_GS4[:, cut].sum(axis=1)
-            kk, kd, dk, dd = (int(count) for count in own_G4.sum(axis=0))
-            if not kk + kd + dk + dd:
+            if not own_G4.any():
                 continue
-            compared, value_M = None, rate(own_M4)
-            if label in rules:
-                voter_MG4 = beside[label][:, :, cut].sum(axis=2)[heard]
-                value_M = np.full(len(names), np.nan)
-                value_M[heard] = rate(voter_MG4.sum(axis=1))
-                rng = np.random.default_rng([seed, number])
-                compared = compare_with_best(own_G4, voter_MG4, rng, rate=rate)
-            best = first_best(value_M)
-            rows.append(
-                RuleStatRow(
-                    rule=label,
-                    stratum=stratum,
-                    truth=truth,
-                    num_keep_kept=kk,
-                    num_keep_dropped=kd,
-                    num_drop_kept=dk,
-                    num_drop_dropped=dd,
-                    best_voter="" if best is None else names[best],
-                    best_value=None if best is None else float(value_M[best]),
-                    difference_low=compared.low if compared else None,
-                    difference_high=compared.high if compared else None,
-                )
+            counts = _Counts(
+                own_G4,
+                own_M4,
+                beside[label][:, :, cut].sum(axis=2) if label in rules else None,
             )
+            rng = np.random.default_rng([seed, number])
+            rows.append(_rule_row(label, stratum, truth, tuple(voters), counts, rng))
     return rows
+
+
+def each_stratum() -> list[tuple[str, slice]]:
+    """List `all` and every stratum, with its cut out of an axis of strata."""
+    strata = [(name, slice(s, s + 1)) for s, name in enumerate(STRATA)]
+    return [(ALL, slice(None)), *strata]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """A rule's or a voter's counts in a stratum, and all voters' beside it.
+
+    Attributes:
+        own_G4: its own.
+        alone_M4: each voter's on its own words.
+        beside_MG4: each voter's in the rule's place; None for a voter.
+    """
+
+    own_G4: NDArray[np.int64]
+    alone_M4: NDArray[np.int64]
+    beside_MG4: NDArray[np.int64] | None
+
+
+def _rule_row(
+    label: str,
+    stratum: str,
+    truth: str,
+    names: Sequence[str],
+    counts: _Counts,
+    rng: np.random.Generator,
+) -> RuleStatRow:
+    """Lay out one row of `rule_rows`."""
+    rate = balanced_accuracies if truth == GOLD else recalls
+    compared, value_M = None, rate(counts.alone_M4)
+    if counts.beside_MG4 is not None:
+        heard = [m for m, counts_4 in enumerate(counts.alone_M4) if counts_4.sum()]
+        voter_MG4 = counts.beside_MG4[heard]
+        value_M = np.full(len(names), np.nan)
+        value_M[heard] = rate(voter_MG4.sum(axis=1))
+        compared = compare_with_best(counts.own_G4, voter_MG4, rng, rate=rate)
+    best = first_best(value_M)
+    kk, kd, dk, dd = (int(count) for count in counts.own_G4.sum(axis=0))
+    return RuleStatRow(
+        rule=label,
+        stratum=stratum,
+        truth=truth,
+        num_keep_kept=kk,
+        num_keep_dropped=kd,
+        num_drop_kept=dk,
+        num_drop_dropped=dd,
+        best_voter="" if best is None else names[best],
+        best_value=None if best is None else float(value_M[best]),
+        difference_low=compared.low if compared else None,
+        difference_high=compared.high if compared else None,
+    )
 
 
 def _stack(cells: Iterable[NDArray[np.int64]], cut: slice) -> NDArray[np.int64]:

@@ -38,7 +38,7 @@ def inputs_of(stratum_GN, vote_GNM, *, truth_GN=None, rule="majority"):
     strata = {t: stratum_GN[t].astype(np.uint8) for t in ids}
     codes = {} if truth_GN is None else {t: (254 * truth_GN[t]).astype(np.uint8)
                                          for t in ids}  # fmt: skip
-    return pilot.Inputs(
+    return pilot.PilotInputs(
         config=config_of(names, rule),
         seed=0,
         panel=make_panel(tuple(names), votes, strata),
@@ -71,4 +71,4 @@ def healthy(seed, *, num_texts=20, num_voters=5, with_gold=True, rule="majority"
 
 
 def find(inputs):
-    return pilot_row(pilot.compute(None, inputs, Pulse()).pilot)
+    return pilot_row(pilot.compute(None, inputs, Pulse()))

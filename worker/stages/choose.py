@@ -31,10 +31,10 @@ from kompress.labelling.comparisons import (
     winner_fingerprint,
 )
 from kompress.types import CodeArray, Fingerprint
+from worker.evidence import load_known, pinned_evidence
 from worker.heartbeat import Heartbeat
 from worker.references import judge_ids, load_competing
 from worker.runtime import Runtime
-from worker.scope import load_known, pinned_evidence
 from worker.stage import Stage
 
 

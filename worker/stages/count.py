@@ -1,6 +1,6 @@
 """Count a shard's joint votes for the rules that learn.
 
-Which words count: `kompress.labelling.evidence`. Nothing is counted where no rule
+Which words count: `kompress.labelling.fit_data`. Nothing is counted where no rule
 learns.
 """
 
@@ -10,51 +10,55 @@ from sqlalchemy.orm import Session
 
 from db.queries import loops, patterns
 from db.queries.jobs import JobRow
-from kompress.aggregation.patterns import VotePatterns
 from kompress.config import RoundConfig, parse_config
-from kompress.labelling.evidence import Evidence, count_evidence, echoes_of
-from kompress.labelling.pooling import learners
-from worker.evidence import load_evidence
+from kompress.labelling.consensus import learners
+from kompress.labelling.fit_data import (
+    EligibleVotes,
+    count_joint_votes,
+    dependent_voters,
+    make_fit_data,
+)
+from worker.evidence import eligibility_of, load_eligible_votes
 from worker.heartbeat import Heartbeat
 from worker.pipeline import last_wave
 from worker.runtime import Runtime
-from worker.scope import find_scope
 from worker.stage import Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """The shard's words that may be learned from; None where no rule learns."""
+class CountInputs:
+    """The shard's votes that may be learned from; None where no rule learns."""
 
-    evidence: Evidence | None
-    echoes: frozenset[str]
+    config: RoundConfig
+    votes: EligibleVotes | None
 
 
-def load(session: Session, job: JobRow) -> Inputs:
+def load(session: Session, job: JobRow) -> CountInputs:
     """Read the votes and the gold of the documents that may be learned from."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
     if not learners(config):
-        return Inputs(None, frozenset())
-    scope = find_scope(held, num_waves=last_wave(config))
-    evidence = load_evidence(session, held.id, job.shard, scope, config.panel())
-    return Inputs(evidence, echoes_of(config))
+        return CountInputs(config, None)
+    eligibility = eligibility_of(held, num_waves=last_wave(config))
+    votes = load_eligible_votes(session, held.id, job.shard, eligibility)
+    return CountInputs(config, votes)
 
 
 def compute(
-    runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat
-) -> VotePatterns | None:
-    """Count patterns."""
+    runtime: Runtime, inputs: CountInputs, heartbeat: Heartbeat
+) -> bytes | None:
+    """Count patterns and pack them."""
     heartbeat.progress(0, 1)
-    if inputs.evidence is None:
+    if inputs.votes is None:
         return None
-    return count_evidence(inputs.evidence, inputs.echoes)
+    data = make_fit_data(inputs.config.panel(), inputs.votes)
+    return count_joint_votes(data, dependent_voters(inputs.config)).to_bytes()
 
 
-def store(session: Session, job: JobRow, out: VotePatterns | None) -> None:
+def store(session: Session, job: JobRow, out: bytes | None) -> None:
     """Write the shard's row."""
     if out is not None:
-        patterns.store_patterns(session, job.round_id, job.shard, out.to_bytes())
+        patterns.store_patterns(session, job.round_id, job.shard, out)
 
 
 STAGE = Stage(load=load, compute=compute, store=store)

@@ -1,21 +1,17 @@
 """Between two waves: who needs the expensive voters?
 
 The random slice, the audit documents and those whose gold counts at the round's end; a
-share of all, those whose words the provisional posterior leaves the most open. Once an
-earlier round knows how often these voters are right, each voter has documents of its
-own: those that a budget buys (`worker.buying`), which may also buy further answers of
-voters of earlier waves. Waves never change an inclusion probability.
-
-How open a word is, is the entropy of its mean: whether its P(keep) is .5 or .52 may be
-well known, as of voters that toss coins, and its deviation small.
-
-A rule that learns is fitted to what the first waves said, and what gold says of it: of
-the words that `kompress.labelling.evidence` would let count if no wave followed, in
-this one job.
+share of all, those whose words the provisional posterior leaves the most open
+(`kompress.labelling.escalation`). Once an earlier round knows how often these voters
+are right, each voter has documents of its own: those that a budget buys
+(`kompress.labelling.budget`), which may also buy further answers of voters of earlier
+waves. Waves never change an inclusion probability.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,62 +19,97 @@ from sqlalchemy.orm import Session
 
 from db.queries import loops, records, selections, texts, votes
 from db.queries.jobs import JobRow
-from kompress.aggregation import make_aggregator
-from kompress.aggregation.learned import Learner
-from kompress.aggregation.patterns import VotePatterns
 from kompress.config import RoundConfig, parse_config
 from kompress.decisions import Escalation
-from kompress.ensemble.information import entropy_bits
+from kompress.labelling.budget import (
+    BoughtAnswers,
+    BudgetTerms,
+    pack_posteriors,
+    spend,
+)
 from kompress.labelling.drawing import cut_shards
-from kompress.labelling.evidence import count_evidence, echoes_of, merge_stream
-from kompress.labelling.panel import Panel, Panels, make_panel
-from kompress.labelling.pooling import pool
-from kompress.selection.information_gain import histogram_words, pack_words
-from kompress.types import VoteRow
-from worker.buying import Market, Purchase, buy, load_market
-from worker.evidence import load_evidence
+from kompress.labelling.eligibility import Eligibility
+from kompress.labelling.escalation import ProvisionalConsensus, most_open, open_bits
+from kompress.labelling.fit_data import EligibleVotes
+from kompress.labelling.panel import make_panel
+from kompress.types import CodeArray, VoteRow
+from worker.budget import load_terms
+from worker.evidence import eligibility_of, load_eligible_votes
 from worker.heartbeat import PATIENCE_S, Heartbeat
 from worker.runtime import Runtime
-from worker.scope import Scope, counts_gold, find_scope
-from worker.stage import Stage
+from worker.stage import Stream, StreamStage
 
-# By text id.
-Votes = dict[int, list[VoteRow]]
+# A rule that learns reads each shard twice: to be fitted to all, then to pool each.
+Pass = tuple[Literal["fit", "pool"], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class EscalateInputs:
     """Where the cheap votes are.
 
     Attributes:
         round_id: the round.
         config: the round's.
-        wave: the wave that has ended.
-        shards: of the first wave, which hold all documents.
-        scope: what a rule may learn from.
+        names: the voters so far.
+        num_steps: how often a shard is read.
+        eligibility: what a rule may learn from.
         forced: documents that every voter sees, whatever the posterior.
         golden: those of them whose gold counts at the round's end.
-        market: what an earlier round knows of the next wave's voters, if it does.
+        terms: what an earlier round knows of the next wave's voters, if it does.
         voter_ids: by name.
     """
 
     round_id: int
     config: RoundConfig
-    wave: int
-    shards: list[int]
-    scope: Scope
+    names: tuple[str, ...]
+    num_steps: int
+    eligibility: Eligibility
     forced: set[int]
     golden: set[int]
-    market: Market | None
+    terms: BudgetTerms | None
     voter_ids: Mapping[str, int]
-
-    def names(self) -> list[str]:
-        """Name the voters so far."""
-        return [v.name for v in self.config.voters if v.wave <= self.wave]
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
+class EscalateShard:
+    """A shard's votes.
+
+    Attributes:
+        document_of: document ids by text id.
+        votes: all of them, by text id.
+        strata: `farm` codes by text id.
+        failed: (document id, voter) that no voter would be asked again.
+    """
+
+    document_of: dict[int, int]
+    votes: dict[int, list[VoteRow]]
+    strata: dict[int, CodeArray]
+    failed: set[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class EscalateSums:
+    """What the shards so far come to.
+
+    Attributes:
+        consensus: of the votes so far.
+        open_bits: mean entropy of a word by document, where no budget decides.
+        words: `pack_words` by document, where one does,
+        given: answers that are there of each voter of the terms,
+        failed: and (document, voter) that would bring nothing.
+        steps: progress.
+    """
+
+    consensus: ProvisionalConsensus
+    open_bits: dict[int, float] = field(default_factory=dict)
+    words: dict[int, NDArray[np.uint32]] = field(default_factory=dict)
+    given: dict[int, list[int]] = field(default_factory=dict)
+    failed: set[tuple[int, str]] = field(default_factory=set)
+    steps: Iterator[int] = field(default_factory=itertools.count)
+
+
+@dataclass(frozen=True, slots=True)
+class EscalateOutputs:
     """The next wave's shards, and why.
 
     Attributes:
@@ -90,73 +121,107 @@ class Outputs:
     escalation: Escalation
 
 
-def load(session: Session, job: JobRow) -> Inputs:
+def load(session: Session, job: JobRow) -> Stream[EscalateInputs, Pass, EscalateSums]:
     """Find out what there is to read."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
     rows = selections.load_selections(session, job.round_id)
     drawn = {r.document_id for r in rows if r.random_slice or r.role == "audit"}
     golden = _list_golden(session, held, rows, num_waves=job.wave + 1)
-    return Inputs(
+    names = tuple(v.name for v in config.voters if v.wave <= job.wave)
+    consensus = ProvisionalConsensus(config, names)
+    shards = selections.shards(session, held.id, 1)
+    passes: list[Pass] = [("fit", shard) for shard in shards if consensus.learns]
+    passes += [("pool", shard) for shard in shards]
+    inputs = EscalateInputs(
         round_id=held.id,
         config=config,
-        wave=job.wave,
-        shards=selections.shards(session, held.id, 1),
-        scope=find_scope(held, num_waves=job.wave),
+        names=names,
+        num_steps=len(passes),
+        eligibility=eligibility_of(held, num_waves=job.wave),
         forced=drawn | golden,
         golden=golden,
-        market=load_market(session, job, config),
+        terms=load_terms(session, job, config),
         voter_ids=held.decisions.voters,
+    )
+    return Stream(inputs, passes, EscalateSums(consensus))
+
+
+def read(
+    session: Session, runtime: Runtime, inputs: EscalateInputs, key: Pass
+) -> EligibleVotes | EscalateShard:
+    """Read a shard's votes: those that may be learned from, or all of them."""
+    step, shard = key
+    if step == "fit":
+        return load_eligible_votes(session, inputs.round_id, shard, inputs.eligibility)
+    rows = selections.load_shard_selections(session, inputs.round_id, 1, shard)
+    document_of = {row.text_id: row.document_id for row in rows}
+    text_ids = sorted(document_of)
+    return EscalateShard(
+        document_of=document_of,
+        votes=votes.load_round_votes(session, inputs.round_id, text_ids),
+        strata=texts.load_strata(session, text_ids, "farm"),
+        failed={
+            (document_of[text_id], name)
+            for name in (inputs.terms.names if inputs.terms else ())
+            for text_id in records.failed_texts(
+                session,
+                inputs.voter_ids[name],
+                "teach",
+                text_ids,
+                before_round=inputs.round_id + 1,
+            )
+        },
     )
 
 
-def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
-    """Rank documents by what the next voters would tell of them."""
-    total = 2 * len(inputs.shards)
-    steps = iter(range(total))
-
-    def progress() -> None:
-        heartbeat.progress(next(steps, total), total)
-
-    config = inputs.config
-    rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
-    learned = None
-    if isinstance(rule, Learner):
-        found = _count(runtime, inputs, progress)
+def add(
+    inputs: EscalateInputs,
+    sums: EscalateSums,
+    part: EligibleVotes | EscalateShard,
+    heartbeat: Heartbeat,
+) -> None:
+    """Count a shard's votes for the rule, or find out how open its documents are."""
+    heartbeat.progress(next(sums.steps), inputs.num_steps)
+    if isinstance(part, EligibleVotes):
+        sums.consensus.add(part)
+        return
+    if not sums.consensus.is_ready:
         with heartbeat.patience(PATIENCE_S):
-            learned = rule.fit(found)
-    open_bits: dict[int, float] = {}
-    words: dict[int, NDArray[np.uint32]] = {}
-    given: dict[int, list[int]] = {}
-    failed: set[tuple[int, str]] = set()
-    for shard in inputs.shards:
-        progress()
-        panel, document_of, cast = _read(runtime, inputs, shard)
-        posterior = pool(Panels(panel, panel), rule, learned)
-        if inputs.market is None:
-            for text_id, bits_N in panel.split(entropy_bits(posterior.mean_N)).items():
-                open_bits[document_of[text_id]] = float(
-                    bits_N.sum() / max(bits_N.size, 1)
-                )
-            continue
-        strata = panel.split(panel.stratum_W)
-        for text_id, mean_N in panel.split(posterior.mean_N).items():
-            own_SB = histogram_words(mean_N, strata[text_id])
-            words[document_of[text_id]] = pack_words(own_SB)
-        given |= _count_given(inputs.market, document_of, cast)
-        failed |= _list_failed(runtime, inputs, inputs.market, document_of)
-    if inputs.market is None:
-        return _by_entropy(inputs, open_bits)
-    free = {document: given[document] for document in words.keys() - inputs.forced}
+            sums.consensus.fit()
+    panel = make_panel(inputs.names, part.votes, part.strata)
+    mean_W = sums.consensus.pool(panel)
+    document_of = part.document_of
+    if inputs.terms is None:
+        for text_id, bits in open_bits(panel, mean_W).items():
+            sums.open_bits[document_of[text_id]] = bits
+        return
+    for text_id, packed in pack_posteriors(panel, mean_W).items():
+        sums.words[document_of[text_id]] = packed
+    for text_id, document in document_of.items():
+        voted = [row.voter for row in part.votes.get(text_id, ())]
+        sums.given[document] = [voted.count(name) for name in inputs.terms.names]
+    sums.failed.update(part.failed)
+
+
+def finish(
+    runtime: Runtime, inputs: EscalateInputs, sums: EscalateSums, heartbeat: Heartbeat
+) -> EscalateOutputs:
+    """Choose documents by what the next voters would tell of them."""
+    share = inputs.config.escalation.share
+    if inputs.terms is None:
+        return _by_entropy(inputs, *most_open(sums.open_bits, share))
+    free = sums.words.keys() - inputs.forced
+    given = {document: sums.given[document] for document in free}
     with heartbeat.patience(PATIENCE_S):
-        bought = buy(inputs.market, words, free, config.escalation.share, closed=failed)
-    return _by_budget(inputs, inputs.market, bought)
+        bought = spend(inputs.terms, sums.words, given, share, closed=sums.failed)
+    return _by_budget(inputs, inputs.terms, bought)
 
 
-def store(session: Session, job: JobRow, out: Outputs) -> None:
+def store(session: Session, job: JobRow, out: EscalateOutputs) -> None:
     """Freeze the next wave's shards and keep the reason."""
-    selections.freeze_shards(session, job.round_id, job.wave + 1, out.shards)
     wave = job.wave + 1
+    selections.freeze_shards(session, job.round_id, wave, out.shards)
     loops.decide(
         session,
         job.round_id,
@@ -166,32 +231,29 @@ def store(session: Session, job: JobRow, out: Outputs) -> None:
     )
 
 
-STAGE = Stage(load=load, compute=compute, store=store)
+STAGE = StreamStage(load=load, read=read, add=add, finish=finish, store=store)
 
 
-def _by_entropy(inputs: Inputs, open_bits: dict[int, float]) -> Outputs:
-    """Take the documents whose words are the most open, and the forced ones.
-
-    Args:
-        inputs: of the stage.
-        open_bits: mean entropy of a word's posterior mean, by document.
-    """
-    contested = sorted(open_bits, key=lambda document: (-open_bits[document], document))
-    num_open = int(np.ceil(inputs.config.escalation.share * len(contested)))
-    ids = sorted({*contested[:num_open], *inputs.forced})
-    return Outputs(
+def _by_entropy(
+    inputs: EscalateInputs, contested: Sequence[int], threshold: float | None
+) -> EscalateOutputs:
+    """Cut the most open documents and the forced ones into shards."""
+    ids = sorted({*contested, *inputs.forced})
+    return EscalateOutputs(
         shards=cut_shards(ids, inputs.config.shard_documents) if ids else [],
         escalation=Escalation(
             num_documents=len(ids),
             num_gold=len(inputs.golden),
-            threshold_bits=open_bits[contested[num_open - 1]] if num_open else None,
+            threshold_bits=threshold,
         ),
     )
 
 
-def _by_budget(inputs: Inputs, market: Market, bought: Purchase) -> Outputs:
+def _by_budget(
+    inputs: EscalateInputs, terms: BudgetTerms, bought: BoughtAnswers
+) -> EscalateOutputs:
     """Cut what was bought into shards of one set of voters and answers each."""
-    whole = tuple(market.following.items())
+    whole = tuple(terms.following.items())
     by_asked = {**bought.documents}
     by_asked[whole] = sorted({*by_asked.get(whole, []), *inputs.forced})
     shards: list[list[int]] = []
@@ -206,7 +268,7 @@ def _by_budget(inputs: Inputs, market: Market, bought: Purchase) -> Outputs:
         spending=bought.spending,
         asked=asked_of,
     )
-    return Outputs(shards, escalation)
+    return EscalateOutputs(shards, escalation)
 
 
 def _list_golden(
@@ -217,71 +279,11 @@ def _list_golden(
     num_waves: int,
 ) -> set[int]:
     """List the train documents whose gold counts for voters of so many waves."""
-    scope = find_scope(held, num_waves=num_waves)
+    eligibility = eligibility_of(held, num_waves=num_waves)
     train = {row.text_id: row.document_id for row in rows if row.role == "train"}
-    known = [text_id for text_id in train if scope.origin_of(text_id) is not None]
+    known = [text_id for text_id in train if eligibility.origin_of(text_id) is not None]
     return {
         train[text_id]
         for text_id, sha256 in texts.load_hashes(session, known).items()
-        if counts_gold(text_id, sha256, scope)
+        if eligibility.counts_gold(text_id, sha256)
     }
-
-
-def _count(
-    runtime: Runtime, inputs: Inputs, progress: Callable[[], object]
-) -> VotePatterns:
-    """Count the votes so far of the words that may be learned from."""
-    names, echoes = inputs.names(), echoes_of(inputs.config)
-
-    def each() -> Iterator[VotePatterns]:
-        for shard in inputs.shards:
-            progress()
-            with runtime.sessions() as session:
-                found = load_evidence(
-                    session, inputs.round_id, shard, inputs.scope, names
-                )
-            yield count_evidence(found, echoes)
-
-    return merge_stream(each(), len(names))
-
-
-def _read(
-    runtime: Runtime, inputs: Inputs, shard: int
-) -> tuple[Panel, dict[int, int], Votes]:
-    """Read a shard's votes as they were cast, documents by text id, and all votes."""
-    with runtime.sessions() as session:
-        rows = selections.load_shard_selections(session, inputs.round_id, 1, shard)
-        document_of = {row.text_id: row.document_id for row in rows}
-        text_ids = sorted(document_of)
-        cast = votes.load_round_votes(session, inputs.round_id, text_ids)
-        strata = texts.load_strata(session, text_ids, "farm")
-    return make_panel(inputs.names(), cast, strata), document_of, cast
-
-
-def _count_given(
-    market: Market, document_of: Mapping[int, int], cast: Votes
-) -> dict[int, list[int]]:
-    """Count the answers of each of the market's voters that documents have."""
-    given = {}
-    for text_id, document in document_of.items():
-        voted = [row.voter for row in cast.get(text_id, ())]
-        given[document] = [voted.count(name) for name in market.names]
-    return given
-
-
-def _list_failed(
-    runtime: Runtime, inputs: Inputs, market: Market, document_of: Mapping[int, int]
-) -> set[tuple[int, str]]:
-    """List what no voter would be asked again, as (document, voter)."""
-    with runtime.sessions() as session:
-        return {
-            (document_of[text_id], name)
-            for name in market.names
-            for text_id in records.failed_texts(
-                session,
-                inputs.voter_ids[name],
-                "teach",
-                sorted(document_of),
-                before_round=inputs.round_id + 1,
-            )
-        }

@@ -17,7 +17,7 @@ from db.queries.answers import AnswerKey
 from db.queries.jobs import JobRow
 from kompress.config import RoundConfig, VoterConfig, parse_config
 from kompress.errors import VoteFailed
-from kompress.labelling.evidence import STUDENT
+from kompress.labelling.fit_data import STUDENT
 from kompress.labelling.panel import Panel, make_panel, teachers
 from kompress.labelling.references import (
     SAMPLES,

@@ -29,10 +29,10 @@ from kompress.teachers.protocol import ModelSpec
 from kompress.types import Candidate, Fingerprint
 from kompress.voters import VOTERS, make_voter
 from kompress.voters.teacher import declare
+from worker.evidence import pin_evidence
 from worker.heartbeat import Heartbeat
 from worker.pipeline import PILOT_WAVE
 from worker.runtime import Runtime
-from worker.scope import look_at_evidence
 from worker.stage import Stage
 
 # Statistics of a corpus settle long before this many documents; memory stays bounded.
@@ -192,7 +192,7 @@ def store(session: Session, job: JobRow, out: SelectOutputs) -> None:
     loops.decide(session, job.round_id, lambda made: replace(made, voters=ids))
     absent = tuple(sorted(voters.quarantined_names(session) & ids.keys()))
     selections.store_selections(session, job.round_id, out.rows)
-    evidence = look_at_evidence(session, job.round_id)
+    evidence = pin_evidence(session, job.round_id)
     loops.decide(
         session,
         job.round_id,

@@ -21,6 +21,7 @@ from db.queries.corpora import DocumentRow
 from db.queries.jobs import JobRow
 from kompress.config import RoundConfig, SelfLabelConfig, parse_config
 from kompress.labelling.counting import LabelCounter
+from kompress.labelling.label_sources import correct
 from kompress.labelling.panel import make_panel
 from kompress.metrics.keep_rate import keep_top
 from kompress.must_keep import classify_words
@@ -38,7 +39,6 @@ from worker.checkpoints import load_student
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage
-from worker.stages.aggregate import correct
 
 BATCH_TEXTS = 32
 # The least float16 above, and the greatest below, the threshold of a stored label.

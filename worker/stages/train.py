@@ -20,6 +20,12 @@ from kompress.config import RecipeConfig, RoundConfig, parse_config
 from kompress.errors import TrainingFailed
 from kompress.labelling.drawing import share_of_budget, weigh_documents
 from kompress.labelling.folds import MAIN, fold_of
+from kompress.labelling.training_examples import (
+    TrainingExample,
+    describe_sources,
+    is_held_out,
+    once_each,
+)
 from kompress.students import Student
 from kompress.students.pretrained import load_pretrained
 from kompress.training.texts import TrainText
@@ -27,17 +33,10 @@ from kompress.training.train import TrainResult, train
 from kompress.types import Score
 from worker.checkpoints import save_student
 from worker.heartbeat import Heartbeat
-from worker.mixing import (
-    Lesson,
-    choose_lessons,
-    describe_sources,
-    first_lessons,
-    is_held_out,
-    load_lessons,
-)
 from worker.references import winning_qualities
 from worker.runtime import Runtime
 from worker.stage import Stage
+from worker.training_examples import choose_examples, load_examples
 
 SCRATCH = "scratch"
 PREVIOUS = "previous"
@@ -88,27 +87,27 @@ def load(session: Session, job: JobRow) -> TrainInputs:
     config = parse_config(RoundConfig, held.config)
     recipe = config.recipe
     fold = job.shard - 1
-    found = load_lessons(session, held, config)
-    lessons = choose_lessons(
+    found = load_examples(session, held, config)
+    examples = choose_examples(
         session,
         [
             [
-                lesson
-                for lesson in part
-                if not is_held_out(lesson.group_id, recipe.held_out_share)
-                and (fold == MAIN or fold_of(lesson.group_id, config.folds) != fold)
+                example
+                for example in part
+                if not is_held_out(example.group_id, recipe.held_out_share)
+                and (fold == MAIN or fold_of(example.group_id, config.folds) != fold)
             ]
             for part in found
         ],
         config,
     )
     held_out = [
-        lesson
-        for lesson in first_lessons(found)
-        if is_held_out(lesson.group_id, recipe.held_out_share)
+        example
+        for example in once_each(found)
+        if is_held_out(example.group_id, recipe.held_out_share)
     ]
-    if not lessons or (recipe.early_stop_patience is not None and not held_out):
-        raise TrainingFailed(_too_few(len(lessons), len(held_out), recipe))
+    if not examples or (recipe.early_stop_patience is not None and not held_out):
+        raise TrainingFailed(_too_few(len(examples), len(held_out), recipe))
     parent_id, parent_hash = _find_parent(session, job, recipe, fold)
     return TrainInputs(
         job_id=job.id,
@@ -118,8 +117,8 @@ def load(session: Session, job: JobRow) -> TrainInputs:
         fold=fold,
         epochs=recipe.epochs if fold == MAIN else recipe.fold_epochs,
         max_tokens=share_of_budget(recipe, config.folds, is_main=fold == MAIN),
-        text_ids=sorted(lesson.text_id for lesson in lessons),
-        train_texts=_train_texts(session, held, lessons, recipe),
+        text_ids=sorted(example.text_id for example in examples),
+        train_texts=_train_texts(session, held, examples, recipe),
         held_out=_train_texts(session, held, held_out, recipe),
         parent_id=parent_id,
         parent_hash=parent_hash,
@@ -245,7 +244,7 @@ def _load_parent(runtime: Runtime, inputs: TrainInputs) -> bytes | Student | Non
 def _train_texts(
     session: Session,
     held: RoundRow,
-    lessons: Sequence[Lesson],
+    examples: Sequence[TrainingExample],
     recipe: RecipeConfig,
 ) -> list[TrainText]:
     """Weigh documents by n/(N·π); gold weighs 1, for no sampling decided on it.
@@ -254,7 +253,7 @@ def _train_texts(
     """
     drawn = held.decisions.selection
     assert drawn is not None  # noqa: S101  # select ran before
-    text_ids = sorted(lesson.text_id for lesson in lessons)
+    text_ids = sorted(example.text_id for example in examples)
     content = texts.load_texts(session, text_ids)
     qualities = (
         winning_qualities(session, held.id, text_ids)
@@ -262,28 +261,28 @@ def _train_texts(
         else {}
     )
     weights = weigh_documents(
-        [lesson.probability for lesson in lessons],
+        [example.probability for example in examples],
         drawn.num_expected,
         drawn.num_population,
         recipe.max_document_weight,
     )
     return [
         TrainText(
-            text=content[lesson.text_id],
-            target_N=lesson.target_N,
-            weight_N=lesson.weight_N,
+            text=content[example.text_id],
+            target_N=example.target_N,
+            weight_N=example.weight_N,
             document_weight=float(weight),
             quality=known[0],
             quality_se=known[1],
         )
-        for lesson, weight in zip(lessons, weights, strict=True)
-        for known in (qualities.get(lesson.text_id, (None, None)),)
+        for example, weight in zip(examples, weights, strict=True)
+        for known in (qualities.get(example.text_id, (None, None)),)
     ]
 
 
-def _too_few(num_lessons: int, num_held_out: int, recipe: RecipeConfig) -> str:
+def _too_few(num_examples: int, num_held_out: int, recipe: RecipeConfig) -> str:
     return (
-        f"{num_lessons} documents to train on and {num_held_out} to hold out "
+        f"{num_examples} documents to train on and {num_held_out} to hold out "
         f"(held_out_share {recipe.held_out_share:g}, by document group); expected at "
         "least one of each; add documents or change the share"
     )

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.aggregation.pairs import (
-    PairRow,
     count_error_pairs,
     error_correlation,
     pair_rows,
@@ -14,7 +13,7 @@ from kompress.aggregation.pairs import (
 )
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, count_patterns
 from kompress.errors import InvalidVotes
-from kompress.types import decode_votes
+from kompress.types import PairRow, decode_votes
 
 
 def draw(seed, num_words=80, num_voters=3):

@@ -6,7 +6,7 @@ import pytest
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, count_patterns
 from kompress.config import RoundConfig, parse_config
-from kompress.labelling.evidence import Evidence, count_evidence
+from kompress.labelling.fit_data import FitData, count_joint_votes
 from kompress.labelling.fitting import (
     count_fits,
     fit_rules,
@@ -126,7 +126,7 @@ def test_a_rule_that_does_not_say_how_good_voters_are_gives_no_rates():
     assert fitted_rates(config_of("beta"), None, found) == {}
 
 
-def evidence_of(names, codes_TNM, truth_TN):
+def data_of(names, codes_TNM, truth_TN):
     """Texts, each of a group of its own, of plain words."""
     votes = {
         n: [
@@ -137,7 +137,7 @@ def evidence_of(names, codes_TNM, truth_TN):
     }
     strata = {n: np.zeros(len(words), np.uint8) for n, words in enumerate(codes_TNM)}
     truth_W = np.concatenate(truth_TN).astype(np.uint8)
-    return Evidence(
+    return FitData(
         make_panel(names, votes, strata),
         truth_W,
         np.ones(truth_W.size, dtype=np.bool_),
@@ -149,7 +149,7 @@ def test_gold_of_a_document_does_not_decide_that_document():
     # a is right, but in the first text; there b would say so, as in no other text.
     codes = [[[0, 254]] * 30] + [[[254, 9], [0, 9]] * 8] * 9
     truth = [[KEEP] * 30] + [[KEEP, DROP] * 8] * 9
-    found = evidence_of("ab", codes, truth)
+    found = data_of("ab", codes, truth)
     panels = Panels(found.panel, found.panel)
     beats = []
 
@@ -157,7 +157,7 @@ def test_gold_of_a_document_does_not_decide_that_document():
         config_of("stacking"), panels, found, frozenset(), lambda: beats.append(1)
     )
 
-    whole = make_aggregator("stacking", {}).fit(count_evidence(found, frozenset()))
+    whole = make_aggregator("stacking", {}).fit(count_joint_votes(found, frozenset()))
     wide = np.array([[0, 254]], dtype=np.uint8)
     seen = whole.aggregate(wide, np.ones(2), np.zeros(1, dtype=int))
     assert seen.mean_N[0] > 0.5
@@ -168,7 +168,7 @@ def test_gold_of_a_document_does_not_decide_that_document():
 
 def test_a_plain_rule_decides_gold_as_it_decides_all_words():
     codes = [[[254, 254], [0, 0], [254, 254]]]
-    found = evidence_of("ab", codes, [[KEEP, KEEP, UNKNOWN]])
+    found = data_of("ab", codes, [[KEEP, KEEP, UNKNOWN]])
     panels = Panels(found.panel, found.panel)
 
     keep_W = keep_out_of_fold(

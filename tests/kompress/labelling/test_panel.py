@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from kompress.config import RoundConfig, parse_config
 from kompress.decisions import Calibration
+from kompress.labelling.consensus import FittedConsensus, pool_unlearned, without_each
 from kompress.labelling.panel import (
     Panels,
     consensus_of,
@@ -11,7 +12,6 @@ from kompress.labelling.panel import (
     make_panel,
     teachers,
 )
-from kompress.labelling.pooling import pool_unlearned, without_each
 from kompress.types import VoteRow
 
 JUDGE = {"name": "j", "kind": "teacher"}
@@ -180,7 +180,9 @@ def test_voters_without_a_part_in_the_consensus_are_judged_by_it():
     config = round_config("pairwise")
     panel = make_panel(config.panel(), PAIRED, PAIRED_STRATA)
 
-    keep_WM, known_WM = without_each(Panels(panel, panel), config, {}, {})
+    keep_WM, known_WM = without_each(
+        Panels(panel, panel), FittedConsensus(config, {}, {})
+    )
 
     # a and b: the reference's drop and keep; text 2 has none. Nobody is left to judge
     # the reference by.
@@ -194,7 +196,9 @@ def test_voters_of_the_consensus_are_judged_by_the_others():
     config = round_config("both")
     panel = make_panel(config.panel(), PAIRED, PAIRED_STRATA)
 
-    keep_WM, known_WM = without_each(Panels(panel, panel), config, {}, {})
+    keep_WM, known_WM = without_each(
+        Panels(panel, panel), FittedConsensus(config, {}, {})
+    )
 
     # Word 2: a drops, b and the reference keep. Without b it is one against one, at 1/2
     # and so kept.

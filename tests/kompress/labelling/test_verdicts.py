@@ -140,7 +140,7 @@ def test_where_a_voter_is_silent_the_rule_decides_in_its_place():
     rule_W = np.array([0, 1, 0] * 2)
     rule = Decided(rule_W.astype(float), rule_W > 0, np.ones(6, dtype=bool))
     truth = find_truth(panel, dict.fromkeys((0, 1), np.array([254, 254, 0], np.uint8)))
-    groups = {0: "g", 1: "h"}
+    groups = panel.group_words({0: "g", 1: "h"})
 
     found_MGS4 = count_beside(panel, groups, rule, [of_voter(panel, 0)], truth)
 
@@ -207,7 +207,7 @@ def test_voters_in_a_rules_place_are_compared_on_the_rules_words(data):
     keep_W = np.array(keep_N * 2)
     rule = Decided(keep_W.astype(float), keep_W, np.ones(keep_W.size, dtype=bool))
     truth = find_truth(panel, {})
-    groups = {0: "g", 1: "g"}
+    groups = panel.group_words({0: "g", 1: "g"})
     voters = [of_voter(panel, m) for m in range(2)]
 
     beside_MGS4 = count_beside(panel, groups, rule, voters, truth)

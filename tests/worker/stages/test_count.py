@@ -43,15 +43,19 @@ def repeat(farm, stage):
     for (job_id,) in farm.query("SELECT id FROM jobs WHERE stage = :s", s=stage):
         with farm.sessions.begin() as session:
             job = jobs.get_job(session, job_id)
-            inputs = module.STAGE.load(session, job)
-            out = module.STAGE.compute(farm.runtime, inputs, Pulse())
+            out = module.STAGE.run(farm.runtime, job, Pulse())
             module.STAGE.store(session, job, out)
 
 
 def merged(farm, round_id=1):
     """All patterns of a round."""
+    shards = farm.query(
+        "SELECT shard FROM vote_patterns WHERE round_id = :r", r=round_id
+    )
     with farm.sessions() as session:
-        stored = list(patterns.stream_patterns(session, round_id))
+        stored = [
+            patterns.load_patterns(session, round_id, shard) for (shard,) in shards
+        ]
     return merge_patterns([VotePatterns.from_bytes(data) for data in stored])
 
 

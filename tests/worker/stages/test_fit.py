@@ -5,46 +5,11 @@ import numpy as np
 import pytest
 
 from kompress.aggregation.calibration import fit_calibration
-from kompress.labelling.panel import make_panel
-from kompress.types import VoteRow
 from tests.worker.pulse import Pulse
 from tests.worker.worlds import change
-from worker.stages.fit import count_codes, each_patiently, sampled_voters
+from worker.stages.fit import each_patiently
 
 TEACHER = {"engine": "transformers", "model": "micro"}
-
-
-def vote(voter, codes, *, replicate=0, num_samples=1):
-    return VoteRow(1, voter, replicate, num_samples, np.array(codes, dtype=np.uint8))
-
-
-def gold(*codes):
-    return np.array(codes, dtype=np.uint8)
-
-
-def test_votes_are_counted_by_code_and_truth():
-    votes = {
-        1: [vote("t", [7, 254, 255, 9]), vote("u", [1, 1, 1, 1])],
-        2: [vote("t", [7])],
-        3: [vote("u", [5])],
-    }
-    panel = make_panel(
-        ["t"], votes, {n: gold(*[0] * s) for n, s in ((1, 4), (2, 1), (3, 1))}
-    )
-
-    counts = count_codes(
-        panel, {1: gold(0, 254, 254, 255), 2: gold(254), 3: gold(254)}
-    )["t"]
-
-    # Word 3 is an abstention, word 4 unknown, text 3 not the teacher's.
-    assert counts[0, 7] == counts[1, 7] == counts[1, 254] == 1
-    assert counts.sum() == 3
-
-
-def test_a_vote_of_several_samples_has_a_strength_of_its_own():
-    votes = {1: [vote("t", [7]), vote("r", [7])], 2: [vote("r", [7], num_samples=5)]}
-
-    assert sampled_voters(votes) == {"r"}
 
 
 def test_the_lease_outlasts_each_fit_and_progress_is_told_between_them():

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from kompress.labelling.folds import fold_of
+from kompress.labelling.training_examples import is_held_out
 from kompress.selection.residuals import measured_residual
 from kompress.selection.student_spread import StudentSpread
 from kompress.types import Label
 from tests.end_to_end.farm import loop_config
 from tests.worker.pulse import Pulse
 from worker.checkpoints import load_student
-from worker.mixing import is_held_out
 from worker.stages.residuals import ResidualsInputs, compute
 
 

@@ -1,10 +1,10 @@
 import pytest
 
+from kompress.labelling.training_examples import is_held_out
 from kompress.students.checkpoint import unpack
 from kompress.training.state import CurvePoint
 from kompress.training.train import TrainResult
 from tests.end_to_end.farm import loop_config
-from worker.mixing import is_held_out
 from worker.stages.train import costs_of, learning_curve
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from api.cli.evaluation.round_voters import Fits, load_fits, tell_fits
 
+from api.cli.evaluation.round_voters import Fits, load_fits, tell_fits
 from api.cli.evaluation.study import Study
 from api.intake import ingest
 from db.queries import fits, loops

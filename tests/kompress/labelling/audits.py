@@ -1,53 +1,49 @@
-"""Audit documents as the stage `judge` reads them, without a database."""
+"""Audit documents of a few texts, and what is made of them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from kompress.config import RoundConfig, parse_config
+from kompress.labelling import audit
+from kompress.labelling.consensus import FittedConsensus
 from kompress.types import VoteRow
-from worker.stages import judge
 
 
 @dataclass
 class Case:
     """What one shard would read, and what is known of the round."""
 
-    inputs: judge.Inputs
-    part: judge.Part
+    basis: audit.AuditBasis
+    part: audit.AuditShard
 
     def judged(self, *, num_shards=1, max_groups=99, max_words=9_999):
         """Judge the texts, dealt to so many shards."""
-        tally = judge.Tally(
-            self.inputs.config.panel(), max_groups=max_groups, max_words=max_words
+        sums = audit.AuditSums(
+            self.basis.config.panel(), max_groups=max_groups, max_words=max_words
         )
         for shard in range(num_shards):
             own = sorted(self.part.strata)[shard::num_shards]
-            judge.count_part(self.inputs, part_of(self.part, own), tally, int)
-        return judge.conclude(self.inputs, tally)
+            audit.add_shard(self.basis, part_of(self.part, own), sums, int)
+        return audit.conclude(self.basis, sums, {})
 
 
 def part_of(part, text_ids):
     """Leave the other texts out."""
-    return judge.Part(*(
+    return audit.AuditShard(*(
         {text_id: found[text_id] for text_id in text_ids if text_id in found}
         for found in (part.votes, part.strata, part.group_of, part.gold_codes)
     ))  # fmt: skip
 
 
 def case_of(config, votes, strata, group_of, gold_codes, *, fits=None, fallbacks=None):
-    inputs = judge.Inputs(
-        round_id=1,
-        config=config,
-        seed=0,
-        truth="gold" if gold_codes else "must_keep",
-        shards=[],
+    basis = audit.AuditBasis(
+        fitted=FittedConsensus(config, fits or {}, fallbacks or {}),
         calibration={},
-        fits=fits or {},
-        fallbacks=fallbacks or {},
-        histograms={},
+        truth="gold" if gold_codes else "must_keep",
+        seed=0,
     )
-    return Case(inputs, judge.Part(votes, strata, group_of, gold_codes))
+    return Case(basis, audit.AuditShard(votes, strata, group_of, gold_codes))
 
 
 def panel_of(

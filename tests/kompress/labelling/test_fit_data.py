@@ -13,15 +13,15 @@ from kompress.aggregation.patterns import (
     merge_patterns,
 )
 from kompress.config import RoundConfig, parse_config
-from kompress.labelling.evidence import (
-    Evidence,
-    count_evidence,
+from kompress.labelling.fit_data import (
+    FitData,
+    PatternSums,
+    codes_to_fit,
+    count_joint_votes,
+    dependent_voters,
     draw_texts,
-    echoes_of,
-    heard_codes,
-    join_evidence,
+    join_fit_data,
     leave_out,
-    merge_stream,
     read_truth,
     take_voters,
 )
@@ -47,15 +47,22 @@ def rows_of(patterns):
     ]
 
 
-def evidence(names, votes, truth, counts=None):
-    """Evidence of plain words; text n is of group gn."""
+def merged_of(parts, num_voters):
+    sums = PatternSums(num_voters)
+    for part in parts:
+        sums.add(part)
+    return sums.merged()
+
+
+def data_of(names, votes, truth, counts=None):
+    """Plain words; text n is of group gn."""
     sizes = {t: rows[0].codes_N.size for t, rows in votes.items()}
     panel = make_panel(
         names, votes, {t: np.zeros(size, dtype=np.uint8) for t, size in sizes.items()}
     )
     truth_W = np.array(truth, dtype=np.uint8)
     counts_W = np.ones(truth_W.size, dtype=np.bool_) if counts is None else counts
-    return Evidence(panel, truth_W, np.array(counts_W), {t: f"g{t}" for t in votes})
+    return FitData(panel, truth_W, np.array(counts_W), {t: f"g{t}" for t in votes})
 
 
 def test_gold_says_keep_drop_or_nothing():
@@ -66,9 +73,9 @@ def test_gold_says_keep_drop_or_nothing():
 
 def test_words_that_may_not_be_learned_from_are_not_counted():
     votes = {1: [vote("a", 254, 0, 254), vote("b", 0, 255, 255, num_samples=5)]}
-    found = evidence("ab", votes, [KEEP, UNKNOWN, UNKNOWN], [True, False, True])
+    found = data_of("ab", votes, [KEEP, UNKNOWN, UNKNOWN], [True, False, True])
 
-    patterns = count_evidence(found, frozenset())
+    patterns = count_joint_votes(found, frozenset())
 
     assert rows_of(patterns) == [
         (0, KEEP, (254, 0), 1),
@@ -80,33 +87,33 @@ def test_words_that_may_not_be_learned_from_are_not_counted():
 
 def test_a_voter_that_may_repeat_a_student_counts_on_gold_only():
     votes = {1: [vote("a", 254, 254), vote("pairwise", 254, 254)]}
-    found = evidence(("a", "pairwise"), votes, [KEEP, UNKNOWN])
-    alone = evidence(("a",), votes, [KEEP, UNKNOWN])
+    found = data_of(("a", "pairwise"), votes, [KEEP, UNKNOWN])
+    alone = data_of(("a",), votes, [KEEP, UNKNOWN])
 
-    patterns = count_evidence(found, frozenset({"pairwise"}))
+    patterns = count_joint_votes(found, frozenset({"pairwise"}))
 
     assert rows_of(patterns) == [
         (0, KEEP, (254, 254), 1),
         (0, UNKNOWN, (254, 255), 1),
     ]
-    # What it echoes adds nothing to what is known of the other.
+    # What depends on a student adds nothing to what is known of the other.
     assert rows_of(take_voters(patterns, [0])) == rows_of(
-        count_evidence(alone, frozenset())
+        count_joint_votes(alone, frozenset())
     )
 
 
-def test_an_echo_is_heard_on_gold_only_and_others_everywhere():
-    votes = {1: [vote("a", 254, 9), vote("echo", 254, 254)]}
-    found = evidence(("a", "echo"), votes, [KEEP, UNKNOWN])
+def test_a_dependent_voter_is_heard_on_gold_only_and_others_everywhere():
+    votes = {1: [vote("a", 254, 9), vote("dependent", 254, 254)]}
+    found = data_of(("a", "dependent"), votes, [KEEP, UNKNOWN])
 
     all_W = np.ones(2, dtype=bool)
-    heard = heard_codes(found, frozenset({"echo"}), all_W)
+    heard = codes_to_fit(found, frozenset({"dependent"}), all_W)
 
     assert heard.tolist() == [[254, 254], [9, 255]]
-    assert heard_codes(found, frozenset(), all_W).tolist() == [[254, 254], [9, 254]]
+    assert codes_to_fit(found, frozenset(), all_W).tolist() == [[254, 254], [9, 254]]
 
 
-def test_echoes_are_the_winning_reference_correctors_and_readers_of_students():
+def test_who_wins_who_corrects_and_who_reads_a_student_depends_on_students():
     config = parse_config(
         RoundConfig,
         {
@@ -127,7 +134,7 @@ def test_echoes_are_the_winning_reference_correctors_and_readers_of_students():
         },
     )
 
-    assert echoes_of(config) == {"pairwise", "fixer", "reader"}
+    assert dependent_voters(config) == {"pairwise", "fixer", "reader"}
 
 
 CODES = st.lists(
@@ -152,7 +159,7 @@ def test_patterns_merge_to_the_same_bytes_however_words_are_cut(rows, cuts, rand
     parts = [count(rows[a:b]) for a, b in itertools.pairwise(bounds)]
     random.shuffle(parts)
 
-    merged = merge_stream(iter(parts), 2)
+    merged = merged_of(parts, 2)
 
     assert merged.to_bytes() == merge_patterns([count(rows)]).to_bytes()
 
@@ -169,7 +176,7 @@ def test_many_parts_are_merged_on_the_way():
         for _ in range(8)
     ]
 
-    merged = merge_stream(iter(parts), 3)
+    merged = merged_of(parts, 3)
 
     # 160,000 patterns, nearly all of them different: one merge before the last.
     assert merged.num_words == 8 * size
@@ -197,13 +204,13 @@ def test_shards_join_in_the_order_of_texts_however_they_were_cut():
     truth = {1: [KEEP, UNKNOWN], 2: [DROP, KEEP], 3: [UNKNOWN, UNKNOWN]}
 
     def part(*ids):
-        return evidence(
+        return data_of(
             "ab", {n: votes[n] for n in ids}, [t for n in ids for t in truth[n]]
         )
 
-    whole = join_evidence([part(1, 2, 3)], "ab")
+    whole = join_fit_data([part(1, 2, 3)], "ab")
     for parts in ([part(3), part(1), part(2)], [part(2, 3), part(1)]):
-        joined = join_evidence(parts, "ab")
+        joined = join_fit_data(parts, "ab")
 
         assert joined.panel.text_ids == (1, 2, 3)
         assert joined.panel.end_T.tolist() == [2, 4, 6]
@@ -215,7 +222,7 @@ def test_shards_join_in_the_order_of_texts_however_they_were_cut():
 
 def test_whole_texts_are_drawn_until_there_are_enough_words():
     votes = {n: [vote("a", 1, 2, 3)] for n in range(10)}
-    found = evidence("a", votes, [UNKNOWN] * 30, [True, True, False] * 10)
+    found = data_of("a", votes, [UNKNOWN] * 30, [True, True, False] * 10)
 
     def draw(limit):
         return draw_texts(found, limit, np.random.default_rng(0))
@@ -229,11 +236,11 @@ def test_whole_texts_are_drawn_until_there_are_enough_words():
 
 
 def test_nothing_joins_to_nothing():
-    joined = join_evidence([], "ab")
+    joined = join_fit_data([], "ab")
 
     assert joined.panel.p_WM.shape == (0, 2)
     assert joined.group_W.size == joined.truth_W.size == 0
-    assert count_evidence(joined, frozenset()).num_words == 0
+    assert count_joint_votes(joined, frozenset()).num_words == 0
 
 
 def test_merging_holds_no_more_than_what_parts_merge_to():
@@ -246,7 +253,7 @@ def test_merging_holds_no_more_than_what_parts_merge_to():
 
     def peak(count):
         tracemalloc.start()
-        merged = merge_stream(parts(count), 3)
+        merged = merged_of(parts(count), 3)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert merged.num_words == 5_000 * count

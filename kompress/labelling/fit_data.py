@@ -1,15 +1,14 @@
 """Which words of a round its rules may learn from, and what is known of them.
 
-Truth is calibration gold of train documents, see `worker.scope`. Other words count
-where nobody chose their document: in the random slice, or in a round that took all
-train documents, whose voters have all seen all of them. Audit documents, evaluation
-gold, self-labels and students never count; a voter that repeats what a student said
-counts on words with gold only, so that a student's error cannot confirm itself.
+Truth is calibration gold of train documents; which documents count, says
+`kompress.labelling.eligibility`. Audit documents, evaluation gold, self-labels and
+students never count; a voter that depends on a student counts on words with gold only,
+so that a student's error cannot confirm itself.
 
 W = words of some texts, M = voters
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +24,15 @@ from kompress.aggregation.patterns import (
     merge_patterns,
 )
 from kompress.config import PAIRWISE, RoundConfig
-from kompress.labelling.panel import Panel
-from kompress.types import ABSTAIN, KEEPS_FROM, BoolArray, CodeArray, encode_votes
+from kompress.labelling.panel import Panel, make_panel
+from kompress.types import (
+    ABSTAIN,
+    KEEPS_FROM,
+    BoolArray,
+    CodeArray,
+    VoteRow,
+    encode_votes,
+)
 from kompress.voters import VOTERS
 
 # Who wrote a reference that one of the loop's students made.
@@ -36,7 +42,26 @@ _PENDING_PATTERNS = 2**17
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class EligibleVotes:
+    """What was said and what is known of the documents that may be learned from.
+
+    Attributes:
+        votes: a round's votes by text.
+        strata: `farm` codes by text.
+        gold_codes: of the texts whose gold counts: 254 keep, 0 drop, 255 unknown.
+        without_gold: texts whose words count whether or not they have gold.
+        group_of: the document group by text id.
+    """
+
+    votes: Mapping[int, Sequence[VoteRow]]
+    strata: Mapping[int, CodeArray]
+    gold_codes: Mapping[int, CodeArray]
+    without_gold: frozenset[int]
+    group_of: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FitData:
     """Some texts' votes as they were cast, and what is known of their words.
 
     Attributes:
@@ -54,18 +79,37 @@ class Evidence:
     @property
     def group_W(self) -> NDArray[np.int64]:
         """The document group of each word, numbered in the order of their names."""
-        names = sorted({self.group_of[text_id] for text_id in self.panel.text_ids})
-        place = {name: number for number, name in enumerate(names)}
-        number_T = [place[self.group_of[text_id]] for text_id in self.panel.text_ids]
-        size_T = np.diff(self.panel.end_T, prepend=0)
-        return np.repeat(np.array(number_T, dtype=np.int64), size_T)
+        return self.panel.group_words(self.group_of).number_W
 
 
-def join_evidence(parts: Sequence[Evidence], names: Sequence[str]) -> Evidence:
+def make_fit_data(names: Sequence[str], found: EligibleVotes) -> FitData:
+    """Lay out votes and truth word by word; texts without votes are left out.
+
+    Args:
+        names: voters, in the order of the columns.
+        found: of some texts.
+    """
+    panel = make_panel(names, found.votes, found.strata)
+    truths, counts = [], []
+    for text_id, stratum_N in panel.split(panel.stratum_W).items():
+        truth_N = np.full(stratum_N.size, UNKNOWN, dtype=np.uint8)
+        if text_id in found.gold_codes:
+            truth_N = read_truth(found.gold_codes[text_id])
+        truths.append(truth_N)
+        counts.append((truth_N != UNKNOWN) | (text_id in found.without_gold))
+    return FitData(
+        panel=panel,
+        truth_W=np.concatenate(truths) if truths else np.zeros(0, dtype=np.uint8),
+        counts_W=np.concatenate(counts) if counts else np.zeros(0, dtype=np.bool_),
+        group_of=found.group_of,
+    )
+
+
+def join_fit_data(parts: Sequence[FitData], names: Sequence[str]) -> FitData:
     """Put shards together, in the order of text ids: however they were cut.
 
     Args:
-        parts: of `load_evidence`, all of these voters.
+        parts: of `make_fit_data`, all of these voters.
         names: the voters.
     """
     where = sorted(
@@ -99,7 +143,7 @@ def join_evidence(parts: Sequence[Evidence], names: Sequence[str]) -> Evidence:
         strength_WM=lay_out([part.panel.strength_WM for part in parts], none_0M),
         stratum_W=stratum_W,
     )
-    return Evidence(
+    return FitData(
         panel=panel,
         truth_W=lay_out([part.truth_W for part in parts], np.zeros(0, np.uint8)),
         counts_W=lay_out([part.counts_W for part in parts], np.zeros(0, np.bool_)),
@@ -107,20 +151,20 @@ def join_evidence(parts: Sequence[Evidence], names: Sequence[str]) -> Evidence:
     )
 
 
-def draw_texts(evidence: Evidence, limit: int, rng: np.random.Generator) -> BoolArray:
+def draw_texts(data: FitData, limit: int, rng: np.random.Generator) -> BoolArray:
     """Draw whole texts until they hold so many words that may be learned from.
 
     Args:
-        evidence: some texts, in the order of their ids.
+        data: some texts, in the order of their ids.
         limit: words; where all are no more, all are taken.
         rng: of the round.
 
     Returns:
         (W,) whether the word counts and its text was drawn.
     """
-    if evidence.counts_W.sum() <= limit:
-        return evidence.counts_W
-    counts = list(evidence.panel.split(evidence.counts_W).values())
+    if data.counts_W.sum() <= limit:
+        return data.counts_W
+    counts = list(data.panel.split(data.counts_W).values())
     order = rng.permutation(len(counts))
     words_T = np.array([counts[place].sum() for place in order])
     last = int(np.searchsorted(np.cumsum(words_T), limit)) + 1
@@ -137,44 +181,44 @@ def read_truth(codes_N: CodeArray) -> CodeArray:
     return np.where(codes_N == ABSTAIN, UNKNOWN, truth_N).astype(np.uint8)
 
 
-def count_evidence(evidence: Evidence, echoes: frozenset[str]) -> VotePatterns:
+def count_joint_votes(data: FitData, dependent: frozenset[str]) -> VotePatterns:
     """Count the patterns of the words that may be learned from.
 
     Args:
-        evidence: some texts' votes.
-        echoes: of `echoes_of`: they count on words with gold only.
+        data: some texts' votes.
+        dependent: of `dependent_voters`: they count on words with gold only.
     """
-    panel, counts_W = evidence.panel, evidence.counts_W
+    panel, counts_W = data.panel, data.counts_W
     return count_patterns(
-        heard_codes(evidence, echoes, counts_W),
+        codes_to_fit(data, dependent, counts_W),
         panel.strength_WM[counts_W],
         panel.stratum_W[counts_W],
-        evidence.truth_W[counts_W],
+        data.truth_W[counts_W],
     )
 
 
-def heard_codes(
-    evidence: Evidence, echoes: frozenset[str], own_W: BoolArray
+def codes_to_fit(
+    data: FitData, dependent: frozenset[str], own_W: BoolArray
 ) -> CodeArray:
-    """Give votes on some words as byte codes, those of `echoes` on gold only.
+    """Give votes on some words as byte codes, those of `dependent` on gold only.
 
     Args:
-        evidence: some texts' votes.
-        echoes: of `echoes_of`.
+        data: some texts' votes.
+        dependent: of `dependent_voters`.
         own_W: (W,) the N words that are wanted.
 
     Returns:
         (N, M) codes.
     """
-    codes_NM = encode_votes(evidence.panel.p_WM[own_W])
-    for column, voter in enumerate(evidence.panel.voters):
-        if voter in echoes:
-            codes_NM[evidence.truth_W[own_W] == UNKNOWN, column] = ABSTAIN
+    codes_NM = encode_votes(data.panel.p_WM[own_W])
+    for column, voter in enumerate(data.panel.voters):
+        if voter in dependent:
+            codes_NM[data.truth_W[own_W] == UNKNOWN, column] = ABSTAIN
     return codes_NM
 
 
-def echoes_of(config: RoundConfig) -> frozenset[str]:
-    """Name the voters whose votes may be a student's own words.
+def dependent_voters(config: RoundConfig) -> frozenset[str]:
+    """Name the voters that depend on a student: their votes may be its own words.
 
     The winning reference, which may be a student's; teachers that correct a student's
     draft; a voter that reads a student's references.
@@ -189,22 +233,34 @@ def echoes_of(config: RoundConfig) -> frozenset[str]:
     return frozenset({PAIRWISE, *config.correctors(), *readers})
 
 
-def merge_stream(parts: Iterator[VotePatterns], num_voters: int) -> VotePatterns:
-    """Merge shards' patterns as they come: no more is held than what they merge to.
+class PatternSums:
+    """Merges shards' patterns as they come: holds no more than what they merge to."""
 
-    Args:
-        parts: in any order.
-        num_voters: of every part; no part at all gives no pattern of so many.
-    """
-    held = [_no_patterns(num_voters)]
-    pending = 0
-    for part in parts:
-        held.append(part)
-        pending += len(part.count_P)
+    def __init__(self, num_voters: int) -> None:
+        """Start empty.
+
+        Args:
+            num_voters: of every part; no part at all gives no pattern of so many.
+        """
+        none = np.zeros((0, num_voters), dtype=np.uint8)
+        self._held = [count_patterns(none, np.ones(num_voters), [])]
+        self._num_pending = 0
+
+    def add(self, part: VotePatterns) -> None:
+        """Add a shard's patterns; the order of shards changes nothing."""
+        self._held.append(part)
+        self._num_pending += len(part.count_P)
         # Waiting for as many as are merged already keeps the work linear.
-        if pending >= max(_PENDING_PATTERNS, len(held[0].count_P)):
-            held, pending = [merge_patterns(held)], 0
-    return merge_patterns(held)
+        if self._num_pending >= max(_PENDING_PATTERNS, len(self._held[0].count_P)):
+            self._held, self._num_pending = [merge_patterns(self._held)], 0
+
+    def add_packed(self, data: bytes) -> None:
+        """Add a shard's patterns, of `VotePatterns.to_bytes`."""
+        self.add(VotePatterns.from_bytes(data))
+
+    def merged(self) -> VotePatterns:
+        """Give all patterns so far."""
+        return merge_patterns(self._held)
 
 
 def take_voters(found: VotePatterns, columns: Sequence[int]) -> VotePatterns:
@@ -238,9 +294,3 @@ def _merge_columns(
         samples,
     )
     return merge_patterns([part])
-
-
-def _no_patterns(num_voters: int) -> VotePatterns:
-    return count_patterns(
-        np.zeros((0, num_voters), dtype=np.uint8), np.ones(num_voters), []
-    )

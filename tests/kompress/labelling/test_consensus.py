@@ -10,17 +10,18 @@ from kompress.aggregation.patterns import count_patterns
 from kompress.config import RoundConfig, parse_config
 from kompress.decisions import Calibration
 from kompress.errors import NotFitted
-from kompress.labelling.panel import make_panels, take_both
-from kompress.labelling.pooling import (
+from kompress.labelling.consensus import (
+    FittedConsensus,
     learned_of,
     learners,
     measured_beside,
     pool,
     pool_consensus,
     pool_unlearned,
-    read_fits,
+    read_fitted,
     without_each,
 )
+from kompress.labelling.panel import make_panels, take_both
 from kompress.types import STRATA, Posterior, VoteRow
 from tests.worker.learning import LEARNERS
 
@@ -113,7 +114,7 @@ def test_what_was_learned_comes_back_with_the_same_bits(name):
     learned = learners(config_of(name))[name].fit(found)
     stored = {name: learned.data, f"{name}-without:a": learned.data, "other": {}}
 
-    fits = read_fits(stored, config_of(name))
+    fits = read_fitted(config_of(name), stored, None).fits
 
     assert sorted(fits) == [name, f"{name}-without:a"]
     again = pool(panels, make_aggregator(name, {}), fits[name])
@@ -147,7 +148,9 @@ def test_a_voter_is_judged_by_a_fit_that_never_saw_it():
     fits = {f"{name}-without:a": Echo(1), f"{name}-without:b": Echo(2)}
     fits[f"{name}-without:c"] = Echo(0)
 
-    keep_WM, known_WM = without_each(panels_of("abc", VOTES), config_of(name), fits, {})
+    keep_WM, known_WM = without_each(
+        panels_of("abc", VOTES), FittedConsensus(config_of(name), fits, {})
+    )
 
     assert keep_WM.tolist() == [[False, True, True], [False, False, False]]
     assert known_WM.all()
@@ -161,17 +164,17 @@ def test_a_stratum_that_fell_back_is_one_voters_and_others_are_judged_by_it():
     panels = panels_of("abc", VOTES, TEMPERED, stratum=2)
     config = config_of("majority")
 
-    posterior = pool_consensus(panels, config, {}, {2: 2})
-    keep_WM, _ = without_each(panels, config, {}, {2: 2})
+    posterior = pool_consensus(panels, FittedConsensus(config, {}, {2: 2}))
+    keep_WM, _ = without_each(panels, FittedConsensus(config, {}, {2: 2}))
 
     # c alone, as it is calibrated: Beta(1 + 3·.75, 1 + 3·.25).
     assert posterior.alpha_N[0] == pytest.approx(3.25)
     assert posterior.beta_N[0] == pytest.approx(1.75)
     # a and b are judged by c; c by the majority of a and b: a tie keeps word 1.
     assert keep_WM.tolist() == [[True, True, True], [False, False, False]]
-    other_WM, _ = without_each(panels, config, {}, {2: 1})
+    other_WM, _ = without_each(panels, FittedConsensus(config, {}, {2: 1}))
     assert other_WM.tolist() == [[False, True, False], [False, False, False]]
-    plain = pool_consensus(panels, config, {}, {1: 2})
+    plain = pool_consensus(panels, FittedConsensus(config, {}, {1: 2}))
     rule = make_aggregator("majority", {})
     assert plain.alpha_N.tobytes() == pool(panels, rule).alpha_N.tobytes()
 
@@ -181,7 +184,7 @@ def test_the_winning_reference_is_the_only_column_of_its_consensus():
     votes = {1: [*VOTES[1], vote("pairwise", 0, 254)]}
     panels = panels_of(config.panel(), votes)
 
-    keep_WM, known_WM = without_each(panels, config, {}, {})
+    keep_WM, known_WM = without_each(panels, FittedConsensus(config, {}, {}))
 
     own = take_both(panels, ["pairwise"])
     assert own.raw.p_WM.shape == (2, 1)

@@ -1,4 +1,4 @@
-"""Pool a panel by a round's rules, plain ones and those that learned in stage `fit`.
+"""Make a round's consensus: pool a panel by rules, plain ones and those that learned.
 
 A plain rule pools calibrated votes, a learner raw ones by its stored fit. Nothing here
 depends on which texts are pooled together.
@@ -7,7 +7,7 @@ W = words of all texts, M = voters
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,16 +16,37 @@ from kompress.aggregation.learned import Learned, Learner
 from kompress.aggregation.statistics import others_voted
 from kompress.aggregation.votes import Aggregator
 from kompress.config import RoundConfig
-from kompress.ensemble.fallback import apply_fallbacks
+from kompress.decisions import Fallback
+from kompress.ensemble.fallback import apply_fallbacks, fallback_columns
 from kompress.errors import NotFitted
-from kompress.labelling.panel import Panel, Panels, consensus_panels
-from kompress.types import JSON, BoolArray, Posterior
+from kompress.labelling.panel import (
+    Panel,
+    Panels,
+    consensus_panels,
+    consensus_voters,
+    make_labels,
+)
+from kompress.types import JSON, BoolArray, Label, Posterior
 
-# Where a round keeps what `choose_fallbacks` decided.
 # Between a rule and the voter that it was not shown.
 WITHOUT = "-without:"
-# Pools in a learner's place where nothing can have been learned yet.
-STAND_IN = "beta"
+# Pools in place of a rule that learns, where nothing can have been learned yet.
+UNLEARNED_RULE = "beta"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedConsensus:
+    """All that a round's consensus is made by, once the stage `fit` has run.
+
+    Attributes:
+        config: the round's.
+        fits: what its rules have learned, by label; see `label_without`.
+        fallbacks: columns of the consensus by the stratum that they decide alone.
+    """
+
+    config: RoundConfig
+    fits: Mapping[str, Learned]
+    fallbacks: Mapping[int, int]
 
 
 def pool(panels: Panels, rule: Aggregator, learned: Learned | None = None) -> Posterior:
@@ -53,7 +74,7 @@ def pool_unlearned(panel: Panel, config: RoundConfig) -> Posterior:
     """
     rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
     if isinstance(rule, Learner):
-        rule = make_aggregator(STAND_IN, {})
+        rule = make_aggregator(UNLEARNED_RULE, {})
     return rule.aggregate(panel.p_WM, panel.strength_WM, panel.stratum_W)
 
 
@@ -79,19 +100,26 @@ def measured_beside(config: RoundConfig) -> tuple[str, ...]:
     return config.panel()
 
 
-def read_fits(stored: Mapping[str, JSON], config: RoundConfig) -> dict[str, Learned]:
-    """Bring back what a round's rules have learned, by label.
+def read_fitted(
+    config: RoundConfig,
+    stored: Mapping[str, JSON],
+    decided: Mapping[str, Fallback] | None,
+) -> FittedConsensus:
+    """Bring back what a round's rules have learned.
 
     Args:
-        stored: rows of `rule_fits`, by label; those of `label_without` among them.
         config: the round's.
+        stored: rows of `rule_fits`, by label; those of `label_without` among them.
+        decided: who decides a stratum alone; None where no gold could tell.
     """
-    return {
+    fits = {
         key: rule.load(stored[key])
         for label, rule in learners(config).items()
         for key in stored
         if key.split(WITHOUT)[0] == label
     }
+    columns = fallback_columns(decided or {}, consensus_voters(config))
+    return FittedConsensus(config, fits, columns)
 
 
 def learned_of(
@@ -117,23 +145,36 @@ def label_without(rule: str, voter: str) -> str:
     return f"{rule}{WITHOUT}{voter}"
 
 
-def pool_consensus(
-    panels: Panels,
-    config: RoundConfig,
-    fits: Mapping[str, Learned],
-    fallbacks: Mapping[int, int],
-) -> Posterior:
+def pool_consensus(panels: Panels, fitted: FittedConsensus) -> Posterior:
     """Make a round's consensus: its own rule, and one voter where that is better.
 
     Args:
         panels: the columns of `consensus_panels`.
-        config: the round's.
-        fits: of `read_fits`.
-        fallbacks: of `fallback_columns`: columns of the consensus by stratum.
+        fitted: the round's.
     """
-    rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
-    learned = learned_of(rule, config.aggregation.rule, fits)
-    return _fall_back(pool(panels, rule, learned), panels, fallbacks)
+    own = fitted.config.aggregation
+    rule = make_aggregator(own.rule, own.params)
+    learned = learned_of(rule, own.rule, fitted.fits)
+    return _fall_back(pool(panels, rule, learned), panels, fitted.fallbacks)
+
+
+def label_consensus(panels: Panels, fitted: FittedConsensus) -> dict[int, Label]:
+    """Label texts by the consensus; one of which nobody said anything gets no label.
+
+    Args:
+        panels: all columns of the round.
+        fitted: the round's.
+    """
+    own = consensus_panels(panels, fitted.config)
+    # Where all abstained, such as on texts without a reference, nothing is known: the
+    # prior alone would keep every word.
+    p_by_text = own.calibrated.split(own.calibrated.p_WM)
+    labelled = make_labels(own.calibrated, pool_consensus(own, fitted))
+    return {
+        text_id: label
+        for text_id, label in labelled.items()
+        if not np.isnan(p_by_text[text_id]).all()
+    }
 
 
 def keeps(posterior: Posterior) -> BoolArray:
@@ -143,10 +184,7 @@ def keeps(posterior: Posterior) -> BoolArray:
 
 
 def without_each(
-    panels: Panels,
-    config: RoundConfig,
-    fits: Mapping[str, Learned],
-    fallbacks: Mapping[int, int],
+    panels: Panels, fitted: FittedConsensus
 ) -> tuple[BoolArray, BoolArray]:
     """Give the consensus that each voter can be judged by: the one without it.
 
@@ -155,25 +193,22 @@ def without_each(
 
     Args:
         panels: all columns of the round.
-        config: the round's.
-        fits: of `read_fits`.
-        fallbacks: of `fallback_columns`, by column of the consensus.
+        fitted: the round's.
 
     Returns:
         (W, M) whether it keeps a word, and (W, M) where that can be compared: the
         voter voted, and so did somebody else who makes the consensus.
     """
-    own = consensus_panels(panels, config)
+    own = consensus_panels(panels, fitted.config)
     shape = own.raw.p_WM.shape
     keep_WM = np.empty(shape, dtype=np.bool_)
     for column in range(shape[1]):
-        posterior = _without(own, column, config, fits, fallbacks)
-        keep_WM[:, column] = keeps(posterior)
+        keep_WM[:, column] = keeps(_without(own, column, fitted))
     known_WM = others_voted(own.raw.p_WM)
     if own.raw.voters == panels.raw.voters:
         return keep_WM, known_WM
     # Who has no part in the consensus is judged by all of it.
-    whole_W = keeps(pool_consensus(own, config, fits, fallbacks))
+    whole_W = keeps(pool_consensus(own, fitted))
     some_W = ~np.isnan(own.raw.p_WM).all(axis=1)
     place = {voter: column for column, voter in enumerate(own.raw.voters)}
     keep, known = [], []
@@ -187,21 +222,16 @@ def without_each(
     return np.stack(keep, axis=1), np.stack(known, axis=1)
 
 
-def _without(
-    panels: Panels,
-    column: int,
-    config: RoundConfig,
-    fits: Mapping[str, Learned],
-    fallbacks: Mapping[int, int],
-) -> Posterior:
+def _without(panels: Panels, column: int, fitted: FittedConsensus) -> Posterior:
     """Make the consensus of all but one column."""
-    name = config.aggregation.rule
-    rule = make_aggregator(name, config.aggregation.params)
-    learned = learned_of(rule, label_without(name, panels.raw.voters[column]), fits)
+    own = fitted.config.aggregation
+    rule = make_aggregator(own.rule, own.params)
+    label = label_without(own.rule, panels.raw.voters[column])
+    learned = learned_of(rule, label, fitted.fits)
     # An abstention changes nothing, in every rule, and nobody falls back to it: it is
     # as if the column were gone.
     others = Panels(_silence(panels.raw, column), _silence(panels.calibrated, column))
-    return _fall_back(pool(others, rule, learned), others, fallbacks)
+    return _fall_back(pool(others, rule, learned), others, fitted.fallbacks)
 
 
 def _silence(panel: Panel, column: int) -> Panel:

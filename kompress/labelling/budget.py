@@ -9,39 +9,41 @@ documents that a voter of an earlier wave was not asked about.
 D = documents, M = voters, S = strata, W = cells of a histogram, E = those that count
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
 
-from db.queries import diversity, loops, quality, quality_views, voters
-from db.queries.jobs import JobRow
 from kompress.aggregation.reliability.likelihood import WITHIN_VOTER
-from kompress.config import RoundConfig, VoterConfig
-from kompress.decisions import Decisions, Rate, Spending
-from kompress.labelling.fitting import flatten_rates
-from kompress.selection.budget import VoterReliability, allocate
-from kompress.selection.information_gain import stack_words
+from kompress.config import VoterConfig
+from kompress.decisions import Rate, Spending
+from kompress.labelling.panel import Panel
+from kompress.selection.budget import Call, VoterReliability, allocate
+from kompress.selection.information_gain import (
+    histogram_words,
+    pack_words,
+    stack_words,
+)
 from kompress.selection.residuals import fill_average
 from kompress.types import STRATA, FloatArray
-from kompress.voters import VOTERS
 
 # A voter of unknown rates tosses coins: its votes are expected to tell nothing.
 _COIN: Rate = (0.5, 0.5)
+# (voter, answers that a document shall have of it in all) of those asked about it.
+Asked = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class BudgetTerms:
     """What an earlier round knows of the voters that could be asked now.
 
     Attributes:
         asked: voters of the waves so far.
         following: how many answers the next wave's voters give to a document that is
             asked about without a budget.
-        sheet: of both, in that order.
+        reliability: of both, in that order.
         price_M: dollars a word of one answer, of both; ones where all of the next wave
             are free, so that the budget counts answers on words.
         unit: `usd` or `words`.
@@ -50,90 +52,77 @@ class Market:
 
     asked: tuple[str, ...]
     following: Mapping[str, int]
-    sheet: VoterReliability
+    reliability: VoterReliability
     price_M: FloatArray
     unit: Literal["usd", "words"]
     need_of: Mapping[int, float]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Name all voters, in the order of the sheet."""
+        """Name all voters, in the order of the columns."""
         return (*self.asked, *self.following)
 
 
 @dataclass(frozen=True, slots=True)
-class Purchase:
+class BoughtAnswers:
     """Who is asked about what.
 
     Attributes:
-        documents: ids by who is asked about them, in the market's order, and how many
-            answers they shall have of each, earlier ones among them.
+        documents: ids by who is asked about them, in the order of the terms, and how
+            many answers they shall have of each, earlier ones among them.
         spending: what was spent on what.
     """
 
-    documents: dict[tuple[tuple[str, int], ...], list[int]]
+    documents: dict[Asked, list[int]]
     spending: Spending
 
 
-def load_market(session: Session, job: JobRow, config: RoundConfig) -> Market | None:
-    """Read what the round before learned.
+def make_terms(
+    asked: Sequence[VoterConfig],
+    following: Sequence[VoterConfig],
+    *,
+    rates: Mapping[tuple[str, str], Rate],
+    prices: Mapping[str, float],
+    correlation: Mapping[tuple[str, str], float],
+    varied: Collection[str],
+    need_of: Mapping[int, float],
+) -> BudgetTerms:
+    """Lay out what an earlier round knows.
 
-    Voters in quarantine are not asked. Where the next wave is free, nobody who costs
-    money is asked again: the budget holds none.
+    Where the next wave is free, nobody who costs money is asked again: the budget holds
+    none.
 
-    Returns:
-        None unless that round knows every voter of the next wave.
+    Args:
+        asked: voters of the waves so far.
+        following: voters of the next wave.
+        rates: (sensitivity, specificity) by voter and stratum.
+        prices: dollars a word of one answer; who spent something and has no vote has no
+            price, and is not asked: it is not free.
+        correlation: of the errors of pairs, see `reliability_of`.
+        varied: whose next answer may differ from the one before.
+        need_of: the residual by document id.
     """
-    before = loops.previous_round(session, job.loop_id, job.round)
-    if before is None:
-        return None
-    held = loops.read_round(session, before)
-    rates = flatten_rates(held.decisions.reliability)
-    decided = loops.read_round(session, job.round_id).decisions
-    present = [v for v in config.voters if v.name not in decided.quarantined]
-    asked = [v for v in present if v.wave <= job.wave]
-    following = [v for v in present if v.wave == job.wave + 1]
-    if not following or not {voter for voter, _ in rates} >= {
-        v.name for v in following
-    }:
-        return None
-    names = [v.name for v in (*asked, *following)]
-    prices = diversity.voter_prices(session, job.loop, held.number)
+    both = (*asked, *following)
+    names = [voter.name for voter in both]
     price_M = np.array([prices.get(name, 0.0) for name in names])
     is_paid = bool((price_M[len(asked) :] > 0).any())
-    limit_M = np.array([v.limit for v in (*asked, *following)])
-    # Who spent something and has no vote has no price: it is not free.
+    limit_M = np.array([voter.limit for voter in both])
     limit_M[[name not in prices for name in names]] = 0
     if not is_paid:
         limit_M[price_M > 0] = 0
-    correlation = quality_views.voter_correlation(session, job.loop, held.number)
-    found = quality.load_residuals(session, before)
-    return Market(
-        asked=tuple(v.name for v in asked),
-        following={v.name: v.replicates for v in following},
-        sheet=make_sheet(
-            names,
-            rates,
-            {
-                (row["voter"], row["other"]): row["error_correlation"] or 0.0
-                for row in correlation
-            },
-            limits=limit_M.tolist(),
-            varied={
-                v.name for v in (*asked, *following) if _varies(session, v, decided)
-            },
+    return BudgetTerms(
+        asked=tuple(voter.name for voter in asked),
+        following={voter.name: voter.replicates for voter in following},
+        reliability=reliability_of(
+            names, rates, correlation, limits=limit_M.tolist(), varied=varied
         ),
         price_M=price_M if is_paid else np.ones(len(names)),
         unit="usd" if is_paid else "words",
-        need_of={
-            document: row.residual
-            for document, row in found.items()
-            if row.residual is not None
-        },
+        need_of=need_of,
     )
 
 
-def make_sheet(
+def reliability_of(
     names: Sequence[str],
     rates: Mapping[tuple[str, str], Rate],
     correlation: Mapping[tuple[str, str], float],
@@ -141,7 +130,7 @@ def make_sheet(
     limits: Sequence[int],
     varied: Collection[str],
 ) -> VoterReliability:
-    """Lay out what is known of some voters.
+    """Lay out how often some voters are right, and whose errors fall together.
 
     Args:
         names: M voters.
@@ -170,18 +159,32 @@ def make_sheet(
     )
 
 
-def buy(
-    market: Market,
+def pack_posteriors(panel: Panel, mean_W: FloatArray) -> dict[int, NDArray[np.uint32]]:
+    """Count each text's words by stratum and posterior mean, see `pack_words`.
+
+    Args:
+        panel: which words are whose.
+        mean_W: the posterior's mean.
+    """
+    strata = panel.split(panel.stratum_W)
+    return {
+        text_id: pack_words(histogram_words(mean_N, strata[text_id]))
+        for text_id, mean_N in panel.split(mean_W).items()
+    }
+
+
+def spend(
+    terms: BudgetTerms,
     words_of: Mapping[int, NDArray[np.uint32]],
     given_of: Mapping[int, Sequence[int]],
     share: float,
     *,
     closed: Collection[tuple[int, str]] = (),
-) -> Purchase:
+) -> BoughtAnswers:
     """Spend a share of what asking the whole next wave about everything would cost.
 
     Args:
-        market: what is known.
+        terms: what is known.
         words_of: (2, E) `pack_words` by document id.
         given_of: (M,) answers that are there, by the ids of the documents that answers
             may be bought on; the others count for the cost alone.
@@ -189,45 +192,48 @@ def buy(
         closed: (document id, voter) that would bring nothing: the voter has failed.
     """
     ids = sorted(given_of)
-    usual_M = np.array([market.following.get(name, 0) for name in market.names])
+    usual_M = np.array([terms.following.get(name, 0) for name in terms.names])
     num_words = sum(int(cells_2E[1].sum()) for cells_2E in words_of.values())
     words_DW = stack_words([words_of[document] for document in ids])
-    shape_DM = (len(ids), len(usual_M))
     given_DM = np.array([given_of[document] for document in ids], dtype=np.int64)
-    given_DM = given_DM.reshape(shape_DM)
-    budget = share * num_words * float(usual_M @ market.price_M)
-    price_DM = words_DW.sum(axis=1)[:, None] * market.price_M
+    given_DM = given_DM.reshape(len(ids), len(usual_M))
+    budget = share * num_words * float(usual_M @ terms.price_M)
+    price_DM = words_DW.sum(axis=1)[:, None] * terms.price_M
     for d, document in enumerate(ids):
-        for m, name in enumerate(market.names):
+        for m, name in enumerate(terms.names):
             if (document, name) in closed:
                 price_DM[d, m] = budget + 1  # more than there is
     found = allocate(
         words_DW,
         given_DM,
-        market.sheet,
-        need_D=fill_average(market.need_of, ids),
+        terms.reliability,
+        need_D=fill_average(terms.need_of, ids),
         price_DM=price_DM,
         budget=budget,
     )
-    documents: dict[tuple[tuple[str, int], ...], list[int]] = {}
-    bought_DM = np.zeros(shape_DM, dtype=np.int64)
-    for call in found.calls:
+    return BoughtAnswers(
+        _by_asked(terms.names, ids, given_DM, found.calls),
+        found.summary(terms.names, terms.unit),
+    )
+
+
+def _by_asked(
+    names: Sequence[str],
+    ids: Sequence[int],
+    given_DM: NDArray[np.int64],
+    calls: Iterable[Call],
+) -> dict[Asked, list[int]]:
+    """Sort documents by who is asked about them."""
+    bought_DM = np.zeros_like(given_DM)
+    for call in calls:
         bought_DM[call.document, call.voter] += 1
+    documents: dict[Asked, list[int]] = {}
     for document, given_M, bought_M in zip(ids, given_DM, bought_DM, strict=True):
-        key = tuple(
+        asked = tuple(
             (name, int(given + bought))
-            for name, given, bought in zip(market.names, given_M, bought_M, strict=True)
+            for name, given, bought in zip(names, given_M, bought_M, strict=True)
             if bought
         )
-        if key:
-            documents.setdefault(key, []).append(document)
-    return Purchase(documents, found.summary(market.names, market.unit))
-
-
-def _varies(session: Session, voter: VoterConfig, decided: Decisions) -> bool:
-    """Say whether a voter's next answer may differ from the one before."""
-    varies = VOTERS[voter.kind].varies
-    if varies is None:
-        return False
-    row = voters.get_voter(session, decided.voters[voter.name])
-    return varies(row.parts)
+        if asked:
+            documents.setdefault(asked, []).append(document)
+    return documents

@@ -2,117 +2,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from db.models import Loop
 from db.queries import gold, loops, selections
-from db.queries.patterns import EvidenceRow
-from kompress.decisions import EvidenceTotals, GoldRun, SelectionCounts
+from kompress.decisions import GoldRun
 from kompress.types import Gold
 from tests.worker.inprocess import two_waves
 from tests.worker.learning import RULES, invert, results
 from tests.worker.worlds import change, make_world, query
-from worker.scope import (
-    Scope,
-    find_scope,
+from worker.evidence import (
+    eligibility_of,
     load_known,
-    load_truth,
-    look_at_evidence,
-    may_count,
+    pin_evidence,
     pinned_evidence,
-    share_of,
-    took_all,
 )
 from worker.stage import run_stage
 from worker.stages import count
-
-
-def scope_of(runs=(), *, takes_all=False, share=1.0, gold_share=1.0):
-    found = tuple(GoldRun(*run) for run in runs)
-    return Scope(takes_all, share, gold_share, 0, 0, found)
-
-
-@pytest.mark.parametrize(
-    ("random_slice", "has_gold", "takes_all", "expected"),
-    [
-        (False, False, False, (False, False)),
-        (True, False, False, (False, True)),
-        (False, True, False, (True, False)),
-        (False, False, True, (False, True)),
-        (True, True, False, (True, True)),
-    ],
-)
-def test_a_document_counts_for_its_gold_or_because_nobody_chose_it(
-    random_slice, has_gold, takes_all, expected
-):
-    row = EvidenceRow(1, "g", b"x" * 32, random_slice)
-    scope = scope_of(runs=[("ann", 1, 1)] if has_gold else [], takes_all=takes_all)
-
-    assert may_count(row, scope) == expected
-
-
-def test_a_share_is_drawn_by_content_and_a_larger_one_holds_the_smaller():
-    rows = [EvidenceRow(n, "g", bytes([n]) * 32, random_slice=True) for n in range(200)]
-
-    def chosen(share):
-        scope = scope_of([("ann", 0, 199)], share=share, gold_share=2 * share)
-        found = {row.text_id: may_count(row, scope) for row in rows}
-        gold = {n for n, (with_gold, _) in found.items() if with_gold}
-        return gold, {n for n, (_, without_gold) in found.items() if without_gold}
-
-    gold, plain = chosen(0.25)
-
-    # Binomial(200, 1/4): mean 50, sd 6.
-    assert 30 < len(plain) < 70
-    assert plain < gold == chosen(0.5)[1]
-
-
-def drawn(num_selected, *, of):
-    return SelectionCounts(of, float(num_selected), num_selected, 0, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("is_certain", "selected", "expected"),
-    [
-        (True, drawn(9, of=9), True),
-        # A large residual made these certain; others were not drawn.
-        (True, drawn(8, of=9), False),
-        # All were drawn, by chance.
-        (False, drawn(9, of=9), False),
-        (True, None, False),
-    ],
-)
-def test_a_round_took_all_only_if_none_could_be_missed(is_certain, selected, expected):
-    totals = EvidenceTotals(8, is_certain, 0, 0, 100)
-
-    assert took_all(totals, selected) is expected
-
-
-def test_a_share_keeps_words_near_the_limit():
-    assert share_of(100, 0) == share_of(100, 100) == 1.0
-    assert share_of(100, 400) == 0.25
-
-
-@given(st.lists(st.sampled_from([None, "ann", "bob"]), max_size=12))
-def test_every_text_in_a_run_has_its_origin_and_no_other_has_any(origins):
-    runs = [(who, n, n) for n, who in enumerate(origins) if who]
-
-    scope = scope_of(runs)
-
-    assert [scope.origin_of(n) for n in range(-1, len(origins) + 1)] == [
-        None,
-        *origins,
-        None,
-    ]
-
-
-def test_a_run_is_believed_from_its_first_text_to_its_last():
-    scope = scope_of([("ann", 3, 5), ("bob", 9, 9)])
-
-    found = {n: who for n in range(12) if (who := scope.origin_of(n))}
-
-    assert found == {3: "ann", 4: "ann", 5: "ann", 9: "bob"}
 
 
 def test_gold_that_comes_after_the_look_is_not_loaded(sessions):
@@ -126,13 +31,13 @@ def test_gold_that_comes_after_the_look_is_not_loaded(sessions):
     with sessions.begin() as session:
         selections.store_selections(session, world.round_id, rows)
         gold.store_gold(session, [(second, Gold("bob", "calibrate", early))])
-        found = look_at_evidence(session, world.round_id)
+        found = pin_evidence(session, world.round_id)
         # On a text that had none; by a name that comes first on one that had.
         gold.store_gold(session, [(first, Gold("bob", "calibrate", late))])
         gold.store_gold(session, [(second, Gold("ann", "calibrate", late))])
         gold.store_gold(session, [(third, Gold("bob", "evaluate", late))])
 
-        truth = load_truth(session, world.text_ids, scope_of(found.gold_runs))
+        truth = load_known(session, world.text_ids, found.gold_runs)
 
     assert {text_id: codes_N.tolist() for text_id, codes_N in truth.items()} == {
         second: [0, 0, 0]
@@ -166,10 +71,10 @@ def test_after_the_first_wave_gold_counts_where_every_voter_sees_it(
         pin(session, world)
         held = loops.read_round(session, world.round_id)
 
-        scope = find_scope(held, num_waves=num_waves)
+        eligibility = eligibility_of(held, num_waves=num_waves)
 
-    assert scope.num_gold_words == 6
-    assert scope.gold_share == expected
+    assert eligibility.num_gold_words == 6
+    assert eligibility.gold_share == expected
 
 
 MIX = {"mix": [{"source": "gold"}, {"source": "consensus"}]}
@@ -181,7 +86,7 @@ def codes(value):
 
 def pin(session, world):
     """Write down what could be learned from now."""
-    found = look_at_evidence(session, world.round_id)
+    found = pin_evidence(session, world.round_id)
     loops.decide(session, world.round_id, lambda made: replace(made, evidence=found))
     return found
 
@@ -249,7 +154,7 @@ def test_a_corpus_gold_is_that_of_its_pinned_train_split(sessions):
         session.get(Loop, world.loop_id).corpus_seq = 3
         session.flush()
 
-        found = look_at_evidence(session, world.round_id)
+        found = pin_evidence(session, world.round_id)
 
     train = sorted(world.text_ids[1:3])
     assert found.corpus_gold_runs == (GoldRun("ann", train[0], train[-1]),)
