@@ -36,10 +36,9 @@ from kompress.export.hub_cache import write_hub_cache
 from kompress.must_keep.classify import classify_words
 from kompress.students import Student
 from kompress.students.chunks import cut_chunks
-from kompress.students.dual_head import DualHead
-from kompress.students.heads import keep_logits
 from kompress.students.matmul import fast_matmul
-from kompress.students.packed import Packing, convolve_rows, encode_packed
+from kompress.students.model import StudentModel, keep_logits
+from kompress.students.packing import Packing, convolve_rows
 from kompress.students.tokenizer import WordTokenizer, train_tokenizer
 from kompress.words import word_list
 
@@ -147,7 +146,7 @@ def make_student(texts: list[str]) -> Student:
     sample = [document.text for document in load_sample()]
     tokenizer = WordTokenizer(train_tokenizer(sample, config.vocab_size))
     torch.manual_seed(0)
-    model = DualHead(config).eval()
+    model = StudentModel(config).eval()
     words = [word_list(text) for text in texts]
     chunks = cut_chunks(words, tokenizer, config.max_tokens)
     must_N = classify_words([word for one in words for word in one], "farm") != 0
@@ -157,10 +156,10 @@ def make_student(texts: list[str]) -> Student:
     with fast_matmul():
         for length in chunks.num_tokens_C.tolist():
             part = slice(begin, begin + length)
-            packing = Packing([length], config)
+            packing = model.pack([length])
             ids_R = packing.spread(chunks.ids_T[part].astype(np.int64))
             with torch.no_grad():
-                hidden_RE = encode_packed(model.encoder, config, ids_R, packing)
+                hidden_RE = model.encoder(ids_R, packing)
             target_R = packing.spread(target_T[part].astype(np.float32))
             weight_R = packing.spread((chunks.word_T[part] >= 0).astype(np.float32))
             passes.append((hidden_RE, packing, target_R, weight_R))
@@ -171,7 +170,7 @@ def make_student(texts: list[str]) -> Student:
     )
 
 
-def train_heads(model: DualHead, passes: list[Any]) -> None:
+def train_heads(model: StudentModel, passes: list[Any]) -> None:
     """Fit both heads to the farm rule set's words on a frozen trunk."""
     first, second = model.span_conv[0], model.span_conv[2]
 

@@ -34,12 +34,11 @@ from transformers.models.modernbert import ModernBertConfig, ModernBertModel
 from kompress.config import SIZES, RecipeConfig
 from kompress.corpora.readers import load_sample
 from kompress.must_keep import classify_words
-from kompress.students.dual_head import STUDENTS
+from kompress.students.model import StudentModel
 from kompress.students.student import Student, load
 from kompress.students.tokenizer import WordTokenizer, train_tokenizer
 from kompress.training import TrainText, train
-from kompress.training.held_out import measure
-from kompress.training.loss import weighted_loss
+from kompress.training.loss import measure, weighted_loss
 from kompress.training.texts import Prepared, prepare
 from kompress.words import word_list
 
@@ -100,9 +99,7 @@ def prepare_task(size: str, threads: int) -> Task:
     batch_tokens = int(BATCH_CHUNKS * data.chunks.num_tokens_C.mean())
     recipe = recipe.model_copy(update={"batch_tokens": batch_tokens})
     torch.manual_seed(0)
-    start = Student.from_model(
-        STUDENTS[config.variant](config), tokenizer, recipe={}, lineage={}
-    )
+    start = Student.from_model(StudentModel(config), tokenizer, recipe={}, lineage={})
     return Task(
         recipe=recipe,
         texts=texts,
@@ -242,7 +239,7 @@ def run_peer(task: Task, *, warm_up: bool, tuned: bool) -> dict[str, float]:
         cpu_seconds = time.process_time() - cpu_started
     if warm_up:
         return {}
-    ours = STUDENTS[recipe.student.variant](recipe.student)
+    ours = StudentModel(recipe.student)
     ours.load_state_dict(model.state_dict())
     num_tokens = sum(len(row["input_ids"]) for row in rows)
     return {

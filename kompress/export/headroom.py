@@ -8,14 +8,14 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from kompress.config import StudentConfig
@@ -23,27 +23,24 @@ from kompress.errors import InvalidCheckpoint, InvalidConfig
 from kompress.export.client_rules import MAX_TOKENS
 from kompress.export.model_card import write_card
 from kompress.students import checkpoint
+from kompress.students.engines.engine import Weights
 from kompress.students.engines.onnx_graph import build_graph
+from kompress.students.engines.registry import EXPORTED_GRAPHS
+from kompress.students.foreign_weights import CLIENT_PARTS, MERGED
+from kompress.students.modernbert import MAX_POSITIONS, describe_encoder
+from kompress.students.modernbert_shape import ModernBertShape
 from kompress.students.student import Student
-from kompress.students.tokenizer import CLS, MASK, PAD, SEP, UNK, WordTokenizer
+from kompress.students.tokenizer import CLS, MASK, PAD, SEP, UNK
 from kompress.types import Score
 
-MERGED = "merged.pt"
-ONNX = "onnx/kompress-fp32.onnx"
-ONNX_INT8 = "onnx/kompress-int8-wo.onnx"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 CARD = "README.md"
 FORMAT = 1
 SPAN_CHANNELS = 256  # of the client's span head; it knows no other number
-FULL_THETA = 160_000.0  # ModernBERT's rotary bases
-SLIDING_THETA = 10_000.0
-MAX_POSITIONS = 8_192
 
 _REPO_ID = re.compile(
     r"(?=[^/]{1,96}/[^/]{1,96}$)[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII
 )
-
-Weights = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +94,15 @@ def export(
     """
     folder = Path(folder)
     _check(student, folder, repo_id)
-    # On the folder's own file system, so that the last step is a rename.
-    place = folder if folder.exists() else folder.parent
-    part = place / f".export.{uuid.uuid4().hex[:8]}.part"
-    part.mkdir(parents=True)
-    try:
+    with _appear_whole(folder) as part:
         student_id = _write_files(student, part)
-        card = write_card(
-            student, repo_id, scores, label_source, has_merged=(part / MERGED).exists()
-        )
+        has_merged = (part / MERGED).exists()
+        card = write_card(student, repo_id, scores, label_source, has_merged=has_merged)
         (part / CARD).write_text(card, encoding="utf-8")
         digests = _digests(part)
         listing = {"format": FORMAT, "repo_id": repo_id, "files": digests}
         (part / checkpoint.EXPORT).write_bytes(checkpoint.to_json(listing))
         checkpoint.read_folder(part)  # as whoever loads it will: every hash again
-        _move(part, folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
     return Exported(folder, repo_id, student_id, digests)
 
 
@@ -128,7 +116,6 @@ def check_export(folder: Path) -> None:
     Raises:
         InvalidCheckpoint: names the files that were altered.
 
-    Source: ours.
     """
     try:
         listed = json.loads((folder / checkpoint.EXPORT).read_bytes())["files"]
@@ -164,82 +151,21 @@ def merge_weights(weights: Weights, config: StudentConfig) -> dict[str, Any]:
 
     Source: docs/references.md, "The deployed client"; widening: ours.
     """
-    heads: dict[str, dict[str, torch.Tensor]] = {
-        "encoder": {},
-        "token_head": {},
-        "span_conv": {},
+    parts: dict[str, dict[str, torch.Tensor]] = {
+        part: {
+            key.removeprefix(prefix): torch.from_numpy(np.array(value))
+            for key, value in sorted(weights.items())  # safetensors has no order
+            if key.startswith(prefix)
+        }
+        for part, prefix in CLIENT_PARTS.items()
     }
-    for key, value in sorted(weights.items()):  # safetensors has no order
-        head, _, name = key.partition(".")
-        if head in heads:
-            heads[head][name] = torch.from_numpy(np.array(value))
-    span = heads["span_conv"]
+    span = parts["span_conv_state_dict"]
     extra = SPAN_CHANNELS - config.span_channels
-    span["0.weight"] = _pad_first(span["0.weight"], extra)
-    span["0.bias"] = _pad_first(span["0.bias"], extra)
-    span["2.weight"] = _pad_first(span["2.weight"].transpose(0, 1), extra).transpose(
-        0, 1
-    )
-    span["2.weight"] = span["2.weight"].contiguous()
-    return {
-        **{f"{head}_state_dict": tensors for head, tensors in heads.items()},
-        "config": config.model_dump(mode="json"),
-    }
-
-
-def modernbert_config(
-    config: StudentConfig, tokenizer: WordTokenizer
-) -> dict[str, Any]:
-    """Describe a student's encoder as transformers' ModernBERT, and the student as is.
-
-    Args:
-        config: the student's.
-        tokenizer: the student's.
-
-    Returns:
-        The content of `config.json`; ours stands under `kompress`.
-
-    Source: Warner et al. 2024; transformers' `ModernBertConfig`.
-    """
-    layers = [
-        "full_attention" if number % config.global_every == 0 else "sliding_attention"
-        for number in range(config.num_layers)
-    ]
-    return {
-        "architectures": ["ModernBertModel"],
-        "model_type": "modernbert",
-        "dtype": "float32",
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.hidden_size,
-        "intermediate_size": config.intermediate_size,
-        "num_hidden_layers": config.num_layers,
-        "num_attention_heads": config.num_heads,
-        "hidden_activation": "gelu",
-        "max_position_embeddings": MAX_POSITIONS,
-        "norm_eps": 1e-5,
-        "norm_bias": False,
-        "attention_bias": False,
-        "mlp_bias": False,
-        "attention_dropout": 0.0,
-        "embedding_dropout": 0.0,
-        "mlp_dropout": 0.0,
-        "local_attention": config.local_attention,
-        "global_attn_every_n_layers": config.global_every,
-        "layer_types": layers,
-        # The newer and the older spelling of the same bases.
-        "rope_parameters": {
-            "full_attention": {"rope_type": "default", "rope_theta": FULL_THETA},
-            "sliding_attention": {"rope_type": "default", "rope_theta": SLIDING_THETA},
-        },
-        "global_rope_theta": FULL_THETA,
-        "local_rope_theta": SLIDING_THETA,
-        "pad_token_id": tokenizer.pad_id,
-        "bos_token_id": tokenizer.cls_id,
-        "cls_token_id": tokenizer.cls_id,
-        "eos_token_id": tokenizer.sep_id,
-        "sep_token_id": tokenizer.sep_id,
-        checkpoint.CONFIG_KEY: config.model_dump(mode="json"),
-    }
+    for name in ("0.weight", "0.bias"):
+        span[name] = _pad_first(span[name], extra)
+    last = _pad_first(span["2.weight"].transpose(0, 1), extra)
+    span["2.weight"] = last.transpose(0, 1).contiguous()
+    return {**parts, "config": config.model_dump(mode="json")}
 
 
 def _check(student: Student, folder: Path, repo_id: str) -> None:
@@ -247,7 +173,7 @@ def _check(student: Student, folder: Path, repo_id: str) -> None:
     if not _REPO_ID.fullmatch(repo_id):
         raise InvalidConfig(
             f"the repo id is {repo_id!r}; expected org/name of letters, digits, "
-            "'-', '_' and '.'; give --repo-id org/name"
+            "'-', '_' and '.'; give another name"
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidCheckpoint(
@@ -268,29 +194,54 @@ def _check(student: Student, folder: Path, repo_id: str) -> None:
         )
 
 
-def _move(part: Path, folder: Path) -> None:
-    """Put a finished folder in its place; one that exists may be a mount or the cwd."""
-    if not folder.exists():
-        part.rename(folder)
-        return
-    for path in part.iterdir():
-        path.rename(folder / path.name)
-    part.rmdir()
+@contextmanager
+def _appear_whole(folder: Path) -> Iterator[Path]:
+    """Give a folder beside its place, and put it there unless something fails."""
+    # On the folder's own file system, so that the last step is a rename.
+    place = folder if folder.exists() else folder.parent
+    part = place / f".export.{uuid.uuid4().hex[:8]}.part"
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if folder.exists():  # it may be a mount or the cwd
+            for path in part.iterdir():
+                path.rename(folder / path.name)
+            part.rmdir()
+        else:
+            part.rename(folder)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 def _write_files(student: Student, part: Path) -> str:
     """Write all files but the card and the listing; give the student's id."""
     student_id = student.save(part)
-    config = modernbert_config(student.config, student.tokenizer)
-    (part / checkpoint.CONFIG).write_bytes(checkpoint.to_json(config))
+    (part / checkpoint.CONFIG).write_bytes(checkpoint.to_json(_config(student)))
     (part / TOKENIZER_CONFIG).write_bytes(checkpoint.to_json(_tokenizer_config()))
     weights: Weights = load_file(part / checkpoint.WEIGHTS)
     (part / "onnx").mkdir()
-    (part / ONNX).write_bytes(build_graph(student.config, weights))
-    (part / ONNX_INT8).write_bytes(build_graph(student.config, weights, bits=8))
+    for name, bits in (("onnx", 32), ("onnx-int8", 8)):
+        graph = build_graph(student.config, weights, bits=bits)
+        (part / EXPORTED_GRAPHS[name]).write_bytes(graph)
     if student.config.variant == "dual_head":
         torch.save(merge_weights(weights, student.config), part / MERGED)
     return student_id
+
+
+def _config(student: Student) -> dict[str, Any]:
+    """Describe the encoder for transformers; our own config stands beside it."""
+    config = student.config.model_dump(mode="json")
+    first, last = student.tokenizer.cls_id, student.tokenizer.sep_id
+    return {
+        **describe_encoder(ModernBertShape.of(config)),
+        "pad_token_id": student.tokenizer.pad_id,
+        "bos_token_id": first,
+        "cls_token_id": first,
+        "eos_token_id": last,
+        "sep_token_id": last,
+        checkpoint.CONFIG_KEY: config,
+    }
 
 
 def _tokenizer_config() -> dict[str, Any]:

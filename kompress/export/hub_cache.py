@@ -13,14 +13,14 @@ from pathlib import Path
 from safetensors.numpy import load_file, save_file
 
 from kompress.errors import InvalidCheckpoint
-from kompress.export.headroom import CARD, MERGED, TOKENIZER_CONFIG, Exported
+from kompress.export.headroom import CARD, TOKENIZER_CONFIG, Exported
 from kompress.students import checkpoint
+from kompress.students.foreign_weights import MERGED
+from kompress.students.hub import MODERNBERT, MODERNBERT_REVISION
+from kompress.students.modernbert_shape import PREFIX
 
-BASE_REPO = "answerdotai/ModernBERT-base"
-BASE_REVISION = "8949b909ec900327062f0ebf497f51aef5e6f0c8"
 HUB = "hub"
 REVISION_DIGITS = 40
-PREFIX = "encoder."
 
 
 def write_hub_cache(exported: Exported, home: Path | str) -> Path:
@@ -51,7 +51,7 @@ def write_hub_cache(exported: Exported, home: Path | str) -> Path:
     revision = exported.student_id[:REVISION_DIGITS]
     places = (
         (hub / _repo_folder(exported.repo_id), revision, own),
-        (hub / _repo_folder(BASE_REPO), BASE_REVISION, base),
+        (hub / _repo_folder(MODERNBERT), MODERNBERT_REVISION, base),
     )
     for repo, of_repo, files in places:
         _check(repo, of_repo, files)
@@ -62,7 +62,7 @@ def write_hub_cache(exported: Exported, home: Path | str) -> Path:
         if not shortcut.is_symlink():
             shortcut.symlink_to(Path(HUB) / repo.name)
     if MERGED in exported.digests:
-        encoder = hub / _repo_folder(BASE_REPO) / "snapshots" / BASE_REVISION
+        encoder = hub / _repo_folder(MODERNBERT) / "snapshots" / MODERNBERT_REVISION
         _write_encoder(folder, encoder / checkpoint.WEIGHTS)
     return hub
 
@@ -78,7 +78,7 @@ def _check(repo: Path, revision: str, files: Mapping[str, Path]) -> None:
         raise InvalidCheckpoint(
             f"{refs} names revision {refs.read_text().strip()[:12]}, not "
             f"{revision[:12]}; expected a cache without this model; choose another "
-            "folder or another --repo-id"
+            "folder or another name"
         )
     for name, source in files.items():
         place = repo / "snapshots" / revision / name

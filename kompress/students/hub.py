@@ -8,12 +8,11 @@ import re
 from pathlib import Path
 
 from kompress.errors import InvalidCheckpoint
-from kompress.students.weight_files import MERGED, SAFETENSORS
+from kompress.students.checkpoint import CONFIG, TOKENIZER
+from kompress.students.foreign_weights import MERGED, SAFETENSORS
 
 MODERNBERT = "answerdotai/ModernBERT-base"
 MODERNBERT_REVISION = "8949b909ec900327062f0ebf497f51aef5e6f0c8"  # the client's pin
-TOKENIZER = "tokenizer.json"
-CONFIG = "config.json"
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 

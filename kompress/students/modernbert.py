@@ -1,7 +1,8 @@
-"""Read the sizes of a ModernBERT from its config, or from the shapes of its weights.
+"""A ModernBERT's sizes in transformers' words: read from elsewhere, and written.
 
-An option that our encoder does not compute is refused by its name. Dropouts are let
-pass: they change no score, and our training has its own.
+They are read from a config, or from the shapes of the weights. An option that our
+encoder does not compute is refused by its name. Dropouts are let pass: they change no
+score, and our training has its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,14 +10,20 @@ from typing import Any
 
 from kompress.config import StudentConfig, parse_config
 from kompress.errors import InvalidCheckpoint, InvalidConfig
+from kompress.students.modernbert_shape import (
+    EMBEDDINGS,
+    GLOBAL_THETA,
+    LOCAL_THETA,
+    NORM_EPS,
+    PREFIX,
+    ModernBertShape,
+)
 
-EMBEDDINGS = "embeddings.tok_embeddings.weight"
 CLIENT_MAX_TOKENS = 512  # the client's window, whatever the encoder could read
 HEAD_SIZE = 64  # of every published ModernBERT
 LOCAL_ATTENTION = 128
 GLOBAL_EVERY = 3
-FULL_THETA = 160_000.0
-SLIDING_THETA = 10_000.0
+MAX_POSITIONS = 8_192
 
 # What our encoder computes; transformers' defaults where a config is silent.
 _FIXED: dict[str, Any] = {
@@ -25,9 +32,9 @@ _FIXED: dict[str, Any] = {
     "norm_bias": False,
     "attention_bias": False,
     "mlp_bias": False,
-    "norm_eps": 1e-5,
-    "global_rope_theta": FULL_THETA,
-    "local_rope_theta": SLIDING_THETA,
+    "norm_eps": NORM_EPS,
+    "global_rope_theta": GLOBAL_THETA,
+    "local_rope_theta": LOCAL_THETA,
     "rope_scaling": None,
 }
 _REQUIRED = (
@@ -42,7 +49,8 @@ _OPTIONAL = {
     "local_attention": LOCAL_ATTENTION,
     "global_attn_every_n_layers": GLOBAL_EVERY,
 }
-_THETAS = {"full_attention": FULL_THETA, "sliding_attention": SLIDING_THETA}
+_THETAS = {"full_attention": GLOBAL_THETA, "sliding_attention": LOCAL_THETA}
+_THEIR_EMBEDDINGS = EMBEDDINGS.removeprefix(PREFIX)
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -117,12 +125,13 @@ def sizes_from_shapes(shapes: Shapes, where: str) -> dict[str, Any]:
         InvalidCheckpoint: weights that show the sizes are missing or of odd shapes.
     """
     layers = [int(key.split(".")[1]) for key in shapes if key.startswith("layers.")]
-    table = shapes.get(EMBEDDINGS, ())
+    table = shapes.get(_THEIR_EMBEDDINGS, ())
     inner = shapes.get("layers.0.mlp.Wi.weight", ())
     if not layers or len(table) != 2 or len(inner) != 2:
         raise InvalidCheckpoint(
-            f"{where}: {EMBEDDINGS} has shape {table}, layers.0.mlp.Wi.weight {inner}; "
-            "expected matrices that show the encoder's sizes; add its config.json"
+            f"{where}: {_THEIR_EMBEDDINGS} has shape {table}, layers.0.mlp.Wi.weight "
+            f"{inner}; expected matrices that show the encoder's sizes; add its "
+            "config.json"
         )
     vocab_size, hidden_size = table
     if hidden_size % HEAD_SIZE:
@@ -140,6 +149,39 @@ def sizes_from_shapes(shapes: Shapes, where: str) -> dict[str, Any]:
         "max_tokens": CLIENT_MAX_TOKENS,
         "local_attention": LOCAL_ATTENTION,
         "global_every": GLOBAL_EVERY,
+    }
+
+
+def describe_encoder(shape: ModernBertShape) -> dict[str, Any]:
+    """Write an encoder's config as transformers' `ModernBertModel` reads it.
+
+    Returns:
+        The content of a `config.json`, those of the special tokens' ids left out.
+
+    Source: Warner et al. 2024; transformers' `ModernBertConfig`.
+    """
+    kinds = ("sliding_attention", "full_attention")
+    return {
+        **{name: value for name, value in _FIXED.items() if value is not None},
+        "architectures": ["ModernBertModel"],
+        "dtype": "float32",
+        "vocab_size": shape.vocab_size,
+        "hidden_size": shape.hidden_size,
+        "intermediate_size": shape.intermediate_size,
+        "num_hidden_layers": shape.num_layers,
+        "num_attention_heads": shape.num_heads,
+        "max_position_embeddings": MAX_POSITIONS,
+        "attention_dropout": 0.0,
+        "embedding_dropout": 0.0,
+        "mlp_dropout": 0.0,
+        "local_attention": shape.local_attention,
+        "global_attn_every_n_layers": shape.global_every,
+        "layer_types": [kinds[layer.is_global] for layer in shape.layers],
+        # The newer spelling of the bases, beside the older one above.
+        "rope_parameters": {
+            kind: {"rope_type": "default", "rope_theta": theta}
+            for kind, theta in _THETAS.items()
+        },
     }
 
 

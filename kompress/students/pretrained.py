@@ -12,10 +12,16 @@ from typing import Any
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from kompress.config import StudentConfig
 from kompress.errors import InvalidCheckpoint
-from kompress.students import checkpoint, hub, modernbert, weight_files
-from kompress.students.foreign_weights import assemble, has_any, rename
+from kompress.students import checkpoint, hub, modernbert
+from kompress.students.foreign_weights import (
+    assemble,
+    digest,
+    has_any,
+    read_weights,
+    rename,
+)
+from kompress.students.modernbert_shape import PREFIX
 from kompress.students.student import Student, load
 from kompress.students.tokenizer import WordTokenizer
 
@@ -59,35 +65,13 @@ def load_pretrained(
     folder = _find(source)
     if (folder / checkpoint.MANIFEST).is_file():
         return _load_own(folder, variant)
-    path, stored, inner_config = weight_files.read_weights(folder)
-    tensors = rename(stored, path)
-    if variant == "token_head":
-        tensors = {
-            key: value
-            for key, value in tensors.items()
-            if not key.startswith("span_conv.")
-        }
-    config = _config(
-        folder / checkpoint.CONFIG,
-        inner_config,
-        tensors,
-        variant=variant or "dual_head",
-        span_channels=span_channels,
-        quality_head=quality_head,
-    )
-    model, random_heads = assemble(config, tensors, path, seed)
-    tokenizer = _tokenizer(folder, model.config.vocab_size)
-    _check_special_ids(folder, inner_config, tokenizer)
-    lineage = {
-        "parent": None,
-        "seed": seed,
-        "source": source if isinstance(source, str) and folder != Path(source) else "",
-        "weights": {path.name: weight_files.digest(path)},
-        "tokenizer": hashlib.sha256(tokenizer.json).hexdigest(),
-        "random_heads": random_heads,
+    heads = {
+        "variant": variant or "dual_head",
+        "span_channels": span_channels,
+        "quality_head": quality_head,
     }
-    recipe = {"name": "imported"}
-    return Student.from_model(model, tokenizer, recipe=recipe, lineage=lineage)
+    is_name = isinstance(source, str) and folder != Path(source)
+    return _import(folder, heads, source=str(source) if is_name else "", seed=seed)
 
 
 def _find(source: str | Path) -> Path:
@@ -117,38 +101,53 @@ def _load_own(folder: Path, variant: str | None) -> Student:
     return student
 
 
-def _config(
-    path: Path,
-    inner: Mapping[str, Any],
-    tensors: Mapping[str, Tensor],
-    *,
-    variant: str,
-    span_channels: int,
-    quality_head: bool,
-) -> StudentConfig:
-    """Find the sizes: beside the weights, inside their file, or on the weights."""
-    config = _read_json(path)
-    first = tensors.get("span_conv.0.weight")
-    heads = {
-        "variant": variant,
-        "quality_head": quality_head or has_any(tensors, "quality_head."),
-        "span_channels": span_channels if first is None else len(first),
+def _import(folder: Path, heads: dict[str, Any], *, source: str, seed: int) -> Student:
+    """Make a student of a folder's weights; `heads` says what the source may lack."""
+    path, stored, inner = read_weights(folder)
+    tensors = rename(stored, path)
+    if heads["variant"] == "token_head":
+        tensors = {k: v for k, v in tensors.items() if not k.startswith("span_conv.")}
+    if "span_conv.0.weight" in tensors:
+        heads["span_channels"] = len(tensors["span_conv.0.weight"])
+    heads["quality_head"] |= has_any(tensors, "quality_head.")
+    sizes, where = _find_sizes(folder, inner, tensors)
+    config = modernbert.student_config({**sizes, **heads}, where)
+    model, random_heads = assemble(config, tensors, path, seed)
+    tokenizer = _tokenizer(folder, config.vocab_size)
+    _check_special_ids(folder, inner, tokenizer)
+    lineage = {
+        "parent": None,
+        "seed": seed,
+        "source": source,
+        "weights": {path.name: digest(path)},
+        "tokenizer": hashlib.sha256(tokenizer.json).hexdigest(),
+        "random_heads": random_heads,
     }
-    within = f"{path.parent}: config"
+    recipe = {"name": "imported"}
+    return Student.from_model(model, tokenizer, recipe=recipe, lineage=lineage)
+
+
+def _find_sizes(
+    folder: Path, inner: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> tuple[Mapping[str, Any], str]:
+    """Find the sizes beside the weights, inside their file, or on the weights.
+
+    Returns:
+        Fields of `StudentConfig`, and where they stood.
+    """
+    path = folder / checkpoint.CONFIG
+    config = _read_json(path)
+    within = f"{folder}: config"
     for own, where in ((config.get(checkpoint.CONFIG_KEY), str(path)), (inner, within)):
         if isinstance(own, Mapping) and {"num_layers", "num_heads"} <= set(own):
-            return modernbert.student_config({**own, **heads}, where)
+            return own, where
     for found, where in ((config, str(path)), (inner, within)):
         if modernbert.is_modernbert(found):
-            sizes = modernbert.sizes_from_config(found, where)
-            return modernbert.student_config({**sizes, **heads}, where)
+            return modernbert.sizes_from_config(found, where), where
     shapes = {
-        key.removeprefix("encoder."): tuple(tensor.shape)
-        for key, tensor in tensors.items()
+        key.removeprefix(PREFIX): tuple(tensor.shape) for key, tensor in tensors.items()
     }
-    where = str(path.parent)
-    sizes = modernbert.sizes_from_shapes(shapes, where)
-    return modernbert.student_config({**sizes, **heads}, where)
+    return modernbert.sizes_from_shapes(shapes, str(folder)), str(folder)
 
 
 def _tokenizer(folder: Path, num_rows: int) -> WordTokenizer:

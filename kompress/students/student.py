@@ -26,8 +26,7 @@ from kompress.types import BoolArray, FloatArray
 from kompress.words import join_kept, word_list
 
 if TYPE_CHECKING:
-    from kompress.students.dual_head import DualHead
-    from kompress.students.token_head import TokenHead
+    from kompress.students.model import StudentModel
 
 KEEP_THRESHOLD = 0.5  # the client's, on p·(0.5 + 0.5·s)
 OVERRIDE = "headroom-0.42"
@@ -93,7 +92,7 @@ class Student:
     @classmethod
     def from_model(
         cls,
-        model: "DualHead | TokenHead",
+        model: "StudentModel",
         tokenizer: WordTokenizer,
         *,
         recipe: dict[str, Any],
@@ -119,13 +118,13 @@ class Student:
         )
 
     @property
-    def model(self) -> "DualHead | TokenHead":
+    def model(self) -> "StudentModel":
         """The torch module.
 
         Raises:
             InvalidConfig: another engine than torch scores.
         """
-        model: DualHead | TokenHead | None = getattr(self.engine, "model", None)
+        model: StudentModel | None = getattr(self.engine, "model", None)
         if model is None:
             raise InvalidConfig(
                 f"the student scores with {self.engine.name}, which has no module; "
@@ -251,10 +250,10 @@ class Student:
         }
         files = {
             checkpoint.WEIGHTS: save_tensors(tensors, {"format": "pt"}),
-            checkpoint.CONFIG: _to_json(self.config.model_dump(mode="json")),
+            checkpoint.CONFIG: checkpoint.to_json(self.config.model_dump(mode="json")),
             checkpoint.TOKENIZER: self.tokenizer.json,
-            checkpoint.RECIPE: _to_json(self.recipe),
-            checkpoint.LINEAGE: _to_json(self.lineage),
+            checkpoint.RECIPE: checkpoint.to_json(self.recipe),
+            checkpoint.LINEAGE: checkpoint.to_json(self.lineage),
         }
         self.id = checkpoint.write_folder(Path(folder), files)
         return self.id
@@ -340,7 +339,3 @@ def _split(keep: BoolArray, scores: Sequence[FloatArray]) -> list[BoolArray]:
     """Cut a mask over all texts into the texts' masks."""
     ends = np.cumsum([len(score_N) for score_N in scores], dtype=np.int64)
     return np.split(keep, ends[:-1])[: len(scores)]
-
-
-def _to_json(content: Any) -> bytes:
-    return (json.dumps(content, sort_keys=True, indent=1) + "\n").encode()

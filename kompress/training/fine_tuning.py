@@ -7,13 +7,10 @@ from torch import Tensor, nn
 
 from kompress.config import FineTuningConfig
 from kompress.errors import InvalidConfig
-from kompress.students.dual_head import DualHead
-from kompress.students.token_head import TokenHead
-
-_HEADS = ("token_head", "span_conv", "quality_head")
+from kompress.students.model import HEADS, StudentModel
 
 
-def prepare(model: DualHead | TokenHead, method: FineTuningConfig) -> int:
+def prepare(model: StudentModel, method: FineTuningConfig) -> int:
     """Freeze what shall not move and put adapters on what they are asked for.
 
     Args:
@@ -86,7 +83,7 @@ def put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         parameters[name].copy_(weight)
 
 
-def _adapt(model: DualHead | TokenHead, method: FineTuningConfig) -> None:
+def _adapt(model: StudentModel, method: FineTuningConfig) -> None:
     linears = [
         name
         for name, module in model.encoder.named_modules()
@@ -117,7 +114,7 @@ def _adapt(model: DualHead | TokenHead, method: FineTuningConfig) -> None:
         bias="none",
     )
     inject_adapter_in_model(config, model)
-    for head in _HEADS:
+    for head in HEADS:
         module = getattr(model, head, None)
         if module is not None:
             module.requires_grad_(requires_grad=True)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from kompress.config import FineTuningConfig, StudentConfig
+from kompress.students.modernbert_shape import ModernBertShape
 
 # FLOP per second of dense products, by makers' data sheets: (bfloat16, float32).
 PEAKS = {
@@ -52,14 +53,15 @@ def count_flops(
     Source: Kaplan et al. 2020, section 2.1; the window's share: ours. ModernBERT-base:
     2·110.30e6 + 3072·(8·L + 14·min(L, 129)) + 1.97e6 a token.
     """
+    shape = ModernBertShape.of(config.model_dump())
     width = config.hidden_size
     last = config.num_layers if num_layers is None else num_layers
     tokens = float(num_tokens_C.sum())
     products = 2.0 * (4 * width**2 + 3 * width * config.intermediate_size) * tokens
     full = float((num_tokens_C**2).sum())
-    seen_C = np.minimum(num_tokens_C, 2 * max(1, config.local_attention // 2) + 1)
+    seen_C = np.minimum(num_tokens_C, 2 * shape.window + 1)
     sliding = float((num_tokens_C * seen_C).sum())
-    num_full = len(range(0, last, config.global_every))
+    num_full = sum(layer.is_global for layer in shape.layers[:last])
     pairs = num_full * full + (last - num_full) * sliding
     flops = last * products + 4.0 * width * pairs
     return flops + (_head_flops(config) * tokens if heads else 0.0)

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kompress.students.dual_head import DualHead
-from kompress.students.packed import Packing, Trunk, run_trunk
-from kompress.students.token_head import TokenHead
+from kompress.students.encoder import Trunk
+from kompress.students.model import StudentModel
+from kompress.students.packing import Packing
 from kompress.training.precision import autocast
 from kompress.training.texts import Prepared
 
@@ -57,7 +57,7 @@ class TrunkCache:
 
     def __init__(
         self,
-        model: DualHead | TokenHead,
+        model: StudentModel,
         data: Prepared,
         *,
         num_layers: int,
@@ -75,15 +75,12 @@ class TrunkCache:
                 self._x_TE = np.memmap(file, np.float32, mode="w+", shape=shape)
         else:
             self._x_TE = np.empty(shape, dtype=np.float32)
-        device = next(model.parameters()).device
-        with torch.no_grad(), autocast(device, dtype):
+        with torch.no_grad(), autocast(model.device, dtype):
             for chunks in group_passes(data.chunks.num_tokens_C):
                 packing = _pack(model, data, chunks)
                 token_T = _tokens(data, chunks)
                 ids_R = packing.spread(data.chunks.ids_T[token_T])
-                x_RE, _ = run_trunk(
-                    model.encoder, model.config, ids_R, packing, num_layers=num_layers
-                )
+                x_RE, _ = model.encoder.run_trunk(ids_R, packing, num_layers=num_layers)
                 self._x_TE[token_T] = x_RE.float().cpu().numpy()[packing.row_T]
 
     def read(self, token_T: NDArray[np.int64], packing: Packing) -> Trunk:
@@ -92,7 +89,7 @@ class TrunkCache:
 
 
 def lay_rows(
-    model: DualHead | TokenHead,
+    model: StudentModel,
     data: Prepared,
     chunks: Sequence[int],
     cache: TrunkCache | None,
@@ -134,11 +131,8 @@ def group_passes(num_tokens_C: NDArray[np.int64]) -> list[list[int]]:
     return [part.tolist() for part in np.split(np.arange(len(pass_C)), bounds)]
 
 
-def _pack(
-    model: DualHead | TokenHead, data: Prepared, chunks: Sequence[int]
-) -> Packing:
-    lengths = data.chunks.num_tokens_C[list(chunks)].tolist()
-    return Packing(lengths, model.config, device=next(model.parameters()).device)
+def _pack(model: StudentModel, data: Prepared, chunks: Sequence[int]) -> Packing:
+    return model.pack(data.chunks.num_tokens_C[list(chunks)].tolist())
 
 
 def _tokens(data: Prepared, chunks: Sequence[int]) -> NDArray[np.int64]:

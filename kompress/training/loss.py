@@ -1,4 +1,4 @@
-"""What a student's heads are trained on.
+"""What a student's heads are trained on, and the loss on texts that are not.
 
 T = tokens of a batch, C = chunks
 """
@@ -8,14 +8,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from kompress.config import RecipeConfig
-from kompress.students.dual_head import DualHead
-from kompress.students.token_head import TokenHead
-from kompress.training.inputs import Rows
+from kompress.students.model import StudentModel
+from kompress.training.inputs import Rows, TrunkCache, group_passes, lay_rows
 from kompress.training.precision import autocast
+from kompress.training.texts import Prepared
 
 
 def batch_loss(
-    model: DualHead | TokenHead, rows: Rows, recipe: RecipeConfig, dtype: torch.dtype
+    model: StudentModel, rows: Rows, recipe: RecipeConfig, dtype: torch.dtype
 ) -> Tensor:
     """Give the recipe's loss of one batch, all its parts added up: a scalar."""
     with autocast(rows.target_R.device, dtype):
@@ -88,3 +88,38 @@ def quality_loss(quality_C: Tensor, target_C: Tensor, precision_C: Tensor) -> Te
     """
     total = precision_C.sum().clamp_min(1e-12)
     return (precision_C * (quality_C - target_C).square()).sum() / total
+
+
+def measure(
+    model: StudentModel,
+    data: Prepared | None,
+    cache: TrunkCache | None,
+    recipe: RecipeConfig,
+    dtype: torch.dtype,
+) -> float | None:
+    """Give the loss without dropout, each token by its weight over all texts.
+
+    Args:
+        model: left in training mode.
+        data: the held-out texts.
+        cache: a frozen trunk's activations over them.
+        recipe: the loss's parts.
+        dtype: the precision of products.
+
+    Returns:
+        The mean over passes of about 4,096 tokens, weighted by their tokens' weights;
+        None without texts.
+    """
+    if data is None:
+        return None
+    losses, weights = [], []
+    model.eval()
+    with torch.inference_mode():
+        for chunks in group_passes(data.chunks.num_tokens_C):
+            rows = lay_rows(model, data, chunks, cache)
+            losses.append(batch_loss(model, rows, recipe, dtype))
+            weights.append(rows.weight_R.sum())
+        loss, weight = torch.stack(losses).double(), torch.stack(weights).double()
+        mean = float((loss * weight).sum() / weight.sum())
+    model.train()
+    return mean

@@ -1,4 +1,7 @@
-"""All that is decided before a training's first step."""
+"""All that is decided before a training's first step.
+
+C = chunks
+"""
 
 import hashlib
 import json
@@ -6,23 +9,44 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import tokenizers
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kompress.config import RecipeConfig
-from kompress.errors import InvalidConfig, InvalidText, TrainingFailed
-from kompress.students.student import Student
-from kompress.students.tokenizer import WordTokenizer
-from kompress.training.batches import Batch, plan_batches
-from kompress.training.held_out import prepare_held_out
+from kompress.errors import (
+    InvalidCheckpoint,
+    InvalidConfig,
+    InvalidText,
+    TrainingFailed,
+)
+from kompress.students.checkpoint import unpack
+from kompress.students.student import Student, load
+from kompress.students.tokenizer import WordTokenizer, train_tokenizer
 from kompress.training.precision import choose_precision, find_device
-from kompress.training.start import find_parent, find_tokenizer
-from kompress.training.texts import Prepared, TrainText, prepare
+from kompress.training.texts import Prepared, TrainText, prepare, prepare_held_out
 
 MAX_SEED = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's chunks.
+
+    Attributes:
+        epoch: which pass over the data, from 0.
+        chunks: numbers of the chunks, in the order they are packed.
+        num_tokens: tokens of all of them.
+    """
+
+    epoch: int
+    chunks: tuple[int, ...]
+    num_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +142,8 @@ def make_plan(
     held_out: Sequence[TrainText],
 ) -> Plan:
     """Load, tokenise and check everything; see `train` for arguments and errors."""
-    parent = find_parent(init, recipe, tokenizer_json)
-    tokenizer = find_tokenizer(texts, recipe, tokenizer_json, parent)
+    parent = _find_parent(init, recipe, tokenizer_json)
+    tokenizer = _find_tokenizer(texts, recipe, tokenizer_json, parent)
     data = prepare(texts, recipe, tokenizer)
     aside = prepare_held_out(held_out, recipe, tokenizer)
     _check_quality(recipe, data)
@@ -151,10 +175,120 @@ def make_plan(
     return Plan(parent, tokenizer, data, aside, batches, device, dtype, seed, lineage)
 
 
+def plan_batches(
+    num_tokens_C: NDArray[np.int64],
+    *,
+    batch_tokens: int,
+    epochs: int,
+    seed: int,
+    max_tokens: int | None = None,
+) -> list[Batch]:
+    """Shuffle the chunks anew for each epoch and fill batches up to a token budget.
+
+    Args:
+        num_tokens_C: (C,) tokens of each chunk.
+        batch_tokens: the most tokens of a batch; a longer chunk gets its own.
+        epochs: passes over the data.
+        seed: decides the order.
+        max_tokens: stop before the batch that would exceed this total; at least one
+            batch is planned.
+
+    Returns:
+        The batches in order.
+    """
+    batches: list[Batch] = []
+    total = 0
+    for epoch in range(epochs):
+        order = np.random.default_rng((seed, epoch)).permutation(len(num_tokens_C))
+        for batch in _fill(epoch, order.tolist(), num_tokens_C, batch_tokens):
+            total += batch.num_tokens
+            if max_tokens is not None and total > max_tokens and batches:
+                return batches
+            batches.append(batch)
+    return batches
+
+
 def step_seed(seed: int, purpose: str) -> int:
     """Give each purpose its own stream, the same in every process."""
     digest = hashlib.sha256(f"{seed} {purpose}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % MAX_SEED
+
+
+def _find_parent(
+    init: Student | bytes | Path | None,
+    recipe: RecipeConfig,
+    tokenizer_json: bytes | None,
+) -> Student | None:
+    """Load the parent, whose sizes and tokenizer the child must share.
+
+    Raises:
+        InvalidCheckpoint: it is broken, or has other sizes or another tokenizer.
+        InvalidConfig: a student whose engine holds no weights.
+    """
+    if init is None:
+        return None
+    if isinstance(init, Student):
+        parent = init
+    elif isinstance(init, bytes):
+        with TemporaryDirectory() as folder:
+            unpack(init, Path(folder))
+            parent = load(folder)
+    else:
+        parent = load(init)
+    name = parent.id[:12] or "given"
+    if parent.config != recipe.student:
+        raise InvalidCheckpoint(
+            f"the parent {name} is {parent.config!r}; the recipe wants "
+            f"{recipe.student!r}; expected equal sizes; start from scratch or change "
+            "the recipe"
+        )
+    if tokenizer_json not in {None, parent.tokenizer.json}:
+        raise InvalidCheckpoint(
+            f"the parent {name} has another tokenizer than the one given; "
+            "expected the parent's own; leave tokenizer_json out"
+        )
+    return parent
+
+
+def _find_tokenizer(
+    texts: Sequence[TrainText],
+    recipe: RecipeConfig,
+    tokenizer_json: bytes | None,
+    parent: Student | None,
+) -> WordTokenizer:
+    """Take the parent's tokenizer, the one given, or train one on the texts.
+
+    Raises:
+        InvalidConfig: it holds more tokens than the model.
+    """
+    if parent is not None:
+        return parent.tokenizer
+    if tokenizer_json is None:
+        sources = (text.text for text in texts)
+        tokenizer_json = train_tokenizer(sources, recipe.student.vocab_size)
+    tokenizer = WordTokenizer(tokenizer_json)
+    if tokenizer.vocab_size > recipe.student.vocab_size:
+        raise InvalidConfig(
+            f"the tokenizer holds {tokenizer.vocab_size} tokens, recipe.student."
+            f"vocab_size is {recipe.student.vocab_size}; expected no more; raise it"
+        )
+    return tokenizer
+
+
+def _fill(
+    epoch: int, order: list[int], num_tokens_C: NDArray[np.int64], batch_tokens: int
+) -> list[Batch]:
+    batches: list[Batch] = []
+    chunks: list[int] = []
+    size = 0
+    for chunk in order:
+        length = int(num_tokens_C[chunk])
+        if chunks and size + length > batch_tokens:
+            batches.append(Batch(epoch, tuple(chunks), size))
+            chunks, size = [], 0
+        chunks.append(chunk)
+        size += length
+    return [*batches, Batch(epoch, tuple(chunks), size)]
 
 
 def _check_quality(recipe: RecipeConfig, data: Prepared) -> None:

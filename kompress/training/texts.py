@@ -106,6 +106,34 @@ def prepare(
     return Prepared(chunks, *parts, digest.hexdigest())
 
 
+def prepare_held_out(
+    texts: Sequence[TrainText], recipe: RecipeConfig, tokenizer: WordTokenizer
+) -> Prepared | None:
+    """Tokenise the held-out texts; None where there are none and none are needed.
+
+    Raises:
+        InvalidText: labels that do not fit, no word or no weight in any of the texts,
+            or early stopping without texts.
+    """
+    if not texts:
+        if recipe.early_stop_patience is None:
+            return None
+        raise InvalidText(
+            f"recipe.early_stop_patience is {recipe.early_stop_patience} and no text "
+            "is held out; expected at least one; hold some out, or leave it out"
+        )
+    try:
+        data = prepare(texts, recipe, tokenizer)
+    except InvalidText as error:
+        raise InvalidText(f"held-out texts: {error}") from error
+    if not data.weight_T.any():
+        raise InvalidText(
+            f"{len(texts)} held-out texts weigh nothing; expected a weight above 0 "
+            "somewhere; hold out texts that have labels"
+        )
+    return data
+
+
 def _quality(number: int, text: TrainText) -> tuple[float, float]:
     """Check one text's quality; give it and 1/se², zeros if it has none."""
     if text.quality is None:

@@ -12,22 +12,19 @@ from torch import Tensor, nn
 
 from kompress.config import RecipeConfig
 from kompress.students.checkpoint import LINEAGE
-from kompress.students.dual_head import STUDENTS, DualHead
+from kompress.students.model import StudentModel
 from kompress.students.student import Student
-from kompress.students.token_head import TokenHead
 from kompress.training.fine_tuning import merge_adapters, moving, prepare, put_weights
 from kompress.training.flops import (
     count_flops,
     count_training_flops,
     find_peak_flops,
 )
-from kompress.training.held_out import measure
 from kompress.training.inputs import TrunkCache, lay_rows
-from kompress.training.loss import batch_loss
-from kompress.training.optimizer import make_optimizer, set_rate
+from kompress.training.loss import batch_loss, measure
+from kompress.training.optimizer import make_optimizer, rate_share, set_rate
 from kompress.training.plan import Plan, make_plan, step_seed
 from kompress.training.precision import repeatable
-from kompress.training.schedule import rate_share
 from kompress.training.state import CurvePoint, Record, TrainingState
 from kompress.training.texts import Prepared, TrainText
 
@@ -136,7 +133,7 @@ def train(  # noqa: PLR0915  # a loop reads best whole
 
     with repeatable(plan.device, recipe.num_threads):
         torch.manual_seed(step_seed(seed, "weights"))
-        model = STUDENTS[recipe.student.variant](recipe.student)
+        model = StudentModel(recipe.student)
         if plan.parent is not None:
             model.load_state_dict(plan.parent.model.state_dict())
         num_frozen = prepare(model, recipe.fine_tuning)
@@ -229,7 +226,7 @@ def train(  # noqa: PLR0915  # a loop reads best whole
 
 
 def _cache(
-    model: DualHead | TokenHead,
+    model: StudentModel,
     data: Prepared | None,
     num_frozen: int,
     dtype: torch.dtype,

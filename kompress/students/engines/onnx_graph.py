@@ -20,17 +20,23 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kompress.config import StudentConfig
 from kompress.errors import InvalidCheckpoint, InvalidConfig
-from kompress.students.engines.engine import Weights
-from kompress.students.engines.weights import take_weight
+from kompress.students.engines.engine import Weights, take_weight
+from kompress.students.modernbert_shape import (
+    EMBEDDINGS,
+    EMBEDDINGS_NORM,
+    FINAL_NORM,
+    GLOBAL_THETA,
+    LOCAL_THETA,
+    NORM_EPS,
+    LayerPlan,
+    ModernBertShape,
+)
 
 OPSET = 17
 IR_VERSION = 8  # what opset 17 came with: old runtimes read the file
 MICROSOFT = "com.microsoft"
 BLOCK = 32
 MAX_BYTES = 2**31 - 1  # protobuf's limit on one file
-FULL_THETA = 160_000.0  # ModernBERT's rotary bases
-SLIDING_THETA = 10_000.0
-NORM_EPS = 1e-5
 # Finite, so that rows which see nothing (padding) stay numbers; exp() of it is 0.
 HIDDEN = -1e9
 
@@ -90,8 +96,10 @@ class _Graph:
 
     def __init__(self, config: StudentConfig, weights: Weights, bits: int) -> None:
         self.config = config
+        self.shape = ModernBertShape.of(config.model_dump())
         self.bits = bits
         self._weights = weights
+        self._shapes = self.shape.weights
         self._nodes: list[onnx.NodeProto] = []
         self._tensors: dict[str, onnx.TensorProto] = {}
 
@@ -121,13 +129,13 @@ class _Graph:
         """Add a float without dimensions."""
         return self.tensor(f"scalar_{value!r}", np.array(value, dtype=np.float32))
 
-    def weight(self, key: str, *shape: int) -> NDArray[np.float32]:
-        """Give a checked weight (`take_weight`)."""
-        return take_weight(self._weights, key, *shape)
+    def weight(self, key: str, *head_shape: int) -> NDArray[np.float32]:
+        """Give a checked weight; only a head's shape has to be said."""
+        return take_weight(self._weights, key, *(head_shape or self._shapes[key]))
 
-    def matmul(self, x: str, key: str, *shape: int) -> str:
+    def matmul(self, x: str, key: str) -> str:
         """Multiply by a Linear's (O, I) weight, quantised where that was asked."""
-        weight_OI = self.weight(key, *shape)
+        weight_OI = self.weight(key)
         num_out, num_in = weight_OI.shape
         if self.bits == 32 or num_in % BLOCK:
             return self.op("MatMul", x, self.tensor(key, weight_OI.T))
@@ -146,7 +154,7 @@ class _Graph:
 
     def norm(self, x: str, key: str) -> str:
         """Add a LayerNorm without a bias."""
-        scale = self.tensor(key, self.weight(key, self.config.hidden_size))
+        scale = self.tensor(key, self.weight(key))
         return self.op("LayerNormalization", x, scale, axis=-1, epsilon=NORM_EPS)
 
     def gelu(self, x: str) -> str:
@@ -203,31 +211,24 @@ class _Reach:
 
 def _write_encoder(graph: _Graph) -> str:
     """Add the encoder; gives (B, S, E) hidden states."""
-    config = graph.config
-    width, inner = config.hidden_size, config.intermediate_size
-    table = "encoder.embeddings.tok_embeddings.weight"
-    tokens = graph.weight(table, config.vocab_size, width)
-    x = graph.op("Gather", graph.tensor(table, tokens), "input_ids", axis=0)
-    x = graph.norm(x, "encoder.embeddings.norm.weight")
-    full, sliding = _write_reaches(graph)
-    for number in range(config.num_layers):
-        prefix = f"encoder.layers.{number}"
-        # The embeddings are normed already, so the first layer has no norm.
-        normed = graph.norm(x, f"{prefix}.attn_norm.weight") if number else x
-        reach = full if number % config.global_every == 0 else sliding
-        x = graph.op("Add", x, _write_attention(graph, normed, prefix, reach))
-        normed = graph.norm(x, f"{prefix}.mlp_norm.weight")
-        both = graph.matmul(normed, f"{prefix}.mlp.Wi.weight", 2 * inner, width)
+    inner = graph.shape.intermediate_size
+    tokens = graph.tensor(EMBEDDINGS, graph.weight(EMBEDDINGS))
+    x = graph.op("Gather", tokens, "input_ids", axis=0)
+    x = graph.norm(x, EMBEDDINGS_NORM)
+    full, near = _write_reaches(graph)
+    for layer in graph.shape.layers:
+        normed = x if layer.attn_norm is None else graph.norm(x, layer.attn_norm)
+        reach = full if layer.is_global else near
+        x = graph.op("Add", x, _write_attention(graph, normed, layer, reach))
+        both = graph.matmul(graph.norm(x, layer.mlp_norm), layer.mlp_in)
         value = graph.op("Split", both, graph.ints(inner, inner), outputs=2, axis=-1)
         gated = graph.op("Mul", graph.gelu(value), f"{value}.1")
-        grown = graph.matmul(gated, f"{prefix}.mlp.Wo.weight", width, inner)
-        x = graph.op("Add", x, grown)
-    return graph.norm(x, "encoder.final_norm.weight")
+        x = graph.op("Add", x, graph.matmul(gated, layer.mlp_out))
+    return graph.norm(x, FINAL_NORM)
 
 
 def _write_reaches(graph: _Graph) -> tuple[_Reach, _Reach]:
-    """Add what full and sliding attention see, once for all layers."""
-    config = graph.config
+    """Add what global and local attention see, once for all layers."""
     length = graph.op("Gather", graph.op("Shape", "attention_mask"), graph.ints(1))
     length = graph.op("Squeeze", length, graph.ints(0))
     zero = graph.tensor("zero", np.array(0, dtype=np.int64))
@@ -237,17 +238,16 @@ def _write_reaches(graph: _Graph) -> tuple[_Reach, _Reach]:
     real = graph.op("Cast", "attention_mask", to=TensorProto.BOOL)
     real = graph.op("Unsqueeze", real, graph.ints(1, 2))
     distance = graph.op("Abs", graph.op("Sub", place_S1, place_S))
-    window = max(1, config.local_attention // 2)
-    reach = graph.tensor("window", np.array(window, dtype=np.int64))
+    reach = graph.tensor("window", np.array(graph.shape.window, dtype=np.int64))
     near = graph.op("And", graph.op("LessOrEqual", distance, reach), real)
     masks = [
         graph.op("Where", seen, graph.scalar(0.0), graph.scalar(HIDDEN))
         for seen in (real, near)
     ]
     places = graph.op("Cast", place_S1, to=TensorProto.FLOAT)
-    size = config.hidden_size // config.num_heads
+    size = graph.shape.head_size
     reaches = []
-    for mask, theta in zip(masks, (FULL_THETA, SLIDING_THETA), strict=True):
+    for mask, theta in zip(masks, (GLOBAL_THETA, LOCAL_THETA), strict=True):
         power = np.arange(0, size, 2, dtype=np.float32) / np.float32(size)
         inverse = 1 / np.float32(theta) ** power
         angle = graph.op("Mul", places, graph.tensor(f"inverse_{theta:g}", inverse))
@@ -259,12 +259,10 @@ def _write_reaches(graph: _Graph) -> tuple[_Reach, _Reach]:
     return reaches[0], reaches[1]
 
 
-def _write_attention(graph: _Graph, x: str, prefix: str, reach: _Reach) -> str:
+def _write_attention(graph: _Graph, x: str, layer: LayerPlan, reach: _Reach) -> str:
     """Add one layer's attention: (B, S, E) of what each token took from the others."""
-    config = graph.config
-    width, heads = config.hidden_size, config.num_heads
-    size = width // heads
-    qkv = graph.matmul(x, f"{prefix}.attn.Wqkv.weight", 3 * width, width)
+    heads, size = graph.shape.num_heads, graph.shape.head_size
+    qkv = graph.matmul(x, layer.wqkv)
     qkv = graph.op("Reshape", qkv, graph.ints(0, 0, 3 * heads, size))
     qkv = graph.op("Transpose", qkv, perm=[0, 2, 1, 3])
     parts = graph.op("Split", qkv, graph.ints(2 * heads, heads), outputs=2, axis=1)
@@ -291,8 +289,8 @@ def _write_attention(graph: _Graph, x: str, prefix: str, reach: _Reach) -> str:
     chance = graph.op("Softmax", logits, axis=-1)
     mixed = graph.op("MatMul", chance, f"{parts}.1")
     mixed = graph.op("Transpose", mixed, perm=[0, 2, 1, 3])
-    mixed = graph.op("Reshape", mixed, graph.ints(0, 0, width))
-    return graph.matmul(mixed, f"{prefix}.attn.Wo.weight", width, width)
+    mixed = graph.op("Reshape", mixed, graph.ints(0, 0, graph.shape.hidden_size))
+    return graph.matmul(mixed, layer.attn_out)
 
 
 def _write_heads(graph: _Graph, hidden: str) -> None:

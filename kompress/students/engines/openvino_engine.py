@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from kompress.config import StudentConfig
 from kompress.students.engines.engine import Weights
-from kompress.students.engines.openvino_graph import GAP, block_rows, build_model
+from kompress.students.engines.openvino_graph import GAP, build_model
+from kompress.students.modernbert_shape import ModernBertShape
 
 # Full attention costs rows squared: a run holds the longest chunk, or this many rows.
 RUN_ROWS = 512
@@ -49,7 +50,7 @@ class OpenVinoEngine:
             InvalidCheckpoint: the weights do not fit the config.
         """
         self.name = "openvino" if bits == 32 else "openvino-int8"
-        self._block = block_rows(config)
+        self._block = ModernBertShape.of(config.model_dump()).window
         core = openvino.Core()
         abilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         settings = {

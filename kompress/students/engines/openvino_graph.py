@@ -1,7 +1,7 @@
 """Write a student as an OpenVINO model for packed chunks.
 
 Unlike the exported ONNX file, one run takes several chunks laid end to end, told apart
-by a number for each row, and sliding attention works on blocks of rows with their two
+by a number for each row, and local attention works on blocks of rows with their two
 neighbours, so that it costs what it sees and not what there is.
 
 R = rows (tokens and gaps), K = blocks of rows, W = rows of one block, H = heads,
@@ -17,12 +17,17 @@ import openvino.opset13 as ops
 from numpy.typing import NDArray
 
 from kompress.config import StudentConfig
-from kompress.students.engines.engine import Weights
-from kompress.students.engines.weights import take_weight
+from kompress.students.engines.engine import Weights, take_weight
+from kompress.students.modernbert_shape import (
+    EMBEDDINGS,
+    EMBEDDINGS_NORM,
+    FINAL_NORM,
+    GLOBAL_THETA,
+    LOCAL_THETA,
+    NORM_EPS,
+    ModernBertShape,
+)
 
-FULL_THETA = 160_000.0  # ModernBERT's rotary bases
-SLIDING_THETA = 10_000.0
-NORM_EPS = 1e-5
 # Finite, so that rows which see nothing (gaps) stay numbers; exp() of it is 0.
 HIDDEN = -1e9
 # Rows without a token between two chunks, so that no convolution crosses.
@@ -30,17 +35,12 @@ GAP = 2
 LAST = np.iinfo(np.int64).max
 
 
-def block_rows(config: StudentConfig) -> int:
-    """Give W: the number of rows of a run is a multiple of it."""
-    return max(1, config.local_attention // 2)
-
-
 def build_model(config: StudentConfig, weights: Weights, *, bits: int) -> Any:
     """Write the model of a student.
 
     Inputs, all int64 (R,): `ids`; `chunk`, the same positive number on the rows of one
     chunk and 0 on gaps, which are at least `GAP` rows; `place`, the row's number within
-    its chunk. Output: (R,) float32 p·(0.5 + 0.5·s).
+    its chunk. R is a multiple of the window. Output: (R,) float32 p·(0.5 + 0.5·s).
 
     Args:
         config: the architecture.
@@ -76,39 +76,34 @@ class _Reach:
 class _Writer:
     def __init__(self, config: StudentConfig, weights: Weights, bits: int) -> None:
         self.config = config
+        self.shape = ModernBertShape.of(config.model_dump())
         self.bits = bits
         self._weights = weights
+        self._shapes = self.shape.weights
 
     def encode(self, ids: Any, chunk: Any, place: Any) -> Any:
         """Write the encoder: (R, E) hidden states."""
-        config = self.config
-        width, inner = config.hidden_size, config.intermediate_size
-        table = "encoder.embeddings.tok_embeddings.weight"
-        tokens = ops.constant(self.weight(table, config.vocab_size, width))
-        x = ops.gather(tokens, ids, _ints(0))
-        x = self.norm(x, "encoder.embeddings.norm.weight")
-        full = self._reach(_full_mask(chunk), place, FULL_THETA)
-        near = _near_mask(chunk, block_rows(config))
-        sliding = self._reach(near, place, SLIDING_THETA)
-        for number in range(config.num_layers):
-            prefix = f"encoder.layers.{number}"
-            # The embeddings are normed already, so the first layer has no norm.
-            normed = self.norm(x, f"{prefix}.attn_norm.weight") if number else x
-            is_full = number % config.global_every == 0
-            q, k, v = self._heads(normed, prefix, full if is_full else sliding)
-            if is_full:
-                mixed = _attend(q, k, v, full.mask)
+        width, inner = self.shape.hidden_size, self.shape.intermediate_size
+        x = ops.gather(ops.constant(self.weight(EMBEDDINGS)), ids, _ints(0))
+        x = self.norm(x, EMBEDDINGS_NORM)
+        full = self._reach(_full_mask(chunk), place, GLOBAL_THETA)
+        near = self._reach(_near_mask(chunk, self.shape.window), place, LOCAL_THETA)
+        for layer in self.shape.layers:
+            normed = x if layer.attn_norm is None else self.norm(x, layer.attn_norm)
+            reach = full if layer.is_global else near
+            q, k, v = self._heads(self.matmul(normed, layer.wqkv), reach)
+            if layer.is_global:
+                mixed = _attend(q, k, v, reach.mask)
                 mixed = ops.transpose(mixed, _ints(0, 2, 1, 3))
             else:
-                mixed = self._attend_blocks(q, k, v, sliding.mask)
+                mixed = self._attend_blocks(q, k, v, reach.mask)
             mixed = ops.reshape(mixed, _ints(-1, width), special_zero=False)
-            x = ops.add(x, self.matmul(mixed, f"{prefix}.attn.Wo.weight", width, width))
-            normed = self.norm(x, f"{prefix}.mlp_norm.weight")
-            both = self.matmul(normed, f"{prefix}.mlp.Wi.weight", 2 * inner, width)
+            x = ops.add(x, self.matmul(mixed, layer.attn_out))
+            both = self.matmul(self.norm(x, layer.mlp_norm), layer.mlp_in)
             value, gate = _split(both, -1, inner, inner)
             gated = ops.multiply(ops.gelu(value, "erf"), gate)
-            x = ops.add(x, self.matmul(gated, f"{prefix}.mlp.Wo.weight", width, inner))
-        return self.norm(x, "encoder.final_norm.weight")
+            x = ops.add(x, self.matmul(gated, layer.mlp_out))
+        return self.norm(x, FINAL_NORM)
 
     def score(self, hidden: Any, chunk: Any) -> Any:
         """Write the heads: (R,) scores."""
@@ -133,13 +128,14 @@ class _Writer:
         trust = ops.add(ops.multiply(span, _float(0.5)), _float(0.5))
         return ops.multiply(keep, trust)
 
-    def weight(self, key: str, *shape: int) -> NDArray[np.float32]:
-        """Give a checked weight."""
+    def weight(self, key: str, *head_shape: int) -> NDArray[np.float32]:
+        """Give a checked weight; only a head's shape has to be said."""
+        shape = head_shape or self._shapes[key]
         return np.ascontiguousarray(take_weight(self._weights, key, *shape))
 
-    def matmul(self, x: Any, key: str, *shape: int) -> Any:
+    def matmul(self, x: Any, key: str) -> Any:
         """Multiply by a Linear's (outputs, inputs) weight."""
-        weight_OI = self.weight(key, *shape)
+        weight_OI = self.weight(key)
         if self.bits == 32:
             return _matmul(x, ops.constant(weight_OI), turn=True)
         scale_O1 = np.abs(weight_OI).max(axis=1, keepdims=True) / np.float32(127)
@@ -150,14 +146,14 @@ class _Writer:
 
     def norm(self, x: Any, key: str) -> Any:
         """Write a LayerNorm without a bias."""
-        scale = ops.constant(self.weight(key, self.config.hidden_size))
+        scale = ops.constant(self.weight(key))
         even = ops.mvn(
             x, _ints(-1), normalize_variance=True, eps=NORM_EPS, eps_mode="inside_sqrt"
         )
         return ops.multiply(even, scale)
 
     def _reach(self, mask: Any, place: Any, theta: float) -> _Reach:
-        size = self.config.hidden_size // self.config.num_heads
+        size = self.shape.head_size
         power = np.arange(0, size, 2, dtype=np.float32) / np.float32(size)
         inverse = ops.constant((1 / np.float32(theta) ** power)[None])
         places = ops.unsqueeze(ops.convert(place, "f32"), _ints(1))
@@ -168,11 +164,9 @@ class _Writer:
         sin = ops.unsqueeze(ops.multiply(ops.sin(angle), scale), _ints(0, 1))
         return _Reach(mask, cos, sin)
 
-    def _heads(self, x: Any, prefix: str, reach: _Reach) -> tuple[Any, Any, Any]:
+    def _heads(self, qkv: Any, reach: _Reach) -> tuple[Any, Any, Any]:
         """Write rotated queries and keys, and values: (1, H, R, D) each."""
-        width, heads = self.config.hidden_size, self.config.num_heads
-        size = width // heads
-        qkv = self.matmul(x, f"{prefix}.attn.Wqkv.weight", 3 * width, width)
+        heads, size = self.shape.num_heads, self.shape.head_size
         qkv = ops.reshape(qkv, _ints(1, -1, 3 * heads, size), special_zero=False)
         qkv = ops.transpose(qkv, _ints(0, 2, 1, 3))
         both, v = _split(qkv, 1, 2 * heads, heads)
@@ -192,11 +186,10 @@ class _Writer:
 
     def _attend_blocks(self, q: Any, k: Any, v: Any, mask: Any) -> Any:
         """Let every row look at its block and the two beside it: (K, W, H, D)."""
-        heads = self.config.num_heads
-        size = self.config.hidden_size // heads
-        shape = _ints(heads, -1, block_rows(self.config), size)
+        heads, size = self.shape.num_heads, self.shape.head_size
+        shape = _ints(heads, -1, self.shape.window, size)
         blocks = [ops.reshape(x, shape, special_zero=False) for x in (q, k, v)]
-        edge = np.zeros((heads, 1, block_rows(self.config), size), np.float32)
+        edge = np.zeros((heads, 1, self.shape.window, size), np.float32)
         near_k, near_v = (_neighbours(x, edge, axis=1) for x in blocks[1:])
         mixed = _attend(blocks[0], near_k, near_v, mask)
         return ops.transpose(mixed, _ints(1, 2, 0, 3))

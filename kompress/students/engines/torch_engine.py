@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 
 from kompress.config import StudentConfig
 from kompress.errors import InvalidCheckpoint
-from kompress.students.dual_head import STUDENTS, DualHead
 from kompress.students.engines.engine import Weights
-from kompress.students.heads import HeadLogits
 from kompress.students.matmul import fast_matmul
-from kompress.students.packed import Packing
-from kompress.students.token_head import TokenHead
+from kompress.students.model import HeadLogits, StudentModel
 
 # Tokens a forward pass takes. On a CPU 1,024 to 4,096 scored equally fast and 8,192
 # slower; a GPU wants many, and plans its attention anew for each row count.
@@ -32,7 +29,7 @@ class TorchEngine:
     name = "torch"
 
     def __init__(
-        self, model: DualHead | TokenHead, *, dtype: torch.dtype | None = None
+        self, model: StudentModel, *, dtype: torch.dtype | None = None
     ) -> None:
         """Score with a module where it lies.
 
@@ -54,7 +51,7 @@ class TorchEngine:
             InvalidCheckpoint: a weight is missing, foreign, or of another shape.
         """
         with torch.random.fork_rng(devices=[]):
-            model = STUDENTS[config.variant](config)
+            model = StudentModel(config)
         # A copy: arrays that were read from a file cannot be written to.
         tensors = {name: torch.from_numpy(np.array(w)) for name, w in weights.items()}
         try:
@@ -86,7 +83,7 @@ class TorchEngine:
             (T,) p of the token head and (T,) s of the span head, all 1 for a student
             without one.
         """
-        device = next(self.model.parameters()).device
+        device = self.model.device
         dtype = self._dtype
         if dtype is None:
             dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -101,7 +98,7 @@ class TorchEngine:
         ):
             for lengths in _group(num_tokens_C.tolist(), room):
                 end = begin + sum(lengths)
-                packing = Packing(lengths, self.model.config, device=device)
+                packing = self.model.pack(lengths)
                 logits = self.model(packing.spread(ids_T[begin:end]), packing)
                 passes.append((_chances(logits), packing.row_T))
                 begin = end

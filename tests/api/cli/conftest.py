@@ -64,7 +64,7 @@ def student_folder(tmp_path_factory):
 
     from kompress.config import StudentConfig
     from kompress.students import Student
-    from kompress.students.dual_head import STUDENTS
+    from kompress.students.model import StudentModel
     from kompress.students.tokenizer import WordTokenizer, train_tokenizer
 
     texts = ["disk is full at 0x1F", "all is well with the disk"] * 20
@@ -74,7 +74,7 @@ def student_folder(tmp_path_factory):
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = STUDENTS[config.variant](config)
+        model = StudentModel(config)
     student = Student.from_model(
         model,
         WordTokenizer(train_tokenizer(texts, vocab_size=300)),

@@ -13,7 +13,7 @@ def trained(farm, home, ndjson, sessions):
     """An untrained, tiny student, stored as round 1's and promoted; gives its id."""
     from kompress.config import StudentConfig
     from kompress.students import Student, checkpoint
-    from kompress.students.dual_head import STUDENTS
+    from kompress.students.model import StudentModel
     from kompress.students.tokenizer import WordTokenizer, train_tokenizer
 
     texts = ["disk is full at 0x1F", "all is well with the disk"] * 20
@@ -22,9 +22,7 @@ def trained(farm, home, ndjson, sessions):
         num_layers=1, hidden_size=8, num_heads=2, intermediate_size=8,
         span_channels=4, vocab_size=300,
     )  # fmt: skip
-    student = Student.from_model(
-        STUDENTS[config.variant](config), tokenizer, recipe={}, lineage={}
-    )
+    student = Student.from_model(StudentModel(config), tokenizer, recipe={}, lineage={})
     folder = home / "student"
     student.save(folder)
     blob = checkpoint.pack(folder)

@@ -5,7 +5,7 @@ import torch
 
 from kompress.config import StudentConfig
 from kompress.students import Student
-from kompress.students.dual_head import STUDENTS
+from kompress.students.model import StudentModel
 from kompress.students.tokenizer import WordTokenizer, train_tokenizer
 
 TEXTS = ("error[E0308]: mismatched types in src/main.rs:42", "all is well") * 9
@@ -23,7 +23,7 @@ TINY = StudentConfig(
 def make_student(config):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = STUDENTS[config.variant](config)
+        model = StudentModel(config)
     tokenizer = WordTokenizer(train_tokenizer(TEXTS, config.vocab_size))
     return Student.from_model(
         model,

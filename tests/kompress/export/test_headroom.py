@@ -225,8 +225,6 @@ def test_transformers_takes_the_folder_and_computes_our_hidden_states(
 ):
     from transformers import AutoModel, AutoTokenizer
 
-    from kompress.students.packed import Packing, encode_packed
-
     tokenizer = AutoTokenizer.from_pretrained(exported.folder)
     model = AutoModel.from_pretrained(
         exported.folder, key_mapping={r"^encoder\.": ""}, attn_implementation="eager"
@@ -235,13 +233,9 @@ def test_transformers_takes_the_folder_and_computes_our_hidden_states(
     ids = tokenizer(TEXT.split(), is_split_into_words=True)["input_ids"]
     tokens = student.tokenizer.encode(TEXT.split())
     assert ids == [student.tokenizer.cls_id, *tokens.ids_T, student.tokenizer.sep_id]
-    packing = Packing([len(ids)], student.config)
+    packing = student.model.pack([len(ids)])
     with torch.inference_mode():
         theirs = model(torch.tensor([ids])).last_hidden_state[0]
-        ours = encode_packed(
-            student.model.encoder,
-            student.config,
-            packing.spread(np.array(ids)),
-            packing,
-        )[packing.row_T]
+        ours = student.model.encoder(packing.spread(np.array(ids)), packing)
+        ours = ours[packing.row_T]
     assert torch.allclose(theirs, ours, atol=1e-5)

@@ -5,7 +5,8 @@ from safetensors.numpy import load_file
 
 from kompress.errors import InvalidCheckpoint
 from kompress.export.headroom import export
-from kompress.export.hub_cache import BASE_REVISION, write_hub_cache
+from kompress.export.hub_cache import write_hub_cache
+from kompress.students.hub import MODERNBERT_REVISION as REVISION
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +24,8 @@ def test_both_repositories_lie_where_the_hubs_library_looks(exported, tmp_path):
     snapshot = own / "snapshots" / revision
     for name, digest in exported.digests.items():
         assert sha256((snapshot / name).read_bytes()).hexdigest() == digest
-    assert (base / "refs/main").read_text() == BASE_REVISION
-    assert {path.name for path in (base / "snapshots" / BASE_REVISION).iterdir()} == {
+    assert (base / "refs/main").read_text() == REVISION
+    assert {path.name for path in (base / "snapshots" / REVISION).iterdir()} == {
         "config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors",
     }  # fmt: skip
 
@@ -37,7 +38,7 @@ def test_the_folder_serves_as_hf_hub_cache_too(exported, tmp_path):
 
 def test_the_encoder_stands_under_transformers_names(exported, tmp_path):
     hub = write_hub_cache(exported, tmp_path)
-    base = hub / "models--answerdotai--ModernBERT-base" / "snapshots" / BASE_REVISION
+    base = hub / "models--answerdotai--ModernBERT-base" / "snapshots" / REVISION
 
     found = load_file(base / "model.safetensors")
 
@@ -79,5 +80,5 @@ def test_a_student_with_one_head_has_no_encoder_for_torch(variant, tmp_path):
 
     hub = write_hub_cache(one, tmp_path / "home")
 
-    base = hub / "models--answerdotai--ModernBERT-base" / "snapshots" / BASE_REVISION
+    base = hub / "models--answerdotai--ModernBERT-base" / "snapshots" / REVISION
     assert not (base / "model.safetensors").exists()

@@ -5,7 +5,7 @@ import torch
 
 from kompress.config import StudentConfig
 from kompress.students import Student
-from kompress.students.dual_head import STUDENTS
+from kompress.students.model import StudentModel
 from kompress.students.tokenizer import WordTokenizer, train_tokenizer
 
 TEXTS = (
@@ -39,7 +39,7 @@ def tokenizer():
 def student(tokenizer):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = STUDENTS["dual_head"](TINY)
+        model = StudentModel(TINY)
     return Student.from_model(
         model, tokenizer, recipe={"name": "none"}, lineage={"parent": None}
     )

@@ -8,7 +8,8 @@ from transformers.models.modernbert import ModernBertConfig, ModernBertModel
 from kompress.config import SIZES
 from kompress.students.encoder import Encoder
 from kompress.students.matmul import fast_matmul
-from kompress.students.packed import Packing, encode_packed
+from kompress.students.modernbert_shape import ModernBertShape
+from kompress.students.packing import Packing
 
 NUM_LAYERS = 4  # full, sliding, sliding, full
 NUM_IDS = 400  # base has 50,368; a table's length changes no number
@@ -33,17 +34,16 @@ def test_base_shaped_layers_give_the_hidden_states_of_transformers(attention):
     config = SIZES["base"].model_copy(
         update={"num_layers": NUM_LAYERS, "vocab_size": NUM_IDS}
     )
-    ours = Encoder(config)
+    shape = ModernBertShape.of(config.model_dump())
+    ours = Encoder(shape)
     ours.load_state_dict(theirs.state_dict())
     rng = np.random.default_rng(0)
     # Around the window of 128 and far beyond it; the longest the client sends.
     texts = [rng.integers(5, NUM_IDS, length) for length in (3, 64, 129, 300, 512)]
-    packing = Packing([len(ids) for ids in texts], config)
+    packing = Packing([len(ids) for ids in texts], shape.window)
 
     with torch.inference_mode(), fast_matmul():
-        hidden_RE = encode_packed(
-            ours, config, packing.spread(np.concatenate(texts)), packing
-        )
+        hidden_RE = ours(packing.spread(np.concatenate(texts)), packing)
         expected = [theirs(torch.from_numpy(ids)[None])[0][0] for ids in texts]
 
     found_TE = hidden_RE.numpy()[packing.row_T]
@@ -52,12 +52,10 @@ def test_base_shaped_layers_give_the_hidden_states_of_transformers(attention):
 
 def test_every_token_may_be_trained_the_first_one_too():
     config = SIZES["demo"].model_copy(update={"num_layers": 1, "vocab_size": 300})
-    encoder = Encoder(config)
-    packing = Packing([2], config)
+    encoder = Encoder(ModernBertShape.of(config.model_dump()))
+    packing = Packing([2], encoder.shape.window)
 
-    hidden_RE = encode_packed(
-        encoder, config, packing.spread(np.array([0, 5])), packing
-    )
+    hidden_RE = encoder(packing.spread(np.array([0, 5])), packing)
     # Not the plain sum: a norm's outputs sum to the same whatever goes in.
     hidden_RE[packing.row_T, 0].sum().backward()
 

@@ -26,7 +26,6 @@ from transformers.models.modernbert import (
 from kompress.errors import InvalidCheckpoint
 from kompress.export.headroom import merge_weights
 from kompress.students.hub import MODERNBERT_REVISION
-from kompress.students.packed import Packing, encode_packed
 from kompress.students.pretrained import load_pretrained
 
 TEXT = (
@@ -157,13 +156,11 @@ def test_a_modernbert_folder_gives_the_hidden_states_of_transformers(theirs, wor
     text = (TEXT.split() * 40)[:words]
     ids = AutoTokenizer.from_pretrained(folder)(text, is_split_into_words=True)
     ids = np.array(ids["input_ids"])
-    packing = Packing([len(ids)], student.config)
+    packing = student.model.pack([len(ids)])
 
     with torch.inference_mode():
         expected = model(torch.from_numpy(ids)[None]).last_hidden_state[0]
-        hidden_RE = encode_packed(
-            student.model.encoder, student.config, packing.spread(ids), packing
-        )
+        hidden_RE = student.model.encoder(packing.spread(ids), packing)
 
     assert (hidden_RE[packing.row_T] - expected).abs().max() < 1e-5
     assert student.config.global_every == 3

@@ -7,15 +7,14 @@ import torch
 from kompress.config import FineTuningConfig
 from kompress.errors import InvalidConfig
 from kompress.students import load
-from kompress.students.dual_head import STUDENTS
-from kompress.students.packed import Packing
+from kompress.students.model import StudentModel
 from kompress.training.fine_tuning import merge_adapters, moving, prepare
 
 
 @pytest.fixture
 def model(recipe):
     torch.manual_seed(3)
-    return STUDENTS["dual_head"](recipe.student).eval()
+    return StudentModel(recipe.student).eval()
 
 
 def names(model):
@@ -52,7 +51,7 @@ def test_adapters_that_match_no_module_are_refused_with_the_names_there_are(mode
 def test_merged_adapters_leave_plain_weights_and_the_same_outputs(model):
     keys = list(model.state_dict())
     method = FineTuningConfig(method="lora", lora_rank=4, lora_modules=("Wqkv", "Wo"))
-    packing = Packing([9], model.config)
+    packing = model.pack([9])
     ids_R = packing.spread(np.arange(5, 14))
 
     assert prepare(model, method) == 0

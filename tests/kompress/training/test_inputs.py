@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from kompress.students.dual_head import STUDENTS
+from kompress.students.model import StudentModel
 from kompress.students.tokenizer import MIN_VOCAB_SIZE, WordTokenizer, train_tokenizer
 from kompress.training.inputs import TrunkCache, group_passes, lay_rows
 from kompress.training.texts import prepare
@@ -13,7 +13,7 @@ BYTES = WordTokenizer(train_tokenizer([], MIN_VOCAB_SIZE))
 @pytest.fixture(scope="module")
 def case(texts, recipe):
     torch.manual_seed(2)
-    model = STUDENTS["dual_head"](recipe.student).eval()
+    model = StudentModel(recipe.student).eval()
     return model, prepare(texts, recipe, BYTES)
 
 

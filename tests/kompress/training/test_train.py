@@ -13,9 +13,9 @@ from kompress.errors import (
 from kompress.students import load
 from kompress.students.checkpoint import WEIGHTS, pack
 from kompress.students.tokenizer import train_tokenizer
-from kompress.training.held_out import measure, prepare_held_out
 from kompress.training.inputs import lay_rows
-from kompress.training.texts import prepare
+from kompress.training.loss import measure
+from kompress.training.texts import prepare, prepare_held_out
 
 
 def test_the_same_inputs_give_the_same_bytes(run, texts, recipe, tmp_path):

@@ -30,7 +30,7 @@ def folders(tmp_path_factory):
 
     from kompress.config import StudentConfig
     from kompress.students import Student
-    from kompress.students.dual_head import STUDENTS
+    from kompress.students.model import StudentModel
     from kompress.students.tokenizer import WordTokenizer, train_tokenizer
 
     config = StudentConfig(**TINY)
@@ -39,7 +39,7 @@ def folders(tmp_path_factory):
     for seed in range(3):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = STUDENTS[config.variant](config)
+            model = StudentModel(config)
             # Scores spread around one half: each drops other words.
             torch.nn.init.normal_(model.token_head.weight, std=1.0)
         student = Student.from_model(

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from kompress.students.dual_head import STUDENTS
 from kompress.students.engines.torch_engine import TorchEngine
+from kompress.students.model import StudentModel
 
 
 @pytest.fixture(scope="session")
 def model(config):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = STUDENTS["dual_head"](config).eval()
+        model = StudentModel(config).eval()
         # Random heads give scores near 0.375 whatever happens below: make them speak.
         for value in model.state_dict().values():
             value.mul_(3)

@@ -9,7 +9,6 @@ from hypothesis.extra.numpy import arrays
 
 from kompress.errors import InvalidCheckpoint, InvalidConfig
 from kompress.students.engines.onnx_graph import build_graph, quantize_blocks
-from kompress.students.packed import Packing
 
 LENGTHS = (50, 3, 33)
 
@@ -22,7 +21,7 @@ def texts(config):
 
 def torch_scores(model, ids):
     with torch.inference_mode():
-        packing = Packing([len(ids)], model.config)
+        packing = model.pack([len(ids)])
         heads = model(packing.spread(ids), packing)
     keep, span = heads[0].numpy(), heads[1].numpy()
     score = 1 / (1 + np.exp(-keep)) * (0.5 + 0.5 / (1 + np.exp(-span)))

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from kompress.errors import InvalidCheckpoint
-from kompress.students.dual_head import STUDENTS
 from kompress.students.engines.torch_engine import TorchEngine
+from kompress.students.model import StudentModel
 
 
 def test_packed_chunks_score_as_each_alone(model, chunks, wanted):
@@ -27,7 +27,7 @@ def test_the_score_is_the_heads_rule(model, chunks):
 
 def test_a_student_without_a_span_head_has_a_sure_one(config, chunks):
     with torch.random.fork_rng(devices=[]):
-        model = STUDENTS["token_head"](config)
+        model = StudentModel(config.model_copy(update={"variant": "token_head"}))
 
     p_T, s_T = TorchEngine(model).heads(*chunks)
 

@@ -1,9 +1,11 @@
-"""Run the encoder over chunks laid end to end; no chunk sees another.
+"""Chunks laid end to end on rows, and attention that keeps them apart.
 
-The same arithmetic as transformers' ModernBERT on each chunk alone (a test compares
-them). Chunks start at multiples of the window, so that sliding attention is a few
-equal products of neighbouring blocks and matrix shapes repeat. On a GPU one kernel
-with a document mask (`document_mask`) takes the place of these products.
+Chunks start at multiples of the window, so that local attention is a few equal products
+of neighbouring blocks and matrix shapes repeat. On a GPU one kernel with an exact
+document mask takes the place of these products: torch's FlexAttention (Dong et al.
+2024) skips the blocks that the mask leaves empty, so packed chunks and windows cost
+what they would cost alone. On a CPU the same mask runs unfused: slow, but it is how
+tests hold it to the CPU's own path.
 
 R = rows (tokens and filling), K = blocks of rows, W = rows of one block,
 L = rows of one chunk, H = heads, D = head size, E = hidden size
@@ -11,7 +13,7 @@ L = rows of one chunk, H = heads, D = head size, E = hidden size
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,12 +21,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from kompress.config import StudentConfig
-from kompress.students.document_mask import attend_masked, make_mask
-from kompress.students.encoder import Encoder
-
-FULL_THETA = 160_000.0  # ModernBERT's rotary bases
-SLIDING_THETA = 10_000.0
 # Few different row counts: a CPU kernel is planned anew for each shape, in about 1 ms.
 ROUND_ROWS = 256
 
@@ -37,7 +33,7 @@ class Packing:
         num_rows: all rows, filling included.
         num_chunks: chunks, a last one of filling not counted.
         lengths: (tokens, rows) of each chunk; the last may be all filling.
-        window: tokens that sliding attention sees to either side.
+        window: tokens that local attention sees to either side.
         device: where its tensors are.
         attention: "blocks" multiplies blocks of rows, "masked" asks one kernel.
     """
@@ -45,7 +41,7 @@ class Packing:
     def __init__(
         self,
         num_tokens: Sequence[int],
-        config: StudentConfig,
+        window: int,
         *,
         device: torch.device | str = "cpu",
         attention: Literal["blocks", "masked"] | None = None,
@@ -54,14 +50,14 @@ class Packing:
 
         Args:
             num_tokens: of each chunk, at least 1.
-            config: the model's sizes.
+            window: tokens that local attention sees to either side.
             device: the model's.
             attention: None takes what is fast on the device.
         """
         self.device = torch.device(device)
         on_cpu = self.device.type == "cpu"
         self.attention = attention or ("blocks" if on_cpu else "masked")
-        self.window = max(1, config.local_attention // 2)
+        self.window = window
         self.lengths = [(num, _round_up(num, self.window)) for num in num_tokens]
         used = sum(rows for _, rows in self.lengths)
         unit = self.window if used <= 2 * ROUND_ROWS else ROUND_ROWS
@@ -122,19 +118,19 @@ class Packing:
         cos, sin = _rotation_table(length, head_size, theta, self.device)
         return cos[self._place_R][:, None, None], sin[self._place_R][:, None, None]
 
-    def band(self) -> Tensor:
-        """(K, 1, W, 3W) 0 where a row may look at a row of its blocks, -inf else."""
-        width = self.window
-        chunk_K3W = _neighbours(self._chunk_R.view(-1, width), fill=-1)
-        real_K3W = _neighbours(self._real_R.view(-1, width), fill=False)
-        own_KW = self._chunk_R.view(-1, width)
-        allowed = (own_KW[:, :, None] == chunk_K3W[:, None]) & real_K3W[:, None]
-        near = _near(width).to(self.device)
-        return torch.where(allowed & near, 0.0, -torch.inf)[:, None]
+    def attend(self, *, is_global: bool) -> Callable[..., Tensor]:
+        """Choose how rows look at each other.
 
-    def mask(self, window: int | None) -> Any:
-        """Give the kernel's mask: same chunk, real, at most `window` rows away."""
-        return make_mask(self._chunk_R, self._real_R, window)
+        Every way gives (R, E) from queries, keys and values (R, H, D). Queries
+        and keys come scaled, so their products are not scaled again.
+        """
+        if self.attention == "masked":
+            window = None if is_global else self.window
+            mask = _make_mask(self._chunk_R, self._real_R, window)
+            return partial(_attend_masked, mask=mask)
+        if is_global:
+            return partial(_attend_chunks, lengths=self.lengths)
+        return partial(_attend_blocks, band=self._band())
 
     def taps(self, num_taps: int) -> list[Tensor]:
         """For each tap of a convolution, (R, 1) 1 where its input is of the chunk."""
@@ -147,57 +143,15 @@ class Packing:
             for tap in range(num_taps)
         ]
 
-
-class Trunk(NamedTuple):
-    """What layers that never change made of a batch, in place of its token ids.
-
-    Attributes:
-        x_RE: (R, E) the residual stream after them.
-        num_layers: how many of the first layers they are.
-    """
-
-    x_RE: Tensor
-    num_layers: int
-
-
-def encode_packed(
-    encoder: Encoder, config: StudentConfig, inputs: Tensor | Trunk, packing: Packing
-) -> Tensor:
-    """Give the encoder's last hidden state of every row.
-
-    Args:
-        encoder: the modules that hold the weights.
-        config: its sizes.
-        inputs: (R,) token ids, anything on filling rows; or what the first layers
-            made of them.
-        packing: where the chunks lie.
-
-    Returns:
-        (R, E) hidden states, each chunk's as if it were alone; finite on filling rows.
-
-    Source: ModernBERT, Warner et al. 2024; packing in blocks: ours.
-    """
-    if not isinstance(inputs, Trunk):
-        inputs = run_trunk(encoder, config, inputs, packing, num_layers=0)
-    last = config.num_layers
-    x_RE = _run_layers(encoder, config, inputs, packing, last)
-    hidden: Tensor = encoder.final_norm(x_RE)
-    return hidden
-
-
-def run_trunk(
-    encoder: Encoder,
-    config: StudentConfig,
-    ids_R: Tensor,
-    packing: Packing,
-    *,
-    num_layers: int,
-) -> Trunk:
-    """Give the residual stream after the first layers, 0 for the embeddings alone."""
-    x_RE = encoder.embeddings.norm(encoder.embeddings.tok_embeddings(ids_R))
-    return Trunk(
-        _run_layers(encoder, config, Trunk(x_RE, 0), packing, num_layers), num_layers
-    )
+    def _band(self) -> Tensor:
+        """(K, 1, W, 3W) 0 where a row may look at a row of its blocks, -inf else."""
+        width = self.window
+        chunk_K3W = _neighbours(self._chunk_R.view(-1, width), fill=-1)
+        real_K3W = _neighbours(self._real_R.view(-1, width), fill=False)
+        own_KW = self._chunk_R.view(-1, width)
+        allowed = (own_KW[:, :, None] == chunk_K3W[:, None]) & real_K3W[:, None]
+        near = _near(width).to(self.device)
+        return torch.where(allowed & near, 0.0, -torch.inf)[:, None]
 
 
 def convolve_rows(x_RE: Tensor, conv: Any, packing: Packing) -> Tensor:
@@ -214,45 +168,6 @@ def convolve_rows(x_RE: Tensor, conv: Any, packing: Packing) -> Tensor:
     for tap, valid_R1 in enumerate(packing.taps(num_taps)):
         out = out + parts[tap][tap : tap + packing.num_rows] * valid_R1
     return out
-
-
-def _run_layers(
-    encoder: Encoder, config: StudentConfig, trunk: Trunk, packing: Packing, last: int
-) -> Tensor:
-    """Run the layers after the trunk's up to the `last`, not included: (R, E)."""
-    x_RE, first = trunk
-    if first == last:
-        return x_RE
-    heads = config.num_heads
-    size = config.hidden_size // heads
-    kinds = {
-        is_full: (
-            packing.rotation(size, FULL_THETA if is_full else SLIDING_THETA),
-            _attention(packing, is_full=is_full),
-        )
-        for is_full in {number % config.global_every == 0 for number in range(last)}
-    }
-    layers: list[Any] = list(encoder.layers)
-    for number in range(first, last):
-        layer = layers[number]
-        (cos, sin), attend = kinds[number % config.global_every == 0]
-        qkv = layer.attn.Wqkv(layer.attn_norm(x_RE)).view(-1, 3, heads, size)
-        qk_R2HD = _Rotate.apply(qkv[:, :2], cos, sin)  # type: ignore[no-untyped-call]  # torch's
-        q_RHD, k_RHD = qk_R2HD.unbind(1)
-        x_RE = x_RE + layer.attn.Wo(attend(q_RHD, k_RHD, qkv[:, 2]))
-        value, gate = layer.mlp.Wi(layer.mlp_norm(x_RE)).chunk(2, dim=-1)
-        x_RE = x_RE + layer.mlp.Wo(functional.gelu(value) * gate)
-    return x_RE
-
-
-def _attention(packing: Packing, *, is_full: bool) -> Callable[..., Tensor]:
-    """Choose one of the ways to attend; all give (R, E) from q, k and v (R, H, D)."""
-    if packing.attention == "masked":
-        mask = packing.mask(None if is_full else packing.window)
-        return partial(attend_masked, mask=mask)
-    if is_full:
-        return partial(_attend_chunks, lengths=packing.lengths)
-    return partial(_attend_blocks, band=packing.band())
 
 
 def _attend_chunks(
@@ -288,27 +203,42 @@ def _neighbours(x_KW: Tensor, *, fill: float) -> Tensor:
     return torch.cat([before, x_KW, after], dim=1)
 
 
-class _Rotate(torch.autograd.Function):
-    """Rotary positions; written out because torch's own graph copies it six times."""
+def _make_mask(chunk_R: Tensor, real_R: Tensor, window: int | None) -> Any:
+    """Say which rows may look at which, as torch's BlockMask over all rows."""
+    rows = len(chunk_R)
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        ctx.save_for_backward(cos, sin)
-        return _rotate(x, cos, sin)
+    def allowed(_batch: Tensor, _head: Tensor, own: Tensor, other: Tensor) -> Tensor:
+        same = (chunk_R[own] == chunk_R[other]) & real_R[other]
+        return same if window is None else same & ((own - other).abs() <= window)
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None, None]:
-        cos, sin = ctx.saved_tensors
-        return _rotate(grads[0], cos, -sin), None, None
+    create, _ = _kernels(chunk_R.device.type)
+    return create(allowed, None, None, rows, rows, device=chunk_R.device)
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    half = x.shape[-1] // 2
-    left, right = x[..., :half], x[..., half:]
-    out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    torch.mul(left, cos, out=out[..., :half]).addcmul_(right, sin, value=-1)
-    torch.mul(right, cos, out=out[..., half:]).addcmul_(left, sin)
-    return out
+def _attend_masked(q_RHD: Tensor, k_RHD: Tensor, v_RHD: Tensor, *, mask: Any) -> Tensor:
+    """Let every row look at the rows its mask allows: (R, E)."""
+    _, attend = _kernels(q_RHD.device.type)
+    # The values are a view into queries, keys and values; the kernel wants them alone.
+    q, k, v = (x.transpose(0, 1)[None] for x in (q_RHD, k_RHD, v_RHD.contiguous()))
+    mixed: Tensor = attend(q, k, v, block_mask=mask, scale=1.0)
+    return mixed[0].transpose(0, 1).flatten(1)
+
+
+@lru_cache(maxsize=2)
+def _kernels(device_type: str) -> tuple[Any, Any]:
+    """Give (make a mask, attend), compiled for anything but a CPU."""
+    from torch.nn.attention.flex_attention import (  # noqa: PLC0415  # a GPU's business
+        create_block_mask,
+        flex_attention,
+    )
+
+    if device_type == "cpu":
+        return create_block_mask, flex_attention
+    # Row counts differ from batch to batch; one kernel shall serve them all.
+    return (
+        torch.compile(create_block_mask, dynamic=True),
+        torch.compile(flex_attention, dynamic=True),
+    )
 
 
 def _round_up(number: int, unit: int) -> int:

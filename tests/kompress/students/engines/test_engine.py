@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kompress.errors import InvalidCheckpoint
-from kompress.students.engines.weights import take_weight
+from kompress.students.engines.engine import take_weight
 
 
 def test_a_weight_is_given_as_float32():

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from transformers.models.modernbert import ModernBertConfig, ModernBertModel
 
 from kompress.config import StudentConfig
-from kompress.students.dual_head import STUDENTS
 from kompress.students.matmul import fast_matmul
-from kompress.students.packed import Packing, run_trunk
+from kompress.students.model import StudentModel
+from kompress.students.packing import Packing
 
 NUM_IDS = 320
 
@@ -23,12 +23,12 @@ def build(**sizes):
         **sizes,
     )
     torch.manual_seed(1)
-    return STUDENTS["dual_head"](config).eval()
+    return StudentModel(config).eval()
 
 
 def run(model, texts):
     """Give each text's (2, L) log-odds from one packed pass."""
-    packing = Packing([len(ids) for ids in texts], model.config)
+    packing = model.pack([len(ids) for ids in texts])
     with torch.inference_mode(), fast_matmul():
         heads = model(packing.spread(np.concatenate(texts)), packing)
     both = torch.stack(heads[:2]).numpy()[:, packing.row_T]
@@ -95,7 +95,7 @@ def test_neighbours_in_a_packing_change_nothing(lengths, seed):
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_a_gpu_gets_the_kernel_and_a_cpu_the_blocks(device):
-    packing = Packing([5, 9], StudentConfig(), device=device)
+    packing = Packing([5, 9], 64, device=device)
 
     assert packing.attention == ("blocks" if device == "cpu" else "masked")
     assert packing.spread(np.ones(14, np.uint16)).device.type == device
@@ -111,7 +111,7 @@ def test_the_gpus_kernel_gives_what_the_cpu_gives(local_attention):
 
     both = []
     for attention in ("blocks", "masked"):
-        packing = Packing(lengths, model.config, attention=attention)
+        packing = model.pack(lengths, attention=attention)
         with torch.inference_mode():
             heads = model(packing.spread(np.concatenate(texts)), packing)
         both.append(torch.stack([heads.keep_R, heads.span_R])[:, packing.row_T])
@@ -123,13 +123,11 @@ def test_the_gpus_kernel_gives_what_the_cpu_gives(local_attention):
 def test_a_trunk_stands_for_the_layers_it_ran(num_layers):
     model = build(num_layers=3, local_attention=8, global_every=2)
     texts = draw([5, 17])
-    packing = Packing([len(ids) for ids in texts], model.config)
+    packing = model.pack([len(ids) for ids in texts])
     ids_R = packing.spread(np.concatenate(texts))
 
     with torch.inference_mode():
-        trunk = run_trunk(
-            model.encoder, model.config, ids_R, packing, num_layers=num_layers
-        )
+        trunk = model.encoder.run_trunk(ids_R, packing, num_layers=num_layers)
         whole, rest = model(ids_R, packing), model(trunk, packing)
 
     assert torch.equal(whole.keep_R, rest.keep_R)
@@ -143,7 +141,7 @@ def test_gradients_are_those_of_chunks_alone():
     def gradients(groups):
         model.zero_grad()
         for group in groups:
-            packing = Packing([len(ids) for ids in group], model.config)
+            packing = model.pack([len(ids) for ids in group])
             keep_R, span_R, _ = model(packing.spread(np.concatenate(group)), packing)
             rows = torch.from_numpy(packing.row_T)
             (keep_R[rows].sum() + span_R[rows].sum()).backward()
@@ -158,7 +156,6 @@ def test_gradients_are_those_of_chunks_alone():
 
 
 def test_rows_come_in_few_counts_so_that_kernels_are_reused():
-    config = StudentConfig()
-    counts = {Packing([length] * 4, config).num_rows for length in range(200, 512)}
+    counts = {Packing([length] * 4, 64).num_rows for length in range(200, 512)}
 
     assert counts == {1024, 1280, 1536, 1792, 2048}
