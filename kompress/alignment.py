@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from kompress.errors import InvalidConfig
-from kompress.must_keep import classify_words
+from kompress.must_keep.classify import classify_words
 from kompress.subsequence import embed, find_bounds
 from kompress.types import PLAIN, BoolArray
 from kompress.words import line_numbers, word_list

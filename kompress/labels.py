@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kompress.errors import InvalidConfig, InvalidVotes
-from kompress.must_keep import PUBLISHED, MustKeep, check_rule_set, find_must_keep
+from kompress.must_keep.classify import (
+    PUBLISHED,
+    MustKeep,
+    check_rule_set,
+    find_must_keep,
+)
 from kompress.types import CATEGORIES, STRATA, BoolArray, CodeArray
 from kompress.words import word_list
 

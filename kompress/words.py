@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kompress.errors import InvalidVotes
-from kompress.types import BoolArray
 
 ASCII_SEPARATORS = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
 WIDE_SEPARATORS = (
@@ -83,7 +82,7 @@ def line_numbers(text: str) -> NDArray[np.intp]:
     return np.repeat(np.arange(len(counts), dtype=np.intp), counts)
 
 
-def join_kept(text: str, keep_N: BoolArray | Sequence[bool]) -> str:
+def join_kept(text: str, keep_N: NDArray[np.bool_] | Sequence[bool]) -> str:
     """Shorten a text to its kept words.
 
     Kept words of one source line are joined by one space, lines by a newline; a line

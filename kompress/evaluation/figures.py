@@ -20,7 +20,7 @@ from kompress.metrics.bootstrap import (
     sum_by_group,
 )
 from kompress.metrics.ratios import Confusion, ratio
-from kompress.must_keep import PUBLISHED
+from kompress.must_keep.classify import PUBLISHED
 from kompress.types import PLAIN, STRATA, BoolArray, Definition, FloatArray, Score
 from kompress.words import join_kept, word_list
 

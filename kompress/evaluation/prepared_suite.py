@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kompress.errors import InvalidSuite, InvalidVotes
 from kompress.evaluation.suites import Suite, SuiteText
-from kompress.must_keep import classify_texts
+from kompress.must_keep.bulk import classify_texts
 from kompress.types import (
     ABSTAIN,
     KEEPS_FROM,

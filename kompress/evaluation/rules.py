@@ -17,7 +17,8 @@ from kompress.evaluation.figures import share
 from kompress.evaluation.predictions import Predictions
 from kompress.evaluation.prepared_suite import PreparedSuite
 from kompress.evaluation.suites import Suite
-from kompress.must_keep import classify_texts, classify_words
+from kompress.must_keep.bulk import classify_texts
+from kompress.must_keep.classify import classify_words
 from kompress.students.chunks import CHUNK_WORDS
 from kompress.types import PLAIN, RULE_SETS, BoolArray, Score
 from kompress.words import word_list

@@ -7,7 +7,8 @@ from itertools import islice
 
 import numpy as np
 
-from kompress.must_keep import RULE_VERSIONS, classify_texts
+from kompress.must_keep.bulk import classify_texts
+from kompress.must_keep.classify import RULE_VERSIONS
 from kompress.types import STRATA, CodeArray
 from kompress.words import word_list
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kompress.config import RuleSet
 from kompress.labels import count_must_keep
-from kompress.must_keep import classify_words
+from kompress.must_keep.classify import classify_words
 from kompress.soundness import check_json, check_lines
 from kompress.subsequence import find_bounds
 from kompress.types import Candidate

@@ -20,7 +20,7 @@ from kompress.alignment import (
 )
 from kompress.config import RuleSet, Share
 from kompress.errors import InvalidConfig, VoteFailed
-from kompress.must_keep import RULE_VERSIONS
+from kompress.must_keep.classify import RULE_VERSIONS
 from kompress.types import ABSTAIN, CodeArray, Fingerprint, Vote, encode_votes
 from kompress.voters.voter import (
     Voter,

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from kompress.errors import VoteFailed
-from kompress.must_keep import RULE_VERSIONS, classify_words
+from kompress.must_keep.classify import RULE_VERSIONS, classify_words
 from kompress.types import (
     PLAIN,
     STRATA,

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from kompress.config import Share
-from kompress.must_keep import RULE_VERSIONS, classify_words
+from kompress.must_keep.classify import RULE_VERSIONS, classify_words
 from kompress.soundness import check_json, is_guarded
 from kompress.types import BoolArray, FloatArray
 from kompress.voters.voter import VoterParams, deterministic_kind

@@ -14,7 +14,7 @@ from db.queries.held_out import load_held_out
 from db.queries.jobs import JobRow
 from db.queries.texts import NewText
 from kompress.config import EvaluationConfig, LoopConfig, RoundConfig, parse_config
-from kompress.evaluation.baselines.baseline import own_keep_rate
+from kompress.evaluation.baselines.measure import own_keep_rate
 from kompress.evaluation.baselines.random_dropping import evaluate_random
 from kompress.evaluation.evaluate import evaluate_all
 from kompress.evaluation.suites import Suite, SuiteText, make_suite

@@ -14,7 +14,8 @@ from api.cli.evaluation.tables import SubjectCost, label_of
 from api.cli.output import warn
 
 if TYPE_CHECKING:
-    from kompress.evaluation.baselines.baseline import BaselineResult, NamedBaseline
+    from kompress.evaluation.baselines.baseline import NamedBaseline
+    from kompress.evaluation.baselines.measure import BaselineResult
     from kompress.evaluation.baselines.voters import VoterPool
     from kompress.students import Student
     from kompress.types import SubjectKind
@@ -96,7 +97,7 @@ def _measure_all(
     student: "Student",
     study: Study,
 ) -> None:
-    from kompress.evaluation.baselines.baseline import measure
+    from kompress.evaluation.baselines.measure import measure
     from kompress.evaluation.predictions import tokens_of
 
     for entry in entries:

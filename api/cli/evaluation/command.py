@@ -27,7 +27,7 @@ from api.cli.output import AsJson, print_json, say
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from kompress.evaluation.baselines.baseline import BaselineResult
+    from kompress.evaluation.baselines.measure import BaselineResult
 
 SuiteName = Annotated[str, typer.Option(help="dense, agent, qa, planted or all.")]
 Corpus = Annotated[

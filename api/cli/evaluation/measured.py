@@ -7,7 +7,7 @@ from api.cli.evaluation.study import Asked, Study, other_domain
 from api.cli.output import warn
 
 if TYPE_CHECKING:
-    from kompress.evaluation.baselines.baseline import BaselineResult
+    from kompress.evaluation.baselines.measure import BaselineResult
     from kompress.evaluation.compare import FigureDifference
     from kompress.evaluation.predictions import Arrays
     from kompress.evaluation.suites import Suite
@@ -39,7 +39,7 @@ class Measured:
 
     def results(self) -> "list[BaselineResult]":
         """Give every subject's figures, the student's first."""
-        from kompress.evaluation.baselines.baseline import BaselineResult, own_keep_rate
+        from kompress.evaluation.baselines.measure import BaselineResult, own_keep_rate
 
         found = [self.student, *self.beside]
         if self.random:
@@ -54,7 +54,7 @@ def measure_student(
     student: "Student", suites: "list[Suite]", study: Study, asked: Asked
 ) -> list[Measured]:
     """Score the student on every suite that has texts."""
-    from kompress.evaluation.baselines.baseline import (
+    from kompress.evaluation.baselines.measure import (
         BaselineResult,
         TimedScorer,
         own_keep_rate,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kompress.config import EvaluationConfig
-    from kompress.evaluation.baselines.baseline import BaselineResult
+    from kompress.evaluation.baselines.measure import BaselineResult
     from kompress.evaluation.compare import FigureDifference
     from kompress.types import Score
 

@@ -16,7 +16,7 @@ from kompress.aggregation.learned import Learned
 from kompress.aggregation.replicates import pool_replicates
 from kompress.errors import VoteFailed
 from kompress.evaluation.predictions import Progress
-from kompress.must_keep import classify_texts
+from kompress.must_keep.bulk import classify_texts
 from kompress.types import BoolArray, CodeArray, FloatArray, Vote
 from kompress.voters.voter import Voter
 

@@ -9,12 +9,14 @@ from kompress.config import AggregationConfig, EvaluationConfig
 from kompress.evaluation.baselines.baseline import (
     NamedBaseline,
     ThresholdBaseline,
+    published_baselines,
+    voter_baselines,
+)
+from kompress.evaluation.baselines.measure import (
     TimedScorer,
     measure,
     ms_per_chunk,
     own_keep_rate,
-    published_baselines,
-    voter_baselines,
 )
 from kompress.evaluation.baselines.random_dropping import evaluate_random
 from kompress.evaluation.baselines.textrank import TextRank
