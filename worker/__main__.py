@@ -26,7 +26,7 @@ def main() -> int:
         missing = ", ".join(
             f"FARM_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()
         )
-        sys.stderr.write(f"worker settings: {missing}; set them, or use `farm up`\n")
+        sys.stderr.write(f"worker settings: {missing}; set them\n")
         return 2
     try:
         engine = make_engine(

@@ -54,7 +54,7 @@ class ArtifactStore:
             raise ArtifactError(
                 f"cannot write {len(blob)} bytes under {self.url}: {error}; free some "
                 "space there or point FARM_ARTIFACTS elsewhere, then "
-                "`farm job retry`"
+                "retry the job"
             ) from error
         return digest
 

@@ -2,7 +2,7 @@
 
 Reads JSON from standard input, `{"name", "params", "text"}`, and writes one line of
 JSON: `{"codes", "num_samples", "num_requests", "input_tokens", "output_tokens", "usd"}`
-or `{"error"}`. It is how `farm voter test` reaches an engine: only workers hold models.
+or `{"error"}`. It is how users try a teacher on one text: only workers hold models.
 """
 
 import json

@@ -24,7 +24,7 @@ def after_lost_lease(session: Session, expired: ExpiredJob) -> None:
             expired.id,
             f"{expired.num_lost_leases} leases were lost: its worker dies or hangs "
             "(out of memory, a crash in a library); see the worker's log, then "
-            "`farm job retry`",
+            "retry the job",
         )
         return
     loops.lock_round(session, expired.round_id)

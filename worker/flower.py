@@ -2,7 +2,7 @@
 
 Flower leaves /metrics, /healthcheck, its static files and its error pages open; here
 every URL asks for `FARM_FLOWER_USER` and `FARM_FLOWER_PASSWORD`. It is read-only: jobs
-are retried and cancelled in Postgres (`farm job retry`, `farm loop cancel`).
+are retried and cancelled in Postgres.
 """
 
 import argparse
@@ -43,7 +43,7 @@ class AskForPassword(RequestHandler):
         """End the request before any method is looked up."""
         self.set_status(401)
         self.set_header("WWW-Authenticate", 'Basic realm="farm"')
-        self.finish("Flower asks for the user and password that `farm up` printed.\n")
+        self.finish("Flower asks for the user and password of this farm.\n")
 
 
 class ClosedFlower(Flower):  # type: ignore[misc]  # flower ships no types
@@ -80,7 +80,7 @@ def main() -> int:
         who = FlowerSettings()
     except ValidationError as error:
         lines = [f"FARM_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
-        sys.stderr.write(f"{'; '.join(lines)}; set it, or use `farm up`\n")
+        sys.stderr.write(f"{'; '.join(lines)}; set it\n")
         return 2
     # After the settings: a mistake in them should not read as one of Celery.
     from worker.app import app  # noqa: PLC0415

@@ -88,7 +88,7 @@ def plan_worker(
 def needs_engine(sessions: sessionmaker[Session], queues: Sequence[str]) -> bool:
     """Tell whether a voter of these queues is a model in the worker's own process.
 
-    A voter is known once a round or `farm voter add` has stored it. False while the
+    A voter is known once it is stored, by a user or a round. False while the
     database is away.
     """
     names = [queue.removeprefix(TEACH) for queue in queues if queue.startswith(TEACH)]

@@ -348,7 +348,7 @@ def get_job(session: Session, job_id: int) -> JobRow:
     """
     row = session.execute(_GET, {"job_id": job_id}).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"no job has id {job_id}; `farm job list` lists them")
+        raise NotFound(f"no job has id {job_id}; see the list of jobs")
     return JobRow(**row)
 
 
@@ -359,9 +359,7 @@ def retry(session: Session, job_id: int) -> None:
         NotFound: no failed job has that id.
     """
     if session.execute(_RETRY, {"job_id": job_id}).rowcount == 0:  # type: ignore[attr-defined]  # a cursor result
-        raise NotFound(
-            f"no failed job has id {job_id}; `farm job list --status failed` lists them"
-        )
+        raise NotFound(f"no failed job has id {job_id}; only failed jobs are retried")
 
 
 def list_jobs(

@@ -81,12 +81,11 @@ def create_loop(
         known = session.scalars(select(Corpus.name).order_by(Corpus.name)).all()
         raise NotFound(
             f"no corpus is named {corpus_name!r}; there are {list(known)}; "
-            "`farm corpus add` makes one"
+            "take one of them, or add it"
         )
     if corpus.last_seq == 0:
         raise Conflict(
-            f"corpus {corpus_name!r} has no documents; add some with "
-            f"`farm corpus add {corpus_name} FILE` or `farm corpus sample`"
+            f"corpus {corpus_name!r} has no documents; expected some; add them first"
         )
     if session.scalar(select(Loop.id).where(Loop.name == name)) is not None:
         raise Conflict(f"a loop named {name!r} exists; choose another --name")

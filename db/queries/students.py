@@ -125,7 +125,7 @@ def get_student(session: Session, student_id: int) -> Student:
     """
     student = session.get(Student, student_id)
     if student is None:
-        raise NotFound(f"no student has id {student_id}; see `farm student list`")
+        raise NotFound(f"no student has id {student_id}; see the list of students")
     return student
 
 

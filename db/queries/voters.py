@@ -101,7 +101,7 @@ def get_voter(session: Session, voter_id: int) -> Voter:
     """
     voter = session.get(Voter, voter_id)
     if voter is None:
-        raise NotFound(f"no voter has id {voter_id}; see `farm voter list`")
+        raise NotFound(f"no voter has id {voter_id}; see the list of voters")
     return voter
 
 

@@ -57,7 +57,7 @@ def drain(session: Session, name: str, *, on: bool) -> None:
         NotFound: no worker has that name.
     """
     if session.execute(_DRAIN, {"name": name, "on": on}).rowcount == 0:  # type: ignore[attr-defined]  # a cursor result
-        raise NotFound(f"no worker is named {name!r}; `farm worker list` lists them")
+        raise NotFound(f"no worker is named {name!r}; see the list of workers")
 
 
 def remove(session: Session, name: str) -> None:

@@ -139,7 +139,7 @@ def test_what_cannot_be_halved_is_parked_with_what_to_do(sessions, stage):
     status, error = job_row(sessions, world.job_ids[0], "status, last_error")
     assert status == "failed"
     assert error.startswith("3 leases were lost: its worker dies or hangs")
-    assert "`farm job retry`" in error
+    assert "retry the job" in error
     assert read_round(sessions) == (stage, 0, 1)
 
 

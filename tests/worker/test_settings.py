@@ -52,7 +52,7 @@ def test_missing_settings_are_named_and_end_with_code_2():
     assert result.returncode == 2
     for name in NEEDED:
         assert f"{name}: Field required" in result.stderr
-    assert "`farm up`" in result.stderr
+    assert "set them" in result.stderr
     assert "Traceback" not in result.stderr
 
 

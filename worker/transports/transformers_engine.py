@@ -83,7 +83,7 @@ class TransformersEngine:
             InvalidConfig: a choice is not one token of the model's.
         """
         if self._death is not None:
-            raise EngineDied(_obituary(self._death))
+            raise EngineDied(_explain_death(self._death))
         ticker = Ticker(tick, deadline_s)
         asked: list[_Asked] = []
         for place, request in enumerate(requests):
@@ -137,7 +137,7 @@ class TransformersEngine:
             )
         except RuntimeError as error:
             self._death = f"{type(error).__name__}: {error}"
-            raise EngineDied(_obituary(self._death)) from error
+            raise EngineDied(_explain_death(self._death)) from error
         for asked in batch:
             answer = asked.answer(self._chat, self._ends) if is_done else failed
             yield asked.place, answer
@@ -323,7 +323,7 @@ def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     )
 
 
-def _obituary(death: str) -> str:
+def _explain_death(death: str) -> str:
     return (
         f"the model's device failed ({death}); it answers nothing any more: the "
         "process must restart"

@@ -141,7 +141,7 @@ class VllmEngine:
     def _step(self) -> list[Any]:
         """Compute one token of each running request; give the finished ones."""
         if self._death is not None:
-            raise EngineDied(_obituary(self._death))
+            raise EngineDied(_explain_death(self._death))
         try:
             return [output for output in self._engine.step() if output.finished]
         except Exception as error:
@@ -150,7 +150,7 @@ class VllmEngine:
 
     def _dead(self, error: Exception) -> EngineDied:
         self._death = f"{type(error).__name__}: {error}"
-        return EngineDied(_obituary(self._death))
+        return EngineDied(_explain_death(self._death))
 
     def _answer(self, request: Request, output: Any) -> Answer:
         """Read a finished output."""
@@ -286,7 +286,7 @@ def _unusable(spec: ModelSpec, error: Exception) -> InvalidConfig:
     )
 
 
-def _obituary(death: str) -> str:
+def _explain_death(death: str) -> str:
     return (
         f"vLLM's engine died ({death}); it answers nothing any more: the process must "
         "restart"

@@ -226,7 +226,7 @@ def test_a_split_job_has_ended(session, job):
 
 
 def test_a_job_that_is_not_there_is_named(session):
-    with pytest.raises(NotFound, match="no job has id 7; `farm job list`"):
+    with pytest.raises(NotFound, match="no job has id 7; see the list of jobs"):
         jobs.get_job(session, 7)
 
 

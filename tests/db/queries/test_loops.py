@@ -58,7 +58,7 @@ def test_a_corpus_that_is_not_there_is_named_with_those_that_are(session, world)
 def test_an_empty_corpus_is_refused_with_what_to_do(session):
     corpora.create_corpus(session, "empty")
 
-    with pytest.raises(Conflict, match="has no documents; add some with `farm corpus"):
+    with pytest.raises(Conflict, match="has no documents; expected some; add them"):
         create(session, corpus="empty")
 
 

@@ -68,5 +68,5 @@ def test_draining_is_taken_back(session):
 
 
 def test_only_a_worker_that_is_there_drains(session):
-    with pytest.raises(NotFound, match="no worker is named 'w9'; `farm worker list`"):
+    with pytest.raises(NotFound, match="no worker is named 'w9'; see the list"):
         workers.drain(session, "w9", on=True)
