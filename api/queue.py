@@ -17,6 +17,7 @@ from kompress.config import (
     PAIRWISE,
     LoopConfig,
     RoundConfig,
+    StopConfig,
     VoterConfig,
     parse_config,
 )
@@ -105,7 +106,7 @@ def enqueue_round(
         # One entry of `rounds`, merged onto what this round would have been.
         changed = LoopConfig.model_construct(base=resolved, rounds=(changes,))
         resolved = changed.resolve(1)
-    check_round_config(resolved)
+    check_round_config(resolved, config.stop)
     _check_parent(session, resolved.recipe.parent)
     row = loops.create_round(session, loop.id, number, resolved.model_dump(mode="json"))
     records.add_event(
@@ -147,14 +148,14 @@ def cancel_loop(session: Session, loop: Loop, actor: str) -> None:
 
 
 def check_loop_config(config: LoopConfig) -> None:
-    """Refuse a loop that names what this farm does not have.
+    """Refuse a loop that names what this farm lacks, or leaves out what would stop it.
 
     Raises:
         InvalidConfig: one line a mistake, with the round that it is in.
     """
     mistakes: dict[str, int] = {}
     for number in range(1, max(1, len(config.rounds)) + 1):
-        for mistake in _mistakes(config.resolve(number)):
+        for mistake in _mistakes(config.resolve(number), config.stop):
             mistakes.setdefault(mistake, number)
     if mistakes:
         raise InvalidConfig(
@@ -162,13 +163,13 @@ def check_loop_config(config: LoopConfig) -> None:
         )
 
 
-def check_round_config(config: RoundConfig) -> None:
-    """Refuse a round that names what this farm does not have.
+def check_round_config(config: RoundConfig, stop: StopConfig) -> None:
+    """Refuse a round that names what this farm lacks, or leaves out what stops a loop.
 
     Raises:
         InvalidConfig: one line a mistake.
     """
-    if mistakes := _mistakes(config):
+    if mistakes := _mistakes(config, stop):
         raise InvalidConfig("\n".join(mistakes))
 
 
@@ -194,8 +195,8 @@ def _check_parent(session: Session, parent: str) -> None:
     students.get_student(session, int(number))
 
 
-def _mistakes(config: RoundConfig) -> list[str]:
-    """List what a well-formed config names in vain, one line each."""
+def _mistakes(config: RoundConfig, stop: StopConfig) -> list[str]:
+    """List what a well-formed config names in vain or lacks, one line each."""
     found = [
         _voter_mistake(f"voters.{voter.name}", voter, is_judge=False)
         for voter in config.voters
@@ -222,6 +223,7 @@ def _mistakes(config: RoundConfig) -> list[str]:
         for suite in config.evaluation.suites
         if suite not in SUITES
     ]
+    found += stop.unmeasured(config.evaluation)
     return list(dict.fromkeys(filter(None, found)))
 
 

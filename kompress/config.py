@@ -25,6 +25,8 @@ LabelSource = Literal[
     "silver", "corrected", "consensus", "self_label", "self_label+teacher"
 ]
 MixSource = Literal[LabelSource, "gold"]
+# What the stop rule and the promotion read: gold of planted facts, and agents' texts.
+GOLD_SUITE, AGENT_SUITE = "planted", "agent"
 # The voter that votes by the reference which won the comparisons.
 PAIRWISE = "pairwise"
 # What every student is trained with: a fact of its record, no choice of its recipe.
@@ -444,6 +446,31 @@ class StopConfig(Frozen):
     target_keep_rate: Share = 0.8
     max_usd: Annotated[float, Field(ge=0.0)] | None = None
     max_seconds: Annotated[float, Field(gt=0.0)] | None = None
+
+    def unmeasured(self, evaluation: EvaluationConfig) -> list[str]:
+        """List what a loop converges by and a round does not measure, one line each.
+
+        Nothing where a limit ends the loop before it could converge.
+        """
+        if self.max_rounds <= self.patience:
+            return []
+        without = (
+            "or a stop.max_rounds of at most stop.patience, which lets a limit end the "
+            "loop"
+        )
+        found = [
+            f"evaluation.suites: found {list(evaluation.suites)}; expected {suite!r} "
+            f"among them, which the loop converges by, {without}"
+            for suite in (GOLD_SUITE, AGENT_SUITE)
+            if suite not in evaluation.suites
+        ]
+        rates, target = evaluation.keep_rates, self.target_keep_rate
+        if all(abs(rate - target) >= 1e-9 for rate in rates):
+            found.append(
+                f"evaluation.keep_rates: found {list(rates)}; expected the "
+                f"stop.target_keep_rate, {target:g}, among them, {without}"
+            )
+        return found
 
 
 class LoopConfig(Frozen):

@@ -167,6 +167,28 @@ def test_what_this_farm_does_not_have_is_named_with_its_round(base, message):
         queue.check_loop_config(make(**base))
 
 
+@pytest.mark.parametrize(
+    ("evaluation", "stop", "message"),
+    [
+        ({"suites": ["dense", "agent"]}, {}, "expected 'planted' among them"),
+        ({"suites": ["planted"]}, {}, "expected 'agent' among them"),
+        ({}, {"target_keep_rate": 0.75}, r"expected the stop\.target_keep_rate, 0\.75"),
+    ],
+)
+def test_a_loop_that_could_not_converge_is_refused(evaluation, stop, message):
+    config = make(evaluation=evaluation)
+    config = config.model_copy(
+        update={"stop": config.stop.model_copy(update={"max_rounds": 3} | stop)}
+    )
+
+    with pytest.raises(InvalidConfig, match=message):
+        queue.check_loop_config(config)
+
+    # Two rounds cannot show that two rounds brought no gain: a limit ends the loop.
+    short = config.stop.model_copy(update={"max_rounds": 2})
+    queue.check_loop_config(config.model_copy(update={"stop": short}))
+
+
 def test_judges_that_judge_are_taken():
     queue.check_loop_config(make(pairwise={"judges": [JUDGE]}, protocol="both"))
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from db.queries import corpora, gold, loops, quality, records, scores, students, texts
 from db.queries.jobs import JobRow
 from db.queries.quality_views import round_summary
-from kompress.config import LoopConfig, parse_config
+from kompress.config import AGENT_SUITE, GOLD_SUITE, LoopConfig, parse_config
 from kompress.decisions import PredictionSummary, PromotionReport, StopReason
 from kompress.labelling.conclusion import find_stop_reason, promote_student
 from kompress.labelling.residuals import (
@@ -26,8 +26,6 @@ from kompress.types import ResidualRow, Score
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage
-
-SUITE = "planted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ def load(session: Session, job: JobRow) -> ConcludeInputs:
                     student.round_id,
                     "student",
                     str(student.id),
-                    suite=SUITE,
+                    suite=GOLD_SUITE,
                     per_text=True,
                 )
             ]
@@ -174,7 +172,7 @@ def _rounds(
                     session,
                     round_of[row["round"]],
                     "student",
-                    suite="agent",
+                    suite=AGENT_SUITE,
                     metric="exact_pct",
                 )
             ],

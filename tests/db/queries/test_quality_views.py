@@ -1,10 +1,13 @@
 """What the views say of a small world; every expected number is worked out by hand."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+import db
 from db.models import Round
 from db.queries import (
     labels,
@@ -15,8 +18,10 @@ from db.queries import (
     selections,
     students,
 )
+from kompress.config import AGENT_SUITE, GOLD_SUITE, EvaluationConfig
 from kompress.types import CountKey, LabelCounts, RuleStatRow, Score, VoterStatRow
 
+VIEWS = Path(db.__file__).parent / "views"
 # Design §5: names and order are the contract.
 COLUMNS = {
     "label_quality": "loop, round, source, kind, category, rule_set, num_documents, "
@@ -160,6 +165,39 @@ def test_a_summary_shows_the_main_students_own_threshold(session, world):
     # Rows about one text are not in student_scores; those of both students are.
     listed = quality_views.student_scores(session, "small")
     assert len(listed) == len(wanted) * 2 + len(others) - 1
+
+
+def test_a_summary_measures_by_the_rule_sets_of_the_rounds_config(session, world):
+    row = session.get(Round, world.round_id)
+    evaluation = {"rule_set": "kompress-r0", "override": "farm"}
+    row.config = {**row.config, "evaluation": evaluation}
+    student = students.NewStudent(
+        world.round_id, "tiny", 0, "silver", "a", "c", "m", [], 1, 1
+    )
+    main = students.store_student(session, student)
+    exact = Score("agent", "all", "exact_pct", 0.5, 10, rule_set="kompress-r0")
+    delta = replace(exact, metric="override_delta", value=0.125, override="farm")
+    rows = [
+        exact,
+        replace(exact, value=1.0, rule_set="farm"),
+        delta,
+        replace(delta, value=1.0, rule_set="farm"),
+        replace(delta, value=1.0, override="headroom-0.42"),
+    ]
+    scores.store_scores(session, world.round_id, "student", str(main), main, rows)
+
+    (found,) = quality_views.round_summary(session, "small", 1)
+
+    assert (found["exact_pct"], found["override_delta"]) == (0.5, 0.125)
+
+
+def test_what_a_summary_takes_for_granted_are_the_configs_constants():
+    sql = (VIEWS / "round_summary_v02.sql").read_text()
+    defaults = EvaluationConfig()
+
+    assert set(re.findall(r"suite = '(\w+)'", sql)) == {GOLD_SUITE, AGENT_SUITE}
+    assert f"rule_set}}', '{defaults.rule_set}')" in sql
+    assert f"override}}', '{defaults.override}')" in sql
 
 
 def test_costs_are_summed_by_stage_and_voter(session, world, add_job):
