@@ -1,7 +1,7 @@
 """What the deployed client does around the scores: short texts, tables, huge words.
 
 Our own figures are scored on the words alone (design §1); these rules are for whoever
-stands in for the client: `farm serve`, and the test that compares with it.
+stands in for the client: our server, and the test that compares with it.
 
 N = words of one text
 """

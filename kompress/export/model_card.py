@@ -54,7 +54,7 @@ def write_card(
     Returns:
         Markdown with the hub's front matter.
 
-    Source: ours; no figure stands without its keep_rate, rule set and n (design §1).
+    No figure stands without its keep_rate, rule set and n (design §1).
     """
     parts = [
         _front_matter(student),
@@ -111,10 +111,10 @@ compressor = KompressCompressor(KompressConfig(model_id="{repo_id}"))
 ```
 
 headroom takes its tokenizer from `answerdotai/ModernBERT-base`; unless this student's
-is the same, give headroom a hub cache made with `farm export student … --hf-cache DIR`.
+is the same, give headroom a hub cache that holds both.
 
-In the farm: `farm student import FOLDER`, `farm serve FOLDER`, or
-`kompress.students.load(FOLDER)`. The encoder alone in transformers:
+In the kompress farm: `kompress.students.load(FOLDER)`. The encoder alone, in
+transformers:
 
 ```python
 AutoModel.from_pretrained(FOLDER, key_mapping={{"^encoder\\\\.": ""}})
@@ -136,7 +136,7 @@ def _score_table(scores: Sequence[Score]) -> str:
         and score.value is not None
     ]
     if not chosen:
-        return "Not measured. `farm eval` scores a student, and `farm export` shows it."
+        return "Not measured."
     rates = {_setting(s): s.value for s in chosen if s.metric == "keep_rate"}
     rows = [
         _score_row(score, rates.get(_setting(score)))

@@ -132,12 +132,7 @@ def train(  # noqa: PLR0915  # a loop reads best whole
     look = read_every or READ_EVERY.get(plan.device.type, READ_EVERY_GPU)
 
     with repeatable(plan.device, recipe.num_threads):
-        torch.manual_seed(step_seed(seed, "weights"))
-        model = StudentModel(recipe.student)
-        if plan.parent is not None:
-            model.load_state_dict(plan.parent.model.state_dict())
-        num_frozen = prepare(model, recipe.fine_tuning)
-        model.to(plan.device).train()
+        model, num_frozen = _start(plan, recipe)
         weights = [weight for _, weight in moving(model)]
         optimizer = make_optimizer(
             model.named_parameters(), weight_decay=recipe.weight_decay
@@ -223,6 +218,17 @@ def train(  # noqa: PLR0915  # a loop reads best whole
         num_flops=_flops(recipe, plan, num_before, num_done, num_frozen),
         peak_flops=peak_flops,
     )
+
+
+def _start(plan: Plan, recipe: RecipeConfig) -> tuple[StudentModel, int]:
+    """Build the model and freeze what shall not move; give it and `prepare`'s count."""
+    torch.manual_seed(step_seed(plan.seed, "weights"))
+    model = StudentModel(recipe.student)
+    if plan.parent is not None:
+        model.load_state_dict(plan.parent.model.state_dict())
+    num_frozen = prepare(model, recipe.fine_tuning)
+    model.to(plan.device).train()
+    return model, num_frozen
 
 
 def _cache(
