@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from api.advice import advise
 from api.errors import ApiError, InvalidSettings, Unauthorized
 from db.errors import NotFound, QueryRefused, SchemaOutdated, StoreError
 from kompress.errors import KompressError
@@ -129,7 +130,7 @@ def to_problem(error: Exception, instance: str) -> JSONResponse:
             challenge = {"WWW-Authenticate": 'Bearer realm="farm"'}
             return problem(
                 status,
-                str(error),
+                advise(str(error)),
                 instance=instance,
                 headers=challenge if status == HTTPStatus.UNAUTHORIZED else None,
                 errors=str(error).splitlines(),

@@ -5,7 +5,7 @@ StoreError
 ├── Conflict          a row of that name exists and differs
 ├── LeaseLost         another attempt owns the job; nothing was stored
 ├── SchemaOutdated    the database is not at the newest migration
-└── QueryRefused      `farm sql` was given what a reader may not run
+└── QueryRefused      a query that the reader may not run
 """
 
 

@@ -72,7 +72,8 @@ def require_current(session: Session) -> None:
     known = {
         script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()
     }
-    fix = "run `farm migrate`" if not found or found in known else "update this program"
+    is_behind = not found or found in known
+    fix = "migrate the database" if is_behind else "update this program"
     raise SchemaOutdated(
         f"the database is at migration {found or 'none'!r}, this code needs "
         f"{expected!r}; {fix}"

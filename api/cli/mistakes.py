@@ -12,6 +12,8 @@ from typing import NoReturn
 
 import typer
 
+from api.advice import advise
+
 MISTAKE = 2
 BUG = 1
 
@@ -48,7 +50,7 @@ def describe_mistake(error: Exception) -> str:
     from kompress.errors import KompressError
 
     if isinstance(error, KompressError | StoreError | ApiError):
-        return str(error)
+        return advise(str(error))
     if isinstance(error, OperationalError):
         return (
             f"the database does not answer: {_first_line(error.orig or error)}; "

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from redis import Redis, RedisError
 from sqlalchemy.exc import DBAPIError
 
+from api.advice import advise
 from api.deps import AppServices, CurrentServices
 from api.errors import ApiError, InvalidSettings
 from api.problems import problem
@@ -97,7 +98,7 @@ def _result(check: Callable[[], None]) -> str:
     try:
         check()
     except (StoreError, ApiError) as error:
-        return str(error)
+        return advise(str(error))
     except (DBAPIError, RedisError, OSError) as error:
         LOG.warning("not ready: %s", type(error).__name__)
         return "does not answer; start it, or correct its URL"

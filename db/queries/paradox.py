@@ -1,4 +1,4 @@
-"""Counts and intervals behind a round's verdict, as `farm paradox` lays it out."""
+"""Counts and intervals behind a round's verdict, as people see it."""
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session

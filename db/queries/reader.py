@@ -26,7 +26,7 @@ HINTS = {
     "42601": "give one SELECT, VALUES, TABLE or WITH query and nothing else",
     "57014": "it ran into the time limit; read fewer rows or raise --timeout",
     "25006": "nothing may be written",
-    "28P01": "run `farm migrate`: it sets the reader's password",
+    "28P01": "migrate the database: that sets the reader's password",
 }
 DEFAULT_HINT = "give one SELECT query over the views"
 

@@ -65,20 +65,13 @@ def measure_diversity(
 
     Raises:
         InvalidVotes: a shape, a probability, a stratum or a truth is wrong.
-
-    Source: ours; see the parts.
     """
     code_NM = np.asarray(p_NM)
     code_NM = code_NM if code_NM.dtype == np.uint8 else encode_votes(code_NM)
-    truth_N = np.asarray(truth_N)
-    patterns = everything or count_patterns(
-        code_NM, np.ones(code_NM.shape[1]), stratum_N, truth_N
-    )
-    if {len(names)} != {code_NM.shape[1], patterns.num_voters}:
-        raise InvalidVotes(
-            f"there are {len(names)} names for {code_NM.shape[1]} voters and patterns "
-            f"of {patterns.num_voters}; expected one each"
-        )
+    truth_N, num_voters = np.asarray(truth_N), code_NM.shape[1]
+    ones_M = np.ones(num_voters)
+    patterns = everything or count_patterns(code_NM, ones_M, stratum_N, truth_N)
+    _check_names(names, num_voters, patterns)
     num_gold = int(((truth_N != UNKNOWN) & (code_NM != ABSTAIN).any(axis=1)).sum())
     keep_NM, voted_NM = sides_of(code_NM)
     pairs = count_error_pairs(keep_NM, voted_NM, truth_N, stratum_N, group_N)
@@ -93,6 +86,14 @@ def measure_diversity(
         split=split_error(keep_NM, voted_NM, truth_N, stratum_N),
         **panel,
     )
+
+
+def _check_names(names: Sequence[str], num_voters: int, patterns: VotePatterns) -> None:
+    if {len(names)} != {num_voters, patterns.num_voters}:
+        raise InvalidVotes(
+            f"there are {len(names)} names for {num_voters} voters and patterns of "
+            f"{patterns.num_voters}; expected one each"
+        )
 
 
 def _agreement(names: Sequence[str], patterns: VotePatterns) -> dict[str, Any]:

@@ -44,8 +44,7 @@ def choose_fallbacks(
 
     What is compared is what would change: the rule everywhere, with the rule where
     the voter abstains and the voter elsewhere. A stratum falls back where the 95 %
-    interval of the difference, over document groups, lies below 0
-    (`BestVoterComparison`).
+    interval of the difference lies below 0; how often: the module's docstring.
 
     Args:
         names: M voters.
@@ -62,8 +61,6 @@ def choose_fallbacks(
 
     Raises:
         InvalidVotes: the arrays do not fit together.
-
-    Source: ours; how often strata fall back in simulation: the module's docstring.
     """
     keeps_N, truths_N = np.asarray(keep_N), np.asarray(truth_N)
     votes_NM = _as_p(p_NM)
@@ -73,21 +70,14 @@ def choose_fallbacks(
     voted_NM = ~np.isnan(votes_NM)
     patched_NM = np.where(voted_NM, votes_NM >= 0.5, keeps_N[:, None])
     known_N = (truths_N != UNKNOWN) & voted_NM.any(axis=1)
-    found = {}
-    streams = rng.spawn(len(STRATA))
-    for code, (stratum, stream) in enumerate(zip(STRATA, streams, strict=True)):
-        own_N = known_N & (strata_N == code)
-        fallback = _judge_stratum(
-            names,
-            keeps_N[own_N],
-            patched_NM[own_N],
-            truths_N[own_N] == KEEP,
-            groups_N[own_N],
-            stream,
+    arrays = (keeps_N, patched_NM, truths_N == KEEP, groups_N)
+    judged = {
+        stratum: _judge_stratum(names, arrays, known_N & (strata_N == code), stream)
+        for code, (stratum, stream) in enumerate(
+            zip(STRATA, rng.spawn(len(STRATA)), strict=True)
         )
-        if fallback is not None:
-            found[stratum] = fallback
-    return found
+    }
+    return {stratum: found for stratum, found in judged.items() if found}
 
 
 def fallback_columns(
@@ -175,16 +165,16 @@ def _check_shapes(
 
 def _judge_stratum(
     names: Sequence[str],
-    keep_N: BoolArray,
-    patched_NM: BoolArray,
-    right_N: BoolArray,
-    group_N: NDArray[Any],
+    arrays: tuple[NDArray[Any], ...],
+    own_N: BoolArray,
     rng: np.random.Generator,
 ) -> Fallback | None:
     """Put the rule beside its best voter on one stratum's words of gold."""
+    keep_N, patched_NM, right_N, group_N = (array[own_N] for array in arrays)
     names_G, place_N = np.unique(group_N, return_inverse=True)
     counts_MG4 = np.stack([
-        count_by_group(own_N, right_N, place_N, names_G.size) for own_N in patched_NM.T
+        count_by_group(vote_N, right_N, place_N, names_G.size)
+        for vote_N in patched_NM.T
     ])  # fmt: skip
     rule_G4 = count_by_group(keep_N, right_N, place_N, names_G.size)
     compared = compare_with_best(rule_G4, counts_MG4, rng)

@@ -52,7 +52,7 @@ def test_a_current_database_is_accepted(session):
 
 @pytest.mark.parametrize(
     ("revision", "fix"),
-    [("0002", "run `farm migrate`"), ("9999", "update this program")],
+    [("0002", "migrate the database"), ("9999", "update this program")],
 )
 def test_a_database_at_another_revision_is_refused_with_the_fix(session, revision, fix):
     session.execute(
@@ -68,7 +68,7 @@ def test_an_empty_database_is_refused_with_the_fix(empty_database_url):
 
     with (
         Session(engine) as session,
-        pytest.raises(SchemaOutdated, match="farm migrate"),
+        pytest.raises(SchemaOutdated, match="migrate the database"),
     ):
         require_current(session)
     engine.dispose()
