@@ -8,7 +8,7 @@ origin's replicate r - 1, a consensus has a number made of who voted.
 N = words of one text
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
@@ -29,6 +29,7 @@ from kompress.labelling.references import (
     nominate_votes,
     origin_of,
 )
+from kompress.teachers.request import Answer
 from kompress.types import Candidate, VoteRow
 from kompress.voters.teacher import Teacher
 from worker.asking import read_answers
@@ -36,7 +37,7 @@ from worker.checkpoints import load_student, score_texts
 from worker.heartbeat import Heartbeat
 from worker.references import absent_voters, last_student
 from worker.runtime import Runtime
-from worker.stage import Stage
+from worker.stage import Stream, StreamStage
 from worker.voters import load_voter
 
 # Nominating waits on a worker of the queue `cpu`, which shall not load torch.
@@ -65,11 +66,22 @@ class NominateInputs:
     # The teachers' votes, and the origin of their consensus.
     panel: Panel
     consensus: str
-    samplers: list[Sampler] = field(default_factory=list)
-    student_hash: str = ""
+    student_hash: str
 
 
-def load(session: Session, job: JobRow) -> NominateInputs:
+@dataclass(frozen=True, slots=True)
+class StoredSamples:
+    """A teacher's stored answers by (text id, replicate), to be read sample by sample.
+
+    What failed, or comes from another wave, is left out: nothing was sampled.
+    """
+
+    voter: Teacher
+    origin: str
+    answers: dict[tuple[int, int], list[Answer]]
+
+
+def load(session: Session, job: JobRow) -> Stream[NominateInputs, Sampler, Rows]:
     """Read the shard's votes."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
@@ -82,7 +94,14 @@ def load(session: Session, job: JobRow) -> NominateInputs:
     }
     cast = votes.load_round_votes(session, job.round_id, text_ids)
     by_name = {name: row.fingerprint for name, row in rows.items()}
-    return NominateInputs(
+    samplers = [
+        Sampler(voter, rows[voter.name].fingerprint, rows[voter.name].snapshot_hash)
+        for voter in config.voters
+        if voter.name in rows
+        and voter.kind == "teacher"
+        and voter.params.get("protocol") == "rewrite"
+    ]
+    inputs = NominateInputs(
         texts=texts.load_texts(session, text_ids),
         votes=cast,
         digests={row.id: row.fingerprint for row in rows.values()},
@@ -93,21 +112,60 @@ def load(session: Session, job: JobRow) -> NominateInputs:
             texts.load_strata(session, text_ids, "farm"),
         ),
         consensus=consensus_origin(by_name, config),
-        samplers=[
-            Sampler(voter, rows[voter.name].fingerprint, rows[voter.name].snapshot_hash)
-            for voter in config.voters
-            if voter.name in rows
-            and voter.kind == "teacher"
-            and voter.params.get("protocol") == "rewrite"
-        ],
         student_hash=last_student(session, held),
+    )
+    return Stream(inputs, samplers, [])
+
+
+def read(
+    session: Session, runtime: Runtime, inputs: NominateInputs, sampler: Sampler
+) -> StoredSamples | None:
+    """Read a teacher's stored answers once more; None of a voter that is no teacher."""
+    voter = load_voter(runtime, sampler.config, sampler.snapshot_hash)
+    if not isinstance(voter, Teacher):
+        return None
+    keys = {
+        (text_id, replicate): asked
+        for text_id, content in inputs.texts.items()
+        for replicate in range(
+            count_replicates(inputs.votes.get(text_id, ()), sampler.config)
+        )
+        if (asked := _keys(voter, text_id, content, replicate))
+    }
+    known = read_answers(session, {key for asked in keys.values() for key in asked})
+    return StoredSamples(
+        voter,
+        origin_of(sampler.config.name, sampler.digest, SAMPLES),
+        {
+            place: [known[key] for key in asked]
+            for place, asked in keys.items()
+            if all(key in known for key in asked)
+        },
     )
 
 
-def compute(runtime: Runtime, inputs: NominateInputs, heartbeat: Heartbeat) -> Rows:
-    """Turn votes, samples and scores into references."""
-    num_steps = len(inputs.samplers) + 2
-    heartbeat.progress(0, num_steps)
+def add(
+    inputs: NominateInputs,
+    made: Rows,
+    found: StoredSamples | None,
+    heartbeat: Heartbeat,
+) -> None:
+    """Turn each sample of a teacher into a reference."""
+    heartbeat.progress(0, 2)
+    if found is None:
+        return
+    for (text_id, replicate), answers in found.answers.items():
+        content = inputs.texts[text_id]
+        keeps = found.voter.protocol.references(found.voter.shown(content), answers)
+        own = nominate_samples(content, keeps, found.origin, replicate)
+        made += [(text_id, candidate) for candidate in own]
+
+
+def finish(
+    runtime: Runtime, inputs: NominateInputs, samples: Rows, heartbeat: Heartbeat
+) -> Rows:
+    """Turn votes and scores into references, too."""
+    heartbeat.progress(0, 2)
     made = [
         (text_id, candidate)
         for text_id, content in inputs.texts.items()
@@ -123,10 +181,8 @@ def compute(runtime: Runtime, inputs: NominateInputs, heartbeat: Heartbeat) -> R
         inputs.digests,
         inputs.consensus,
     )
-    for done, sampler in enumerate(inputs.samplers, 1):
-        heartbeat.progress(done, num_steps)
-        made += _read_samples(runtime, inputs, sampler)
-    heartbeat.progress(num_steps - 1, num_steps)
+    made += samples
+    heartbeat.progress(1, 2)
     if inputs.student_hash:
         made += _ask_student(runtime, inputs, heartbeat)
     return made
@@ -137,36 +193,7 @@ def store(session: Session, job: JobRow, out: Rows) -> None:
     candidates.store_candidates(session, out)
 
 
-STAGE = Stage(load=load, compute=compute, store=store)
-
-
-def _read_samples(runtime: Runtime, inputs: NominateInputs, sampler: Sampler) -> Rows:
-    """Read a teacher's stored answers once more, each sample by itself."""
-    voter = load_voter(runtime, sampler.config, sampler.snapshot_hash)
-    if not isinstance(voter, Teacher):
-        return []
-    keys = {
-        (text_id, replicate): asked
-        for text_id, content in inputs.texts.items()
-        for replicate in range(
-            count_replicates(inputs.votes.get(text_id, ()), sampler.config)
-        )
-        if (asked := _keys(voter, text_id, content, replicate))
-    }
-    with runtime.sessions() as session:
-        known = read_answers(session, {key for asked in keys.values() for key in asked})
-    origin = origin_of(sampler.config.name, sampler.digest, SAMPLES)
-    made: Rows = []
-    for (text_id, replicate), asked in keys.items():
-        if not all(key in known for key in asked):
-            continue  # it failed, or came from another wave: nothing was sampled
-        content = inputs.texts[text_id]
-        keeps = voter.protocol.references(
-            voter.shown(content), [known[key] for key in asked]
-        )
-        found = nominate_samples(content, keeps, origin, replicate)
-        made += [(text_id, candidate) for candidate in found]
-    return made
+STAGE = StreamStage(load=load, read=read, add=add, finish=finish, store=store)
 
 
 def _keys(
