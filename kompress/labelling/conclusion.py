@@ -12,7 +12,12 @@ from typing import Any
 import numpy as np
 
 from kompress.config import StopConfig
-from kompress.decisions import PromotionReport, PromotionTest, StopReason
+from kompress.decisions import (
+    PromotionReport,
+    PromotionTest,
+    StopReason,
+    WorseText,
+)
 from kompress.metrics.ratios import Confusion
 from kompress.selection.promotion import (
     StudentCounts,
@@ -62,7 +67,6 @@ def promote_student(
         scores: rows per text by main student, in the order of their rounds.
         groups: document group by the hash of each text with evaluation gold.
         rng: source of the resamples.
-
     """
     counts = {student: confusions_by_text(rows) for student, rows in scores.items()}
     if not counts:
@@ -86,13 +90,6 @@ def promote_student(
         rng,
     )
     best = int(outcome.best_student_id)
-    f1_by_text = {
-        student: {t: by_text[t].f1 for t in texts_seen}
-        for student, by_text in counts.items()
-    }
-    order = list(counts)
-    before = order[order.index(best) - 1] if order.index(best) else None
-    worse = worse_texts(f1_by_text[before], f1_by_text[best]) if before else []
     total = sum((counts[best][t] for t in report), Confusion(0, 0, 0))
     return PromotionReport(
         promoted=best,
@@ -101,8 +98,22 @@ def promote_student(
         f1_report=total.f1,
         num_validation=len(validation),
         num_report=len(report),
-        worse_texts=tuple(worse),
+        worse_texts=_fallen_texts(counts, best, texts_seen),
     )
+
+
+def _fallen_texts(
+    counts: Mapping[int, Mapping[str, Confusion]], best: int, names: Sequence[str]
+) -> tuple[WorseText, ...]:
+    """List the texts on which a student's F1 is below that of the one before it."""
+    order = list(counts)
+    if not order.index(best):
+        return ()
+    before, after = (
+        {name: counts[student][name].f1 for name in names}
+        for student in (order[order.index(best) - 1], best)
+    )
+    return tuple(worse_texts(before, after))
 
 
 def _exact_at(scores: Sequence[Score], keep_rate: float) -> float | None:
