@@ -118,25 +118,13 @@ def report(
         concurrency, num_ok=num_ok, num_refused=num_refused, in_burst=in_burst
     )
     concurrency = min(concurrency, float(max_concurrency))
-    limit = int(concurrency)
-    session.execute(_LAPSE, key)
-    num_held = sum(row.slots for row in session.execute(_HELD, key))
-    if num_held > limit:
-        session.execute(_SHRINK, key | {"limit": limit, "num_held": num_held})
-    held = {row.worker: row.slots for row in session.execute(_HELD, key)}
+    held = _lower_to(session, name, int(concurrency))
     held.pop(worker, None)
-    slots = share(limit, wanted=wanted, others=held)
-    if wanted > 0:
-        session.execute(
-            _HOLD, key | {"worker": worker, "slots": slots, "lease_s": lease_s}
-        )
-    else:
-        session.execute(_LEAVE, key | {"worker": worker})
-    row = session.execute(
-        _LIMIT,
-        key
-        | {"concurrency": concurrency, "is_reduced": is_reduced, "pause_s": pause_s},
-    ).one()
+    slots = share(int(concurrency), wanted=wanted, others=held)
+    mine = key | {"worker": worker, "slots": slots, "lease_s": lease_s}
+    session.execute(_HOLD if wanted > 0 else _LEAVE, mine)
+    values = {"concurrency": concurrency, "is_reduced": is_reduced, "pause_s": pause_s}
+    row = session.execute(_LIMIT, key | values).one()
     return Allowance(slots, row.paused_s, concurrency, row.reduced_at)
 
 
@@ -182,3 +170,13 @@ def share(limit: int, *, wanted: int, others: Mapping[str, int]) -> int:
         min(max(1, slots), fair - slots) for slots in others.values() if slots < fair
     )
     return max(0, min(wanted, free, max(fair, free - room)))
+
+
+def _lower_to(session: Session, name: str, limit: int) -> dict[str, int]:
+    """Take lapsed slots back, lower the others to a limit, and give them by worker."""
+    key = {"name": name}
+    session.execute(_LAPSE, key)
+    num_held = sum(row.slots for row in session.execute(_HELD, key))
+    if num_held > limit:
+        session.execute(_SHRINK, key | {"limit": limit, "num_held": num_held})
+    return {row.worker: row.slots for row in session.execute(_HELD, key)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -188,41 +189,38 @@ def load_scores(
         metric: only this metric; None for all.
         per_text: also the rows about one text.
     """
-    rows = session.execute(
-        _LOAD,
-        {
-            "round_id": round_id,
-            "subject_kind": subject_kind,
-            "subject": subject,
-            "suite": suite,
-            "metric": metric,
-            "per_text": per_text,
-        },
-    )
+    values = {
+        "round_id": round_id,
+        "subject_kind": subject_kind,
+        "subject": subject,
+        "suite": suite,
+        "metric": metric,
+        "per_text": per_text,
+    }
     return [
         ScoreRow(
-            row.round_id,
-            row.subject_kind,
-            row.subject,
-            row.student_id,
-            Score(
-                suite=row.suite,
-                stratum=row.stratum,
-                metric=row.metric,
-                value=row.value,
-                n=row.n,
-                rule_set=row.rule_set,
-                definition=row.definition,
-                override=row.override,
-                target_keep_rate=row.target_keep_rate,
-                step=row.step,
-                text_sha256=row.digest,
-                ci_low=row.ci_low,
-                ci_high=row.ci_high,
-            ),
+            row.round_id, row.subject_kind, row.subject, row.student_id, _as_score(row)
         )
-        for row in rows
+        for row in session.execute(_LOAD, values)
     ]
+
+
+def _as_score(row: Any) -> Score:
+    return Score(
+        suite=row.suite,
+        stratum=row.stratum,
+        metric=row.metric,
+        value=row.value,
+        n=row.n,
+        rule_set=row.rule_set,
+        definition=row.definition,
+        override=row.override,
+        target_keep_rate=row.target_keep_rate,
+        step=row.step,
+        text_sha256=row.digest,
+        ci_low=row.ci_low,
+        ci_high=row.ci_high,
+    )
 
 
 def _find_texts(session: Session, scores: Sequence[Score]) -> dict[str, int]:
