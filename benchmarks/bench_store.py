@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from db.embedded import start_postgres, stop_postgres
 from db.engine import make_engine, make_sessions
 from db.migrate import upgrade
-from db.queries import corpora, quality_views, texts, voters, votes
+from db.queries import corpora, texts, views, voters, votes
 from kompress.types import Fingerprint, Vote
 
 INGEST_TEXTS = 20_000
@@ -167,21 +167,21 @@ def _quality(sessions: sessionmaker[Session]) -> dict[str, float]:
             "stored_vote_rows": float(num_votes or 0),
             "stored_round_votes": float(num_links or 0),
             "label_quality_round_ms": _milliseconds(
-                lambda: quality_views.label_quality(session, "measured", 7)
+                lambda: views.label_quality(session, "measured", 7)
             ),
             "label_quality_loop_ms": _milliseconds(
-                lambda: quality_views.label_quality(session, "measured")
+                lambda: views.label_quality(session, "measured")
             ),
             "round_summary_round_ms": _milliseconds(
-                lambda: quality_views.round_summary(session, "measured", 7)
+                lambda: views.round_summary(session, "measured", 7)
             ),
             "round_summary_loop_ms": _milliseconds(
-                lambda: quality_views.round_summary(session, "measured")
+                lambda: views.round_summary(session, "measured")
             ),
         }
 
 
-def _milliseconds(read: Callable[[], quality_views.Rows]) -> float:
+def _milliseconds(read: Callable[[], views.Rows]) -> float:
     """Take the median of a few readings, the first one left out."""
     seconds = []
     for _ in range(REPEATS + 1):

@@ -5,7 +5,7 @@ What is made of it: `kompress.labelling.budget`.
 
 from sqlalchemy.orm import Session
 
-from db.queries import diversity, loops, quality, quality_views, voters
+from db.queries import diversity, loops, quality, views, voters
 from db.queries.jobs import JobRow
 from kompress.config import RoundConfig, VoterConfig
 from kompress.decisions import Decisions
@@ -34,7 +34,7 @@ def load_terms(
     known = {voter for voter, _ in rates}
     if not following or not known >= {v.name for v in following}:
         return None
-    correlation = quality_views.voter_correlation(session, job.loop, held.number)
+    correlation = views.voter_correlation(session, job.loop, held.number)
     found = quality.load_residuals(session, before)
     return make_terms(
         asked,

@@ -148,7 +148,7 @@ def show_loop(name: LoopName, as_json: AsJson = False) -> None:
     from api.cli.connection import open_session
     from api.decided import event_detail, with_stop_reasons
     from db.queries import loops, progress, records
-    from db.queries.quality_views import round_summary
+    from db.queries.views import round_summary
 
     with open_session() as session:
         loop = loops.get_loop(session, name)

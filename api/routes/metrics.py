@@ -6,7 +6,7 @@ from prometheus_client.exposition import generate_latest
 from sqlalchemy.orm import Session
 
 from api.deps import DbSession
-from db.queries import quality_views, workers
+from db.queries import views, workers
 from db.queries.dispatch import ALIVE_S
 
 router = APIRouter(tags=["health"])
@@ -35,7 +35,7 @@ def _collect_jobs(session: Session, registry: CollectorRegistry) -> None:
     jobs = Gauge("farm_jobs", "Jobs by status.", ("status",), registry=registry)
     for status in ("pending", "running", "failed"):
         jobs.labels(status).set(0)
-    for row in quality_views.queue_depth(session):
+    for row in views.queue_depth(session):
         labels = [row[name] for name in JOB_LABELS]
         depth.labels(*labels).set(row["jobs"])
         oldest.labels(*labels).set(row["oldest_seconds"] or 0)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from api.decided import with_stop_reasons
 from api.deps import CurrentLoop, DbSession
 from api.schemas import QualityOut
-from db.queries import loops, quality_views
+from db.queries import loops, views
 
 router = APIRouter(tags=["quality"])
 
@@ -26,8 +26,8 @@ def get_quality(
     return QualityOut(
         loop=loop.name,
         round_summary=with_stop_reasons(
-            quality_views.round_summary(session, loop.name, number),
+            views.round_summary(session, loop.name, number),
             loops.list_stops(session, loop.id),
         ),
-        label_quality=quality_views.label_quality(session, loop.name, number),
+        label_quality=views.label_quality(session, loop.name, number),
     )

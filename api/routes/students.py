@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path
 from api.deps import DbSession
 from api.schemas import StudentOut
 from db.models import Student
-from db.queries import loops, quality_views, students
+from db.queries import loops, students, views
 
 router = APIRouter(tags=["students"])
 
@@ -32,7 +32,7 @@ def get_student(
     loop, number, scores = None, None, []
     if student.round_id is not None:
         loop, number = loops.place_of(session, student.round_id)
-        rows = quality_views.student_scores(session, loop, number)
+        rows = views.student_scores(session, loop, number)
         scores = [row for row in rows if row["student"] == student.id]
     return StudentOut(
         id=student.id,

@@ -22,7 +22,7 @@ from api.decided import (
 )
 from db.engine import make_engine
 from db.migrate import SCRIPTS, upgrade
-from db.queries import loops, quality_views
+from db.queries import loops, views
 from kompress.decisions import Calibration, Decisions, GoldRun, from_json
 
 __all__ = [
@@ -166,7 +166,7 @@ def test_rounds_of_before_the_record_show_the_same(migrate):
     ) as session:
         loop = loops.get_loop(session, "old")
         first, second = loops.rounds_of(session, loop.id)
-        (seen,) = quality_views.ensemble_diversity(session, "old")
+        (seen,) = views.ensemble_diversity(session, "old")
         made = loops.read_round(session, first.id).decisions
 
     assert second.decisions == Decisions()
@@ -254,7 +254,7 @@ def test_an_old_stop_reason_is_told_in_the_same_words(migrate, reason, code):
     ) as session:
         loop = loops.get_loop(session, "old")
         first, second = loops.rounds_of(session, loop.id)
-        summary = quality_views.round_summary(session, "old")
+        summary = views.round_summary(session, "old")
         told = with_stop_reasons(summary, loops.list_stops(session, loop.id))
 
     assert (first.stop_reason, first.stop) == ("", None)

@@ -13,7 +13,7 @@ from db.kinds import STAGES
 from db.models.base import Base
 from db.settings import DatabaseSettings
 from kompress.decisions import Decisions
-from tests.db.queries.test_quality_views import COLUMNS
+from tests.db.queries.test_views import COLUMNS
 from tests.docs.pages import ROOT, read
 from tests.docs.test_references import sections
 from worker.settings import WorkerSettings

@@ -8,7 +8,7 @@ import pytest
 from api.intake import ingest
 from api.queue import start_loop
 from db.queries import candidates, lessons
-from db.queries.quality_views import round_summary
+from db.queries.views import round_summary
 from kompress.config import LoopConfig, parse_config
 from kompress.corpora.generators import generate
 from kompress.recipes.corpus_fit import fit_to_corpus

@@ -87,4 +87,4 @@ def start_panel(farm, voters, *, answer=agree, **changes):
 def pilot_of(farm):
     with farm.sessions() as session:
         (row,) = session.scalars(select(Round))
-        return pilot_row(row.decisions.pilot)
+        return pilot_row(row.decisions.pilot) or None

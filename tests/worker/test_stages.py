@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from db.queries.quality_views import label_quality, round_summary
+from db.queries.views import label_quality, round_summary
 from kompress.types import RULE_SETS, STRATA
 from tests.kompress.selection.hajek import hajek_ratio
 from tests.worker.inprocess import InProcessFarm

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db.queries import corpora, gold, loops, quality, records, scores, students, texts
 from db.queries.jobs import JobRow
-from db.queries.quality_views import round_summary
+from db.queries.views import round_summary
 from kompress.config import AGENT_SUITE, GOLD_SUITE, LoopConfig, parse_config
 from kompress.decisions import PredictionSummary, PromotionReport, StopReason
 from kompress.labelling.conclusion import find_stop_reason, promote_student

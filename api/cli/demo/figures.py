@@ -30,23 +30,23 @@ def read_figures(session: "Session", loop_id: int) -> Figures:
         `with_override` (as `label_quality`, every must-keep word of the override's
         rule set kept), `subjects` (voters and rules against gold) and `loop`.
     """
-    from db.queries import comparison, loops, quality_views
+    from db.queries import loops, quality, views
 
     loop = loops.get_loop(session, loop_id)
     rounds = list(loops.rounds_of(session, loop_id))
-    views = ("label_quality", "voter_quality", "ensemble_paradox", "student_scores",
+    names = ("label_quality", "voter_quality", "ensemble_paradox", "student_scores",
              "round_costs")  # fmt: skip
     return {
         "loop": _describe_loop(loop, rounds),
-        **{view: getattr(quality_views, view)(session, loop.name) for view in views},
+        **{name: getattr(views, name)(session, loop.name) for name in names},
         "round_summary": with_stop_reasons(
-            quality_views.round_summary(session, loop.name),
+            views.round_summary(session, loop.name),
             loops.list_stops(session, loop_id),
         ),
-        "queue_depth": quality_views.queue_depth(session),
+        "queue_depth": views.queue_depth(session),
         "random_dropping": [r for row in rounds for r in _random(session, loop, row)],
         "with_override": [r for row in rounds for r in _overridden(session, loop, row)],
-        "subjects": comparison.compare_subjects(session, loop_id),
+        "subjects": quality.compare_subjects(session, loop_id),
     }
 
 

@@ -228,15 +228,13 @@ def _find_best_voter(session: "Session", study: Study) -> str:
 
     By balanced accuracy on gold, or by must-keep recall where there is no gold.
     """
-    from db.queries import quality_views
+    from db.queries import views
 
     if study.config is None:
         return ""
     rows = [
         row
-        for row in quality_views.ensemble_paradox(
-            session, study.loop, study.round_number
-        )
+        for row in views.ensemble_paradox(session, study.loop, study.round_number)
         if row["stratum"] == "all" and row["best_voter"]
     ]
     rows.sort(key=lambda row: (row["truth"] != "gold", row["rule"]))
@@ -245,12 +243,12 @@ def _find_best_voter(session: "Session", study: Study) -> str:
 
 def _load_usd(session: "Session", study: Study) -> dict[str, float]:
     """Sum up what each voter's votes of the round cost, in USD; 0 for local ones."""
-    from db.queries import quality_views
+    from db.queries import views
 
     if study.config is None:
         return {}
     usd = {voter.name: 0.0 for voter in study.config.voters}
-    for row in quality_views.round_costs(session, study.loop, study.round_number):
+    for row in views.round_costs(session, study.loop, study.round_number):
         if row["voter"] in usd:
             usd[row["voter"]] += float(row["usd_spent"])
     return usd

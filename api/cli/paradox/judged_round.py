@@ -114,11 +114,11 @@ def read_round(session: "Session", loop: str, number: int | None) -> RoundParado
     Raises:
         NotFound: there is no such loop or round, or it was not judged yet.
     """
-    from db.queries import loops, paradox, quality_views
+    from db.queries import loops, quality, views
 
     row = find_loop(session, loop, without=WITHOUT_LOOP)
     rounds = {one.number: one for one in loops.rounds_of(session, row.id)}
-    found = quality_views.ensemble_paradox(session, row.name, number)
+    found = views.ensemble_paradox(session, row.name, number)
     if not found:
         _refuse(row.name, number, sorted(rounds))
     wanted = max(one["round"] for one in found)
@@ -127,13 +127,13 @@ def read_round(session: "Session", loop: str, number: int | None) -> RoundParado
     own = str(held.config["aggregation"]["rule"])
     rule = chosen_label(own, {str(one["rule"]) for one in rows})
     truth = str(rows[0]["truth"])
-    counts = paradox.rule_counts(session, held.id)
-    votes = paradox.voter_counts(session, held.id)
+    counts = quality.rule_counts(session, held.id)
+    votes = quality.voter_counts(session, held.id)
     rules = _rule_lines(rows, counts, rule)
     voters: list[SubjectInStratum] = []
     if not any(line.kind == VOTER for line in rules):  # judged before voters had rows
-        quality = quality_views.voter_quality(session, row.name, wanted)
-        voters = _voter_lines([one for one in quality if one["truth"] == truth], votes)
+        rated = views.voter_quality(session, row.name, wanted)
+        voters = _voter_lines([one for one in rated if one["truth"] == truth], votes)
     lines = _order([*rules, *voters])
     made = held.decisions
     return RoundParadox(

@@ -86,12 +86,12 @@ def _show_labels(
 ) -> None:
     """Show label quality, and what the newest round's voters are worth together."""
     from api.cli.connection import open_session
-    from db.queries import loops, quality_views
+    from db.queries import loops, views
 
     with open_session() as session:
         row = find_loop(session, loop)
         name = row.name
-        found = quality_views.label_quality(session, name, number)
+        found = views.label_quality(session, name, number)
         criteria = _criteria(loops.rounds_of(session, row.id))
     _check_sources(wanted, found, "source")
     shown = rule_set or ("" if as_json else DEFAULT_RULE_SET)
@@ -142,11 +142,11 @@ def _show_voters(
 ) -> None:
     """Show what each voter is worth, and what its votes were turned by."""
     from api.cli.connection import open_session
-    from db.queries import loops, quality_views
+    from db.queries import loops, views
 
     with open_session() as session:
         row = find_loop(session, loop)
-        found = quality_views.voter_quality(session, row.name, number)
+        found = views.voter_quality(session, row.name, number)
         fitted = _calibrations(loops.rounds_of(session, row.id), number)
     _check_sources(wanted, found, "voter")
     rows = [row for row in found if not wanted or row["voter"] in wanted]
@@ -210,12 +210,12 @@ def _plot(
     """Draw reliability diagrams of the newest round that has any."""
     from api.cli.connection import open_session
     from api.cli.quality.plot import choose_rows, draw_diagrams
-    from db.queries import quality_views
+    from db.queries import views
 
     check_picture(out, "--plot")
     with open_session() as session:
         name = find_loop(session, loop).name
-        found = quality_views.voter_quality(session, name, number)
+        found = views.voter_quality(session, name, number)
     _check_sources(wanted, found, "voter")
     rows = choose_rows([row for row in found if not wanted or row["voter"] in wanted])
     if rows:

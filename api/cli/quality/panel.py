@@ -123,7 +123,7 @@ def read_panels(
         One each, in their order; the last one with the voters that could join it now.
     """
     from api.cli.quality.candidates import read_candidates
-    from db.queries import diversity, quality_views
+    from db.queries import diversity, views
 
     found = []
     for row in rounds:
@@ -142,7 +142,7 @@ def read_panels(
                     row.config["voters"],
                 ),
                 candidates=candidates,
-                pairs=quality_views.voter_correlation(session, loop, row.number),
+                pairs=views.voter_correlation(session, loop, row.number),
                 noun="teachers" if kinds == {"teacher"} else "voters",
             )
         )

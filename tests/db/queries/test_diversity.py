@@ -12,8 +12,8 @@ from db.queries import (
     labels,
     loops,
     quality,
-    quality_views,
     records,
+    views,
     voters,
 )
 from db.queries import votes as votes_of
@@ -50,7 +50,7 @@ def test_correlation_in_sql_is_that_of_the_votes(session, world, votes):
 
     store_pairs(session, world.round_id, *votes)
 
-    found = quality_views.voter_correlation(session, "small", 1)
+    found = views.voter_correlation(session, "small", 1)
     expected_MM = error_correlation(*sides_of(codes_NM), truth_N, stratum_N)
     by_pair = {(row["voter"], row["other"]): row for row in found}
     assert list(by_pair) == [("a", "b"), ("a", "c"), ("b", "c")]
@@ -72,7 +72,7 @@ def test_without_gold_the_correlation_of_errors_is_null(session, world, votes):
         session, world.round_id, codes_NM, np.full_like(truth_N, 255), stratum_N
     )
 
-    for row in quality_views.voter_correlation(session, "small", 1):
+    for row in views.voter_correlation(session, "small", 1):
         assert row["error_correlation"] is None
         assert row["num_gold_words"] == 0
         assert row["agreement"] > 0
@@ -86,7 +86,7 @@ def test_a_voter_without_errors_has_no_correlation(session, world, votes, flawle
 
     store_pairs(session, world.round_id, codes_NM, truth_N, stratum_N)
 
-    (row, *_) = quality_views.voter_correlation(session, "small", 1)
+    (row, *_) = views.voter_correlation(session, "small", 1)
     assert (row["voter"], row["other"]) == ("a", "b")
     assert row["error_correlation"] is None
     assert row["num_gold_words"] > 50
@@ -110,7 +110,7 @@ def test_a_rounds_diversity_is_read_from_its_decision(session, world, votes):
         ("a", "b", "c"), codes_NM, truth_N, stratum_N, group_N,
         np.random.default_rng(0), num_bootstraps=50,
     )  # fmt: skip
-    assert quality_views.ensemble_diversity(session, "small") == []
+    assert views.ensemble_diversity(session, "small") == []
 
     loops.decide(
         session,
@@ -118,7 +118,7 @@ def test_a_rounds_diversity_is_read_from_its_decision(session, world, votes):
         lambda made: dataclasses.replace(made, diversity=measured),
     )
 
-    (row,) = quality_views.ensemble_diversity(session, "small", 1)
+    (row,) = views.ensemble_diversity(session, "small", 1)
     assert (row["num_voters"], row["truth"]) == (3, "gold")
     assert row["n_eff"] == measured.n_eff
     assert (row["n_eff_low"], row["n_eff_high"]) == (
@@ -142,7 +142,7 @@ def test_a_diagram_in_sql_is_that_of_the_histogram(session, world):
     must = VoterStatRow("a", "all", "must_keep", 1, 1, 0, 0, 0, 0, [1] * 256, [0] * 256)
     quality.add_voter_stats(session, world.round_id, [row, must])
 
-    gold, must_keep = quality_views.voter_quality(session, "small", 1)
+    gold, must_keep = views.voter_quality(session, "small", 1)
 
     expected = reliability_diagram(np.array([drop, keep]))
     assert [(b["stated"], b["observed"], b["n"]) for b in gold["diagram"]] == [

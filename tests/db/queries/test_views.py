@@ -12,11 +12,11 @@ from db.models import Round
 from db.queries import (
     labels,
     quality,
-    quality_views,
     records,
     scores,
     selections,
     students,
+    views,
 )
 from kompress.config import AGENT_SUITE, GOLD_SUITE, EvaluationConfig
 from kompress.types import CountKey, LabelCounts, RuleStatRow, Score, VoterStatRow
@@ -61,7 +61,7 @@ def add_counts(session, round_id, source, *counts):
 def test_a_rate_over_nothing_is_null(session, world):
     add_counts(session, world.round_id, "silver", 2, 10, 4, 0, 0)
 
-    (row,) = quality_views.label_quality(session, "small", 1)
+    (row,) = views.label_quality(session, "small", 1)
 
     assert (row["mk_in_ref"], row["keep_rate"]) == (None, 0.4)
 
@@ -71,11 +71,11 @@ def test_rows_are_those_of_the_loop_and_round_asked_for(session, world, add_roun
     for round_id in (world.round_id, second):
         add_counts(session, round_id, "silver", 2, 10, 4, 2, 1)
 
-    every = quality_views.label_quality(session)
-    one = quality_views.label_quality(session, "small", 2)
+    every = views.label_quality(session)
+    one = views.label_quality(session, "small", 2)
     assert [row["round"] for row in every] == [1, 2]
     assert [row["round"] for row in one] == [2]
-    assert quality_views.label_quality(session, "other") == []
+    assert views.label_quality(session, "other") == []
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_summary_shows_the_labels_trained_on_before_any_override(
     ):
         add_counts(session, world.round_id, source, 2, 10, kept, 4, must_keep_kept)
 
-    (row,) = quality_views.round_summary(session, "small")
+    (row,) = views.round_summary(session, "small")
 
     assert (row["mk_in_ref"], row["label_keep_rate"]) == (mk_in_ref, keep_rate)
 
@@ -119,7 +119,7 @@ def test_the_corpus_estimate_undoes_the_sampling(session, world):
         session, world.round_id, {a: (4, 2), b: (4, 4), c: (9, 0)}
     )
 
-    (row,) = quality_views.round_summary(session, "small", 1)
+    (row,) = views.round_summary(session, "small", 1)
 
     # Sum k/pi = 2/.5 + 4 = 8, sum t/pi = 4/.5 + 4 = 12: R = 2/3. Audit stays outside.
     # se^2 = 2/1 * (1 - .5) * ((2 - 2/3 * 4) / .5)^2 / 12^2 = (4/3)^2 / 144.
@@ -156,14 +156,14 @@ def test_a_summary_shows_the_main_students_own_threshold(session, world):
     ones = [replace(score, value=1.0) for score in wanted]
     scores.store_scores(session, world.round_id, "student", str(fold), fold, ones)
 
-    (row,) = quality_views.round_summary(session, "small", 1)
+    (row,) = views.round_summary(session, "small", 1)
 
     assert row["student"] == main
     assert (row["exact_pct"], row["exact_keep_rate"]) == (0.5, 0.25)
     assert (row["f1_gold"], row["f1_keep_rate"]) == (0.75, 0.375)
     assert row["override_delta"] == 0.125
     # Rows about one text are not in student_scores; those of both students are.
-    listed = quality_views.student_scores(session, "small")
+    listed = views.student_scores(session, "small")
     assert len(listed) == len(wanted) * 2 + len(others) - 1
 
 
@@ -186,7 +186,7 @@ def test_a_summary_measures_by_the_rule_sets_of_the_rounds_config(session, world
     ]
     scores.store_scores(session, world.round_id, "student", str(main), main, rows)
 
-    (found,) = quality_views.round_summary(session, "small", 1)
+    (found,) = views.round_summary(session, "small", 1)
 
     assert (found["exact_pct"], found["override_delta"]) == (0.5, 0.125)
 
@@ -215,8 +215,8 @@ def test_costs_are_summed_by_stage_and_voter(session, world, add_job):
         session, [(world.text_ids[0], None, "teach", 1, world.round_id, "x")]
     )
 
-    taught, trained = quality_views.round_costs(session, "small", 1)
-    (summary,) = quality_views.round_summary(session, "small", 1)
+    taught, trained = views.round_costs(session, "small", 1)
+    (summary,) = views.round_summary(session, "small", 1)
 
     assert (taught["voter"], taught["usd_spent"], taught["usd_useful"]) == (
         "salience",
@@ -233,7 +233,7 @@ def test_voters_are_rated_against_each_truth(session, world):
     without = replace(row, truth="leave_one_out")
     quality.add_voter_stats(session, world.round_id, [row, without])
 
-    gold, left_out = quality_views.voter_quality(session, "small", 1)
+    gold, left_out = views.voter_quality(session, "small", 1)
 
     # 3 of 4 kept, 6 of 8 dropped, 5 of 20 equal; 12 words have a truth.
     assert (gold["sensitivity"], gold["specificity"]) == (0.75, 0.75)
@@ -252,7 +252,7 @@ def test_an_ensemble_collapses_when_the_whole_interval_is_below_its_best_voter(
     ]
     quality.store_rule_stats(session, world.round_id, rows)
 
-    beta, majority, must_keep = quality_views.ensemble_paradox(session, "small", 1)
+    beta, majority, must_keep = views.ensemble_paradox(session, "small", 1)
 
     # Recall 3/4, precision 3/5, kept 5 of 12, balanced (3/4 + 6/8) / 2.
     assert (beta["recall"], beta["precision"]) == (0.75, 0.6)
@@ -273,7 +273,7 @@ def test_the_queue_shows_what_waits_runs_or_is_parked(session, world, add_job):
         )
     )
 
-    pending, running = quality_views.queue_depth(session)
+    pending, running = views.queue_depth(session)
 
     assert (pending["queue"], pending["kind"], pending["jobs"]) == ("cpu", "teach", 2)
     assert pending["oldest_seconds"] == 5.0
