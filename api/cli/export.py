@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.options import StudentName
+from api.cli.options import LoopName, StudentName
 from api.cli.output import AsJson, print_json, say, warn
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ app = typer.Typer(help="Labels and students as files.", no_args_is_help=True)
 
 @app.command("labels")
 def export_labels(
-    loop: Annotated[str, typer.Argument(help="The loop's name or id.")],
+    loop: LoopName,
     out: Annotated[Path, typer.Option(help="A file named .jsonl or .parquet.")],
     number: Annotated[
         int | None, typer.Option("--round", help="The round; default: the last.")

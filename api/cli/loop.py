@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
+from api.cli.options import LoopName
 from api.cli.output import AsJson, format_cell, print_json, print_table, say, show, warn
 
 app = typer.Typer(help="Loops: rounds of labelling and training.", no_args_is_help=True)
 rounds = typer.Typer(help="Rounds of a loop.", no_args_is_help=True)
 
-LoopName = Annotated[str, typer.Argument(help="The loop's name or id.")]
 RecipeName = Annotated[
     str, typer.Option(help="A recipe, see `farm loop recipes`, or the path of one.")
 ]

@@ -8,6 +8,8 @@ import typer
 
 from api.errors import InvalidInput
 
+LoopName = Annotated[str, typer.Argument(help="The loop's name or id.")]
+NewestLoop = Annotated[str, typer.Argument(help="The loop; default: the newest.")]
 StudentName = Annotated[str, typer.Argument(help="An id, `promoted`, or a folder.")]
 Override = Annotated[
     str,

@@ -113,6 +113,22 @@ def format_seconds(seconds: float | None) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
+def format_interval(
+    low: float | None, high: float | None, *, spec: str = ".3f", to: str = "–"
+) -> str | None:
+    """Format an interval, None where there is none.
+
+    Args:
+        low: lower end.
+        high: upper end.
+        spec: how to format each end.
+        to: what stands between them.
+    """
+    if low is None or high is None:
+        return None
+    return f"{low:{spec}}{to}{high:{spec}}"
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.options import check_choice
-from api.cli.output import AsJson, print_json, print_table, say
+from api.cli.options import LoopName, check_choice
+from api.cli.output import AsJson, format_interval, print_json, print_table, say
 from api.cli.pictures import COLOURS, MARKERS, check_picture, open_figure
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class OperatingPoint:
 
 
 def show_pareto(
-    loop: Annotated[str, typer.Argument(help="The loop's name or id.")],
+    loop: LoopName,
     out: Annotated[
         Path | None, typer.Option(help="Where the picture goes: .png or .svg.")
     ] = None,
@@ -169,16 +169,12 @@ def _as_row(point: OperatingPoint) -> dict[str, Any]:
         "recipe": point.recipe,
         "threshold": "own" if point.target is None else f"keep {point.target:g}",
         "keep_rate": point.keep_rate,
-        "keep_rate_ci": _interval(point.keep_rate_low, point.keep_rate_high),
+        "keep_rate_ci": format_interval(point.keep_rate_low, point.keep_rate_high),
         "quality": point.quality,
-        "quality_ci": _interval(point.quality_low, point.quality_high),
+        "quality_ci": format_interval(point.quality_low, point.quality_high),
         "n": point.n,
         "on_frontier": point.on_frontier,
     }
-
-
-def _interval(low: float | None, high: float | None) -> str | None:
-    return None if low is None or high is None else f"{low:.3f}–{high:.3f}"
 
 
 def _points(

@@ -81,8 +81,6 @@ def evaluate_student(
         is_all=suite == "all",
         all_rules=_all_rules(rules),
         robustness=robustness,
-        against=against,
-        baselines=baselines,
         students=_check_students(students, baselines),
         max_documents=max_documents,
         max_train_tokens=max_train_tokens,

@@ -32,8 +32,6 @@ class Asked:
         is_all: `--suite all`: suites without texts are left out.
         all_rules: every rule set and definition.
         robustness: also on perturbed texts.
-        against: another student, '' for none.
-        baselines: also what stands beside the student.
         students: also one student for each kind of label.
         max_documents: texts a suite, None for all.
         max_train_tokens: of each of those students.
@@ -43,8 +41,6 @@ class Asked:
     is_all: bool
     all_rules: bool
     robustness: bool
-    against: str
-    baselines: bool
     students: bool
     max_documents: int | None
     max_train_tokens: int

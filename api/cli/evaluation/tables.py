@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from api.cli.output import format_interval
+
 if TYPE_CHECKING:
     from kompress.config import EvaluationConfig
     from kompress.evaluation.baselines.measure import BaselineResult
@@ -149,9 +151,7 @@ def comparison_table(
     for row in rows:
         metric = row.metric if row.stratum == "all" else f"{row.metric} {row.stratum}"
         at = "own" if row.target_keep_rate is None else f"@{row.target_keep_rate:g}"
-        interval = "–"
-        if row.ci_low is not None and row.ci_high is not None:
-            interval = f"{row.ci_low:+.3f}…{row.ci_high:+.3f}"
+        interval = format_interval(row.ci_low, row.ci_high, spec="+.3f", to="…") or "–"
         less = "–" if row.difference is None else f"{row.difference:+.3f}"
         yield (
             f"{metric:<38}{at:>5}{_number(row.a):>7}{_number(row.b):>7}{less:>8}"
@@ -224,9 +224,7 @@ def _has_block(row: "Score", rule_set: str) -> bool:
 
 
 def _interval(row: "Score") -> str:
-    if row.ci_low is None or row.ci_high is None:
-        return "–"
-    return f"{row.ci_low:.3f}…{row.ci_high:.3f}"
+    return format_interval(row.ci_low, row.ci_high, to="…") or "–"
 
 
 def _number(value: float | None) -> str:

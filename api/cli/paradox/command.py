@@ -1,15 +1,17 @@
 """`farm paradox`: where an ensemble does worse than its best member."""
 
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from api.cli.options import NewestLoop
 from api.cli.output import AsJson, print_json, say
 from api.cli.pictures import check_picture
 
-LoopName = Annotated[str, typer.Argument(help="The loop; default: the newest.")]
 RoundNumber = Annotated[
     int | None, typer.Option("--round", help="Default: the last one judged.")
 ]
@@ -41,7 +43,7 @@ Plot = Annotated[
 
 
 def show_paradox(
-    loop: LoopName = "",
+    loop: NewestLoop = "",
     number: RoundNumber = None,
     simulate: Simulate = None,
     correlation: Correlation = None,
@@ -59,6 +61,12 @@ def show_paradox(
     theory says. With --students: a committee of students for every k. Without --plot
     nothing is drawn.
     """
+    from api.cli.connection import open_session
+    from api.cli.paradox.committee import Committee, print_committee, score
+    from api.cli.paradox.judged_round import print_round, read_round
+    from api.cli.paradox.plot import draw_committee, draw_round, draw_theory
+    from api.cli.paradox.theory import print_theory, work_out
+
     of_students = {
         "--suite": suite,
         "--corpus": corpus,
@@ -70,70 +78,37 @@ def show_paradox(
     _check_parts("--simulate", bool(simulate), {"--correlation": correlation})
     _check_parts("--students", bool(students), of_students)
     check_picture(plot, "--plot")
+    answer = partial(_answer, plot=plot, as_json=as_json)
     if simulate:
-        _show_theory(*simulate, correlation, plot, as_json=as_json)
+        theory = work_out(*simulate, correlation)
+        answer(theory, asdict, draw_theory, print_theory)
     elif students:
-        asked = (students, suite, corpus, rule_set, max_documents)
-        _show_committee(asked, plot, as_json=as_json)
+        found = score(students, suite, corpus, rule_set, max_documents)
+        answer(found, Committee.rows, draw_committee, print_committee)
     else:
-        _show_round(loop, number, plot, as_json=as_json)
-    if plot is not None and not as_json:
-        say(f"drawn in {plot}")
+        with open_session() as session:
+            judged = read_round(session, loop, number)
+        answer(judged, asdict, draw_round, print_round)
 
 
-def _show_theory(
-    num_voters: int,
-    k: int,
-    correlation: float | None,
-    plot: Path | None,
+def _answer(
+    found: Any,
+    lay_out: Callable[[Any], Any],
+    draw: Callable[[Any, Path], None],
+    tell: Callable[[Any], None],
     *,
+    plot: Path | None,
     as_json: bool,
 ) -> None:
-    from api.cli.paradox.theory import print_theory, work_out
-
-    theory = work_out(num_voters, k, correlation)
+    """Draw what was found if a picture is wanted, and print it."""
     if plot is not None:
-        from api.cli.paradox.plot import draw_theory
-
-        draw_theory(theory, plot)
+        draw(found, plot)
     if as_json:
-        print_json(asdict(theory))
-    else:
-        print_theory(theory)
-
-
-def _show_committee(
-    asked: tuple[str, str, str, str, int | None], plot: Path | None, *, as_json: bool
-) -> None:
-    from api.cli.paradox.committee import print_committee, score
-
-    found = score(*asked)
+        print_json(lay_out(found))
+        return
+    tell(found)
     if plot is not None:
-        from api.cli.paradox.plot import draw_committee
-
-        draw_committee(found, plot)
-    if as_json:
-        print_json(found.rows())
-    else:
-        print_committee(found)
-
-
-def _show_round(
-    loop: str, number: int | None, plot: Path | None, *, as_json: bool
-) -> None:
-    from api.cli.connection import open_session
-    from api.cli.paradox.judged_round import print_round, read_round
-
-    with open_session() as session:
-        verdict = read_round(session, loop, number)
-    if plot is not None:
-        from api.cli.paradox.plot import draw_round
-
-        draw_round(verdict, plot)
-    if as_json:
-        print_json(asdict(verdict))
-    else:
-        print_round(verdict)
+        say(f"drawn in {plot}")
 
 
 def _check_mode(given: dict[str, Any]) -> None:

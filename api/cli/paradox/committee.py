@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.cli.options import check_choice
-from api.cli.output import print_table, say, warn
+from api.cli.output import format_interval, print_table, say, warn
 from kompress.types import RULE_SETS
 
 if TYPE_CHECKING:
@@ -264,13 +264,10 @@ def _take(
 
 
 def _as_row(one: "CommitteeScore") -> dict[str, Any]:
-    interval = None
-    if one.ci_low is not None and one.ci_high is not None:
-        interval = f"{one.ci_low:+.3f} to {one.ci_high:+.3f}"
     is_member = one.k is None
     return {
         **asdict(one),
         "best": one.best or None,
-        "interval": interval,
+        "interval": format_interval(one.ci_low, one.ci_high, spec="+.3f", to=" to "),
         "collapsed": None if is_member else one.collapsed,
     }

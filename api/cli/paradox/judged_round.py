@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from api.cli.named import find_loop
-from api.cli.output import print_table, say, warn
+from api.cli.output import format_interval, print_table, say, warn
 from api.decided import describe_pilot, fallback_rows, pilot_row
 from kompress.rule_labels import chosen_label, voter_of
 
@@ -243,9 +243,7 @@ def describe_superset(
 
 
 def _as_row(line: SubjectInStratum) -> dict[str, Any]:
-    gap = None
-    if line.low is not None and line.high is not None:
-        gap = f"{line.low:+.3f} to {line.high:+.3f}"
+    gap = format_interval(line.low, line.high, spec="+.3f", to=" to ")
     is_voter = line.kind == "voter"
     return {
         **asdict(line),

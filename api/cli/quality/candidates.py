@@ -1,6 +1,6 @@
 """What voters outside a round's panel would add to it, by votes that are stored.
 
-W = words of all texts, M = voters
+W = words of all texts
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,25 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.learned import Learner
-from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
-from kompress.aggregation.replicates import pool_replicates
 from kompress.config import RoundConfig, parse_config
 from kompress.decisions import LeaveOneOutValue
-from kompress.ensemble.leave_one_out import (
-    GoldVotes,
-    measure_additions,
-)
-from kompress.types import ABSTAIN, KEEPS_FROM
+from kompress.ensemble.leave_one_out import GoldVotes, measure_additions
+from kompress.labelling.fit_data import read_truth
+from kompress.labelling.panel import make_panel
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.models import Round
-    from kompress.types import VoteRow
 
 # The first ones by id: enough for an interval, and a command answers in seconds.
 MAX_TEXTS = 300
@@ -81,20 +75,18 @@ def read_candidates(
     found = {
         text_id: [*own.get(text_id, ()), *idle.get(text_id, ())] for text_id in text_ids
     }
-    sizes = [known[text_id][0].codes_N.size for text_id in text_ids]
-    p_WM, strength_WM = _lay_out(everybody, found, sizes)
-    gold_W = np.concatenate([known[text_id][0].codes_N for text_id in text_ids])
-    truth_W = np.where(gold_W >= KEEPS_FROM, KEEP, DROP)
+    laid = make_panel(everybody, found, strata)
+    gold_W = np.concatenate([known[text_id][0].codes_N for text_id in laid.text_ids])
     return Candidates(
         seed=row.id,
         learner=_learner(row.config),
         votes=GoldVotes.read(
             everybody,
-            p_WM,
-            strength_WM,
-            np.where(gold_W == ABSTAIN, UNKNOWN, truth_W),
-            np.concatenate([strata[text_id] for text_id in text_ids]),
-            np.repeat([groups[text_id] for text_id in text_ids], sizes),
+            laid.p_WM,
+            laid.strength_WM,
+            read_truth(gold_W),
+            laid.stratum_W,
+            laid.group_words(groups).number_W,
         ),
         num_panel=len(panel),
     )
@@ -114,28 +106,6 @@ def measure_candidates(found: Candidates) -> tuple[LeaveOneOutValue, ...]:
         np.random.default_rng(found.seed),
         num_panel=found.num_panel,
     )
-
-
-def _lay_out(
-    voters: Sequence[str],
-    votes: Mapping[int, Sequence["VoteRow"]],
-    sizes: Sequence[int],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give (W, M) P(keep), NaN for no vote, and the samples behind it."""
-    shape = (sum(sizes), len(voters))
-    p_WM, strength_WM = np.full(shape, np.nan), np.zeros(shape)
-    start = 0
-    for rows, size in zip(votes.values(), sizes, strict=True):
-        for column, voter in enumerate(voters):
-            mine = [row for row in rows if row.voter == voter]
-            if mine:
-                own = slice(start, start + size)
-                p_WM[own, column], strength_WM[own, column] = pool_replicates(
-                    np.stack([row.codes_N for row in mine]),
-                    np.array([row.num_samples for row in mine]),
-                )
-        start += size
-    return p_WM, strength_WM
 
 
 def _learner(config: Mapping[str, Any]) -> Learner:

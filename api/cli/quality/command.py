@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.named import find_loop
+from api.cli.options import NewestLoop
 from api.cli.output import AsJson, print_json, print_table, say, show, warn
 from api.cli.pictures import check_picture
 
@@ -32,7 +33,6 @@ FITTED = ("temperature", "strength", "calibration_words")
 KEEP_RATE, DOCUMENTS = "keep_rate of all words", "documents"
 DEFAULT_RULE_SET = "farm"
 
-LoopName = Annotated[str, typer.Argument(help="The loop; default: the newest.")]
 Unit = Annotated[By | None, typer.Option(help="What a row stands for.")]
 RoundNumber = Annotated[int | None, typer.Option("--round", help="One round.")]
 RuleSet = Annotated[str, typer.Option(help="Whose must-keep words.")]
@@ -50,7 +50,7 @@ Plot = Annotated[
 
 
 def show_quality(
-    loop: LoopName = "",
+    loop: NewestLoop = "",
     by: Unit = None,
     number: RoundNumber = None,
     rule_set: RuleSet = "",
