@@ -54,11 +54,11 @@ def show_ladder(
     if context.invoked_subcommand:
         return
     from api.cli.connection import open_session
-    from db.queries import lessons, loops
+    from db.queries import ladder, loops
 
     with open_session() as session:
         loop_id = loops.get_loop(session, loop).id if loop else None
-        rows = lessons.ladder(session, loop_id, suite=suite)
+        rows = ladder.list_versions(session, loop_id, suite=suite)
     published = _published()
     for row in rows:
         row["suite"] = suite
@@ -88,7 +88,7 @@ def note(
     from api.cli.connection import actor, open_session
     from api.cli.named import find_student
     from api.errors import InvalidInput
-    from db.queries import lessons
+    from db.queries import ladder
 
     if verdict is None and lesson is None:
         raise InvalidInput(
@@ -100,7 +100,7 @@ def note(
             "such as kept or rejected; --lesson takes a sentence"
         )
     with open_session() as session:
-        noted = lessons.note_lesson(
+        noted = ladder.note_student(
             session,
             find_student(session, student),
             actor(),

@@ -7,7 +7,7 @@ import pytest
 
 from api.intake import ingest
 from api.queue import start_loop
-from db.queries import candidates, lessons
+from db.queries import candidates, ladder
 from db.queries.views import round_summary
 from kompress.config import LoopConfig, parse_config
 from kompress.corpora.generators import generate
@@ -86,7 +86,7 @@ def test_v4_runs_without_any_reference_and_labels_itself(farm):
 
     ((status, promoted),) = farm.query("SELECT status, promoted_student_id FROM loops")
     with farm.sessions() as session:
-        rows = lessons.ladder(session)
+        rows = ladder.list_versions(session)
         first, second = round_summary(session, "loop")
     assert status == "stopped"
     assert [(row["version"], row["label_source"]) for row in rows] == [

@@ -47,7 +47,7 @@ DRAFT_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class TeachInputs:
     """What one voter has to do for one shard."""
 
     round_id: int
@@ -74,7 +74,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
+class TeachOutputs:
     """The last slice, what was there before, and what the voter could not do."""
 
     voter_id: int
@@ -86,7 +86,7 @@ class Outputs:
     unasked: dict[int, str] = field(default_factory=dict)
 
 
-def load(session: Session, job: JobRow) -> Inputs:
+def load(session: Session, job: JobRow) -> TeachInputs:
     """Read the shard's texts, and which votes exist."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config)
@@ -95,15 +95,13 @@ def load(session: Session, job: JobRow) -> Inputs:
     documents = selections.shard_documents(session, job.round_id, job.wave, job.shard)
     text_ids = sorted(document.text_id for document in documents)
     voter = next(v for v in config.voters if v.name == job.voter)
-    # A job that an older version planned does not say how many.
-    num_replicates = int(job.args.get(REPLICATES, voter.replicates))
-    return Inputs(
+    return TeachInputs(
         round_id=job.round_id,
         voter_id=voter_id,
         voter=voter,
         snapshot_hash=row.snapshot_hash,
         texts=texts.load_texts(session, text_ids),
-        num_replicates=num_replicates,
+        num_replicates=int(job.args[REPLICATES]),
         known=votes.known_votes(session, voter_id, text_ids),
         # What it failed on in this round's pilot counts as earlier, too.
         poison=records.failed_texts(
@@ -117,7 +115,9 @@ def load(session: Session, job: JobRow) -> Inputs:
     )
 
 
-def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
+def compute(
+    runtime: Runtime, inputs: TeachInputs, heartbeat: Heartbeat
+) -> TeachOutputs:
     """Vote, slice by slice."""
     failures = {
         text_id: f"not tried again; in an earlier round: {error}"
@@ -142,7 +142,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
             pending = []
             stored_at = time.monotonic()
         heartbeat.progress(done, total)
-    return Outputs(
+    return TeachOutputs(
         voter_id=inputs.voter_id,
         last_slice=pending,
         # Failed ones too: what replicates they have count wherever the text is used.
@@ -153,7 +153,7 @@ def compute(runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat) -> Outputs:
     )
 
 
-def store(session: Session, job: JobRow, out: Outputs) -> None:
+def store(session: Session, job: JobRow, out: TeachOutputs) -> None:
     """Store the last slice, link what was there, and write down what failed."""
     if out.last_slice:
         votes.store_votes(session, job.round_id, out.voter_id, out.last_slice)
@@ -186,7 +186,7 @@ def _load_references(
 
 
 def _vote(
-    runtime: Runtime, inputs: Inputs, heartbeat: Heartbeat
+    runtime: Runtime, inputs: TeachInputs, heartbeat: Heartbeat
 ) -> Iterator[tuple[int, int, Vote | VoteFailed]]:
     """Ask for the votes that are missing, as (text, replicate, result)."""
     voter = _load_voter(runtime, inputs)
@@ -250,7 +250,7 @@ def _checked(result: Vote | VoteFailed, text: str) -> Vote | VoteFailed:
     return result
 
 
-def _load_voter(runtime: Runtime, inputs: Inputs) -> Voter:
+def _load_voter(runtime: Runtime, inputs: TeachInputs) -> Voter:
     """Load the voter once per process."""
     return runtime.resident(
         f"voter {inputs.voter_id}",
@@ -259,7 +259,7 @@ def _load_voter(runtime: Runtime, inputs: Inputs) -> Voter:
 
 
 def _store_slice(
-    heartbeat: Heartbeat, inputs: Inputs, pending: list[tuple[int, int, Vote]]
+    heartbeat: Heartbeat, inputs: TeachInputs, pending: list[tuple[int, int, Vote]]
 ) -> None:
     """Store votes now; a later attempt finds them."""
 

@@ -93,7 +93,7 @@ def test_a_replicate_more_asks_only_for_what_is_missing(farm):
 
 
 def test_progress_counts_what_is_stored_and_what_is_not_asked_for(runtime):
-    inputs = teach.Inputs(
+    inputs = teach.TeachInputs(
         round_id=1,
         voter_id=1,
         voter=parse_config(VoterConfig, {"name": "v", "kind": "simulated"}),

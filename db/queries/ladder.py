@@ -17,7 +17,7 @@ KIND = "lesson"
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class StudentNote:
     """What somebody wrote about a student."""
 
     student: int
@@ -90,7 +90,7 @@ _NEWEST = text("""
 """)
 
 
-def ladder(
+def list_versions(
     session: Session,
     loop_id: int | None = None,
     *,
@@ -118,14 +118,14 @@ def ladder(
     return [dict(row) for row in session.execute(_LADDER, values).mappings()]
 
 
-def note_lesson(
+def note_student(
     session: Session,
     student: Student,
     actor: str,
     *,
     verdict: str | None = None,
     lesson: str | None = None,
-) -> Lesson:
+) -> StudentNote:
     """Write what a student taught; what is None stays as it was written before.
 
     Args:
@@ -136,7 +136,7 @@ def note_lesson(
         lesson: a sentence.
     """
     before = session.execute(_NEWEST, {"student_id": student.id}).one_or_none()
-    noted = Lesson(
+    noted = StudentNote(
         student=student.id,
         verdict=verdict if verdict is not None else before.verdict if before else "",
         lesson=lesson if lesson is not None else before.lesson if before else "",
