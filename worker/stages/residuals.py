@@ -72,15 +72,15 @@ def load(session: Session, job: JobRow) -> ResidualsInputs:
             by_fold.setdefault(fold, []).append(
                 (row.id, content[row.text_id], found[row.text_id])
             )
-    witnesses = {
+    fold_students = {
         student.fold: student
         for student in students.round_students(session, job.round_id)
         if student.fold != MAIN
     }
-    learned = {fold: set(s.trained_text_ids) for fold, s in witnesses.items()}
-    after = next_fold(sorted(witnesses))
+    learned = {fold: set(s.trained_text_ids) for fold, s in fold_students.items()}
+    after = next_fold(sorted(fold_students))
     return ResidualsInputs(
-        students={fold: s.artifact_hash for fold, s in witnesses.items()},
+        students={fold: s.artifact_hash for fold, s in fold_students.items()},
         documents=by_fold,
         unseen=_unseen_texts(session, selected),
         taught=frozenset(

@@ -30,7 +30,7 @@ from kompress.voters.teacher import Teacher
 from kompress.voters.voter import Asker, ReferenceReader, Voter
 from kompress.words import word_list
 from worker.asking import UNASKED, hold_engine, make_ask
-from worker.checkpoints import load_student
+from worker.checkpoints import load_student, score_texts
 from worker.heartbeat import Heartbeat
 from worker.patience import patiently
 from worker.pipeline import PILOT_WAVE, REPLICATES
@@ -43,7 +43,6 @@ SLICE_TEXTS = 256
 SLICE_S = 5.0
 DRAFT_OVERRIDE = "headroom-0.42"  # as `Student.compress` has it
 DRAFT_ENGINE = "onnx"  # without torch, on the processor: the device is the teacher's
-DRAFT_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +227,10 @@ def _draft(
     student = load_student(runtime, voter.draft, engine=DRAFT_ENGINE)
     drafts = {}
     ordered = sorted(contents)
-    for start in range(0, len(ordered), DRAFT_BATCH):
-        heartbeat.tick()
-        batch = ordered[start : start + DRAFT_BATCH]
-        for text, score_N in zip(batch, student.score(batch), strict=True):
-            caught_N = classify_words(word_list(text), DRAFT_OVERRIDE) > 0
-            drafts[text] = (score_N > 0.5) | caught_N
+    scores = score_texts(student, ordered, heartbeat.tick)
+    for text, score_N in zip(ordered, scores, strict=True):
+        caught_N = classify_words(word_list(text), DRAFT_OVERRIDE) > 0
+        drafts[text] = (score_N > 0.5) | caught_N
     return drafts
 
 

@@ -1,6 +1,6 @@
 """Train the round's main student, or one that leaves out a fold.
 
-Fold students are out-of-fold witnesses: no student of this farm is their parent, for
+Fold students score what they did not see: no student of this farm is their parent, for
 it may have seen the fold that they leave out. A killed training resumes from its last
 saved step.
 """
