@@ -15,8 +15,8 @@ if TYPE_CHECKING:
         PilotFinding,
         PromotionReport,
         PromotionTest,
-        StopReason,
     )
+    from kompress.stop_reason import StopReason
 
 JSON = dict[str, Any]
 # What to take in place of a rule that is blind to who sees what.

@@ -10,9 +10,9 @@ A change of the shape needs a new `VERSION` and a migration that rewrites stored
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from kompress.errors import InvalidDecisions
 from kompress.types import JSON
@@ -464,48 +464,6 @@ class BudgetRefusals:
 
 
 @dataclass(frozen=True, slots=True)
-class Converged:
-    """A loop that stopped gaining.
-
-    Attributes:
-        figures: fields of `RoundFacts` that were measured; none of them rose.
-        num_rounds: for how many rounds.
-        target_keep_rate: at most this keep_rate.
-        override_delta: the last round's.
-        override_tolerance: that it is within.
-        code: as `stop_reason` shows it.
-    """
-
-    figures: tuple[str, ...]
-    num_rounds: int
-    target_keep_rate: float
-    override_delta: float
-    override_tolerance: float
-    code: Literal["converged"] = "converged"
-
-
-@dataclass(frozen=True, slots=True)
-class LimitReached:
-    """A loop that reached one of its limits.
-
-    Attributes:
-        of: what is limited.
-        used: by all rounds together.
-        maximum: what the config allows.
-        code: as `stop_reason` shows it.
-    """
-
-    of: Literal["rounds", "usd", "seconds"]
-    used: float
-    maximum: float
-    code: Literal["limit"] = "limit"
-
-
-# Why a loop stopped by itself; one that a person cancelled has the code `cancelled`.
-StopReason = Converged | LimitReached
-
-
-@dataclass(frozen=True, slots=True)
 class Decisions:
     """Everything that a round decided; a stage that decided nothing leaves its default.
 
@@ -546,9 +504,6 @@ class Decisions:
 
 
 _ADAPTER = TypeAdapter(Decisions)
-_STOP: TypeAdapter[StopReason] = TypeAdapter(
-    Annotated[StopReason, Field(discriminator="code")]
-)
 _BLANK = _ADAPTER.dump_python(Decisions(), mode="json")
 
 
@@ -577,21 +532,3 @@ def from_json(stored: Mapping[str, Any]) -> Decisions:
         return _ADAPTER.validate_python(found)
     except ValidationError as error:
         raise InvalidDecisions(f"a round's decisions do not fit: {error}") from error
-
-
-def stop_as_json(stop: StopReason) -> JSON:
-    """Lay a stop reason out as `rounds.stop` and `loops.stop` hold it."""
-    laid: JSON = _STOP.dump_python(stop, mode="json")
-    return laid
-
-
-def stop_from_json(stored: Mapping[str, Any]) -> StopReason:
-    """Read a stop reason as it was stored.
-
-    Raises:
-        InvalidDecisions: it does not fit the type.
-    """
-    try:
-        return _STOP.validate_python(stored)
-    except ValidationError as error:
-        raise InvalidDecisions(f"a stop reason does not fit: {error}") from error

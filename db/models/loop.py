@@ -17,14 +17,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Id, Now
-from kompress.decisions import (
-    Decisions,
-    StopReason,
-    as_json,
-    from_json,
-    stop_as_json,
-    stop_from_json,
-)
+from kompress.decisions import Decisions, as_json, from_json
+from kompress.stop_reason import StopReason, stop_as_json, stop_from_json
 
 
 class DecisionsColumn(TypeDecorator[Decisions]):

@@ -12,7 +12,8 @@ from db.models import Corpus, Loop, Round
 from db.models.loop import DecisionsColumn
 from db.queries import jobs
 from db.queries.jobs import JobSpec
-from kompress.decisions import Decisions, StopReason
+from kompress.decisions import Decisions
+from kompress.stop_reason import StopReason
 
 
 @dataclass(frozen=True, slots=True)

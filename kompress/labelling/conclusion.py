@@ -12,12 +12,7 @@ from typing import Any
 import numpy as np
 
 from kompress.config import StopConfig
-from kompress.decisions import (
-    PromotionReport,
-    PromotionTest,
-    StopReason,
-    WorseText,
-)
+from kompress.decisions import PromotionReport, PromotionTest, WorseText
 from kompress.metrics.ratios import Confusion
 from kompress.selection.promotion import (
     StudentCounts,
@@ -27,6 +22,7 @@ from kompress.selection.promotion import (
     worse_texts,
 )
 from kompress.selection.stopping import RoundFacts, decide
+from kompress.stop_reason import StopReason
 from kompress.types import Score
 
 

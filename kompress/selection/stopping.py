@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kompress.config import StopConfig
-from kompress.decisions import Converged, LimitReached, StopReason
+from kompress.stop_reason import Converged, LimitReached, StopReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,13 @@ import pytest
 
 from api.decided import describe_pilot, describe_promotion, describe_stop, promotion_row
 from kompress.decisions import (
-    Converged,
-    LimitReached,
     Pilot,
     PilotFinding,
     PromotionReport,
     PromotionTest,
     WorseText,
-    stop_as_json,
-    stop_from_json,
 )
+from kompress.stop_reason import Converged, LimitReached, stop_as_json, stop_from_json
 
 WORSE = PilotFinding(
     "hex", 64, 0.5, "b", 1.0, low=-0.5, high=-0.25, collapses=True, silent=16

@@ -7,8 +7,8 @@ from api.intake import ingest
 from db.errors import Conflict, NotFound
 from db.queries import loops, records
 from kompress.config import LoopConfig, parse_config
-from kompress.decisions import LimitReached
 from kompress.errors import InvalidConfig
+from kompress.stop_reason import LimitReached
 from kompress.types import Document
 
 VOTER = {"name": "salience", "kind": "salience"}

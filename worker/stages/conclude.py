@@ -15,13 +15,14 @@ from db.queries import corpora, gold, loops, quality, records, scores, students,
 from db.queries.jobs import JobRow
 from db.queries.views import round_summary
 from kompress.config import AGENT_SUITE, GOLD_SUITE, LoopConfig, parse_config
-from kompress.decisions import PredictionSummary, PromotionReport, StopReason
+from kompress.decisions import PredictionSummary, PromotionReport
 from kompress.labelling.conclusion import find_stop_reason, promote_student
 from kompress.labelling.residuals import (
     Population,
     describe_documents,
     predict_residuals,
 )
+from kompress.stop_reason import StopReason
 from kompress.types import ResidualRow, Score
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime

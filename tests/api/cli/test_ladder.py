@@ -2,7 +2,7 @@ import pytest
 
 from db.queries import loops, scores, students
 from db.queries.students import NewStudent
-from kompress.decisions import LimitReached
+from kompress.stop_reason import LimitReached
 from kompress.types import Score
 
 

@@ -5,8 +5,8 @@ import pytest
 from api.cli.config_files import load_loop_config
 from api.errors import InvalidInput
 from db.queries import loops, workers
-from kompress.decisions import LimitReached
 from kompress.errors import InvalidConfig
+from kompress.stop_reason import LimitReached
 
 SIMPLE = """
 [base]

@@ -5,7 +5,7 @@ import pytest
 
 from db.queries import loops, students, texts
 from db.queries.students import NewStudent
-from kompress.decisions import LimitReached
+from kompress.stop_reason import LimitReached
 
 
 @pytest.fixture

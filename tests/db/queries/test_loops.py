@@ -7,8 +7,9 @@ from db.errors import Conflict, NotFound
 from db.models import Round
 from db.queries import corpora, jobs, loops, texts
 from db.queries.jobs import JobSpec
-from kompress.decisions import Decisions, LimitReached
+from kompress.decisions import Decisions
 from kompress.errors import InvalidDecisions
+from kompress.stop_reason import LimitReached
 
 LIMIT = LimitReached("rounds", 1, 1)
 FIRST = {"label_source": "silver"}

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.config import StopConfig
-from kompress.decisions import Converged, LimitReached
 from kompress.selection.stopping import RoundFacts, decide
+from kompress.stop_reason import Converged, LimitReached
 
 PLATEAU = RoundFacts(
     number=0,

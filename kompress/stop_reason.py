@@ -1,0 +1,77 @@
+"""Why a loop stopped: a code, and the figures behind it.
+
+Stored in `rounds.stop` and `loops.stop`; `kompress.selection.stopping` finds it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from kompress.errors import InvalidDecisions
+from kompress.types import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Converged:
+    """A loop that stopped gaining.
+
+    Attributes:
+        figures: fields of `RoundFacts` that were measured; none of them rose.
+        num_rounds: for how many rounds.
+        target_keep_rate: at most this keep_rate.
+        override_delta: the last round's.
+        override_tolerance: that it is within.
+        code: as `stop_reason` shows it.
+    """
+
+    figures: tuple[str, ...]
+    num_rounds: int
+    target_keep_rate: float
+    override_delta: float
+    override_tolerance: float
+    code: Literal["converged"] = "converged"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReached:
+    """A loop that reached one of its limits.
+
+    Attributes:
+        of: what is limited.
+        used: by all rounds together.
+        maximum: what the config allows.
+        code: as `stop_reason` shows it.
+    """
+
+    of: Literal["rounds", "usd", "seconds"]
+    used: float
+    maximum: float
+    code: Literal["limit"] = "limit"
+
+
+# Why a loop stopped by itself; one that a person cancelled has the code `cancelled`.
+StopReason = Converged | LimitReached
+
+_STOP: TypeAdapter[StopReason] = TypeAdapter(
+    Annotated[StopReason, Field(discriminator="code")]
+)
+
+
+def stop_as_json(stop: StopReason) -> JSON:
+    """Lay a stop reason out as `rounds.stop` and `loops.stop` hold it."""
+    laid: JSON = _STOP.dump_python(stop, mode="json")
+    return laid
+
+
+def stop_from_json(stored: Mapping[str, Any]) -> StopReason:
+    """Read a stop reason as it was stored.
+
+    Raises:
+        InvalidDecisions: it does not fit the type.
+    """
+    try:
+        return _STOP.validate_python(stored)
+    except ValidationError as error:
+        raise InvalidDecisions(f"a stop reason does not fit: {error}") from error
