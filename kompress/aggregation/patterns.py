@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kompress.aggregation.votes import read_votes
 from kompress.errors import InvalidVotes
-from kompress.types import ABSTAIN, CodeArray, FloatArray
+from kompress.types import ABSTAIN, KEEPS_FROM, CodeArray, FloatArray
 
 DROP, KEEP, UNKNOWN = 0, 1, 255
 
@@ -161,6 +161,12 @@ def merge_patterns(parts: Sequence[VotePatterns]) -> VotePatterns:
     count = np.concatenate([part.count_P for part in parts])
     samples_M = np.sum([part.samples_M for part in parts], axis=0)
     return _unique(rows, count, samples_M)
+
+
+def truth_of_gold(codes_N: CodeArray) -> CodeArray:
+    """Turn gold, 254 keep, 0 drop, 255 unknown, into `KEEP`, `DROP` and `UNKNOWN`."""
+    truth_N = np.where(codes_N >= KEEPS_FROM, KEEP, DROP)
+    return np.where(codes_N == ABSTAIN, UNKNOWN, truth_N).astype(np.uint8)
 
 
 def _unique(

@@ -15,8 +15,12 @@ import numpy as np
 from kompress.aggregation.learned import Learned
 from kompress.config import AggregationConfig, RecipeConfig
 from kompress.errors import InvalidText
-from kompress.evaluation.baselines.baseline import NO_FITS, voter_baselines
-from kompress.evaluation.baselines.voters import Clock, VoterPool
+from kompress.evaluation.baselines.voters import (
+    NO_FITS,
+    Clock,
+    VoterPool,
+    voter_baselines,
+)
 from kompress.types import FloatArray
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ N = words of one text, W = words of the suite
 from dataclasses import dataclass
 
 from kompress.config import EvaluationConfig
-from kompress.evaluation.evaluate import area
 from kompress.evaluation.figures import Figure, headline
 from kompress.evaluation.guards import find_guarded, negations
-from kompress.evaluation.predictions import Arrays, Predictions, make_predictions
+from kompress.evaluation.predictions import Arrays, Predictions, area, make_predictions
 from kompress.evaluation.prepared_suite import CountTokens
 from kompress.evaluation.suites import Suite
 from kompress.metrics.bootstrap import paired_difference, sum_by_group

@@ -19,6 +19,7 @@ from kompress.evaluation.predictions import (
     Predictions,
     Progress,
     Scorer,
+    area,
     make_predictions,
     tokens_of,
 )
@@ -27,7 +28,6 @@ from kompress.evaluation.robustness import robustness_rows
 from kompress.evaluation.rules import rule_rows, time_override
 from kompress.evaluation.suites import Suite
 from kompress.metrics.bootstrap import difference_statistic
-from kompress.metrics.curve import CURVE_KEEP_RATES, curve_statistic
 from kompress.types import BoolArray, Score
 
 
@@ -182,21 +182,6 @@ def score_rows(predictions: Predictions) -> list[Score]:
     rows += overridden.savings(with_override_W)
     rows.append(overridden.figure(_override_delta(predictions)))
     return rows
-
-
-def area(predictions: Predictions) -> Figure:
-    """Count exact_auc: always over the design's five rates, whatever the config asks.
-
-    Source: design §1 "Exactly".
-    """
-    suite = predictions.suite
-    kept = [
-        suite.by_text(suite.must_W & predictions.keep_top(rate))
-        for rate in CURVE_KEEP_RATES
-    ]
-    must_T = suite.by_text(suite.must_W)
-    counts_T6 = np.stack([*kept, must_T], axis=1)
-    return Figure("exact_auc", "all", counts_T6, curve_statistic, int(must_T.sum()))
 
 
 def _condition(maker: RowMaker, keep_W: BoolArray) -> list[Score]:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from kompress.config import EvaluationConfig
 from kompress.errors import InvalidVotes
-from kompress.evaluation.figures import RowMaker
+from kompress.evaluation.figures import Figure, RowMaker
 from kompress.evaluation.prepared_suite import CountTokens, PreparedSuite, prepare
 from kompress.evaluation.suites import Suite
 from kompress.metrics.bootstrap import resample_weights
+from kompress.metrics.curve import CURVE_KEEP_RATES, curve_statistic
 from kompress.metrics.keep_rate import keep_top
 from kompress.types import BoolArray, FloatArray
 
@@ -161,6 +162,21 @@ def flatten(suite: PreparedSuite, arrays: Arrays | Sequence[BoolArray]) -> Float
             "numbers; expected P(keep) of every word; the student may have diverged"
         )
     return flat_W
+
+
+def area(predictions: Predictions) -> Figure:
+    """Count exact_auc: always over the design's five rates, whatever the config asks.
+
+    Source: design §1 "Exactly".
+    """
+    suite = predictions.suite
+    kept = [
+        suite.by_text(suite.must_W & predictions.keep_top(rate))
+        for rate in CURVE_KEEP_RATES
+    ]
+    must_T = suite.by_text(suite.must_W)
+    counts_T6 = np.stack([*kept, must_T], axis=1)
+    return Figure("exact_auc", "all", counts_T6, curve_statistic, int(must_T.sum()))
 
 
 def _draw_weights(

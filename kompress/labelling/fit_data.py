@@ -16,18 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kompress.aggregation.patterns import (
-    DROP,
-    KEEP,
     UNKNOWN,
     VotePatterns,
     count_patterns,
     merge_patterns,
+    truth_of_gold,
 )
 from kompress.config import PAIRWISE, RoundConfig
 from kompress.labelling.panel import Panel, make_panel
 from kompress.types import (
     ABSTAIN,
-    KEEPS_FROM,
     BoolArray,
     CodeArray,
     VoteRow,
@@ -94,7 +92,7 @@ def make_fit_data(names: Sequence[str], found: EligibleVotes) -> FitData:
     for text_id, stratum_N in panel.split(panel.stratum_W).items():
         truth_N = np.full(stratum_N.size, UNKNOWN, dtype=np.uint8)
         if text_id in found.gold_codes:
-            truth_N = read_truth(found.gold_codes[text_id])
+            truth_N = truth_of_gold(found.gold_codes[text_id])
         truths.append(truth_N)
         counts.append((truth_N != UNKNOWN) | (text_id in found.without_gold))
     return FitData(
@@ -173,12 +171,6 @@ def draw_texts(data: FitData, limit: int, rng: np.random.Generator) -> BoolArray
         own_N if place in drawn else np.zeros_like(own_N)
         for place, own_N in enumerate(counts)
     ])  # fmt: skip
-
-
-def read_truth(codes_N: CodeArray) -> CodeArray:
-    """Turn gold, 254 keep, 0 drop, 255 unknown, into what patterns say."""
-    truth_N = np.where(codes_N >= KEEPS_FROM, KEEP, DROP)
-    return np.where(codes_N == ABSTAIN, UNKNOWN, truth_N).astype(np.uint8)
 
 
 def count_joint_votes(data: FitData, dependent: frozenset[str]) -> VotePatterns:

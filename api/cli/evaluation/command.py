@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.evaluation.measured import Measured, compare_students, measure_student
+from api.cli.evaluation.measure import (
+    Measured,
+    compare_students,
+    measure_beside,
+    measure_student,
+)
 from api.cli.evaluation.study import (
     Asked,
     Study,
@@ -27,7 +32,7 @@ from api.cli.output import AsJson, print_json, say
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from kompress.evaluation.baselines.measure import BaselineResult
+    from kompress.evaluation.baselines.baseline import BaselineResult
 
 SuiteName = Annotated[str, typer.Option(help="dense, agent, qa, planted or all.")]
 Corpus = Annotated[
@@ -73,7 +78,6 @@ def evaluate_student(
 ) -> None:
     """Score a student, without override unless a row names one."""
     from api.cli.connection import open_session
-    from api.cli.evaluation.baselines import measure_beside
     from api.cli.loading import open_student
 
     asked = Asked(

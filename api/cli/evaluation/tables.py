@@ -8,7 +8,7 @@ from api.cli.output import format_interval
 
 if TYPE_CHECKING:
     from kompress.config import EvaluationConfig
-    from kompress.evaluation.baselines.measure import BaselineResult
+    from kompress.evaluation.baselines.baseline import BaselineResult
     from kompress.evaluation.compare import FigureDifference
     from kompress.types import Score
 

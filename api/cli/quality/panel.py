@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from api.cli.output import format_cell, print_table, say
 from api.cli.quality.sentences import (
     describe_blind,
@@ -11,15 +13,22 @@ from api.cli.quality.sentences import (
     describe_panel,
     describe_suggestions,
 )
-from kompress.decisions import Diversity
+from kompress.aggregation import make_aggregator
+from kompress.aggregation.learned import Learner
+from kompress.aggregation.patterns import truth_of_gold
+from kompress.config import RoundConfig, parse_config
+from kompress.decisions import Diversity, LeaveOneOutValue
+from kompress.ensemble.leave_one_out import GoldVotes, measure_additions
 from kompress.ensemble.suggestions import Suggestions, suggest
+from kompress.labelling.panel import make_panel
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from api.cli.quality.candidates import Candidates
     from db.models import Round
 
+# The first ones by id: enough for an interval, and a command answers in seconds.
+MAX_TEXTS = 300
 PANEL = (
     "round", "num_voters", "n_eff", "interval", "alpha", "num_gold_words", "error",
     "shared_bias", "shared_variance", "own_variance",
@@ -79,6 +88,23 @@ class PanelReport:
         }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Stored votes of a round's panel and of voters that could join it, on its gold.
+
+    Attributes:
+        seed: of the folds and resamples.
+        learner: what weighs them.
+        votes: the voters' votes, the panel's first.
+        num_panel: how many are the panel's.
+    """
+
+    seed: int
+    learner: Learner
+    votes: GoldVotes
+    num_panel: int
+
+
 @dataclass(frozen=True, slots=True)
 class PanelRecord:
     """What is stored about one round's panel.
@@ -95,7 +121,7 @@ class PanelRecord:
     round: int
     diversity: Diversity
     prices: Mapping[str, float]
-    candidates: "Candidates | None"
+    candidates: Candidates | None
     pairs: list[dict[str, Any]]
     noun: str
 
@@ -122,7 +148,6 @@ def read_panels(
     Returns:
         One each, in their order; the last one with the voters that could join it now.
     """
-    from api.cli.quality.candidates import read_candidates
     from db.queries import diversity, views
 
     found = []
@@ -149,10 +174,73 @@ def read_panels(
     return found
 
 
+def read_candidates(
+    session: "Session", row: "Round", panel: Sequence[str]
+) -> Candidates | None:
+    """Read the votes on a round's calibration gold.
+
+    Args:
+        session: the session.
+        row: the round.
+        panel: the names of its voters.
+
+    Returns:
+        None where no other voter has votes there.
+    """
+    from db.queries import diversity, gold, selections, texts, votes
+
+    groups = {
+        one.text_id: one.group_id
+        for one in selections.load_selections(session, row.id)
+        if one.role == "train"
+    }
+    known = gold.load_gold(session, sorted(groups), use="calibrate")
+    text_ids = sorted(known)[:MAX_TEXTS]
+    idle = diversity.load_idle_votes(session, panel, text_ids)
+    names = sorted({vote.voter for rows in idle.values() for vote in rows})
+    if not names:
+        return None
+    own = votes.load_round_votes(session, row.id, text_ids)
+    strata = texts.load_strata(session, text_ids, "farm")
+    everybody = (*panel, *names)
+    found = {
+        text_id: [*own.get(text_id, ()), *idle.get(text_id, ())] for text_id in text_ids
+    }
+    laid = make_panel(everybody, found, strata)
+    gold_W = np.concatenate([known[text_id][0].codes_N for text_id in laid.text_ids])
+    return Candidates(
+        seed=row.id,
+        learner=_learner(row.config),
+        votes=GoldVotes.read(
+            everybody,
+            laid.p_WM,
+            laid.strength_WM,
+            truth_of_gold(gold_W),
+            laid.stratum_W,
+            laid.group_words(groups).number_W,
+        ),
+        num_panel=len(panel),
+    )
+
+
+def measure_candidates(found: Candidates) -> tuple[LeaveOneOutValue, ...]:
+    """Measure each voter outside the panel on calibration gold.
+
+    Returns:
+        What each would add to all of the panel, by name.
+
+    Source: ours; see `measure_additions`.
+    """
+    return measure_additions(
+        found.learner,
+        found.votes,
+        np.random.default_rng(found.seed),
+        num_panel=found.num_panel,
+    )
+
+
 def weigh_panel(found: PanelRecord) -> PanelReport:
     """Suggest whom to drop and to add; it refits the rule and needs no session."""
-    from api.cli.quality.candidates import measure_candidates
-
     candidates = measure_candidates(found.candidates) if found.candidates else ()
     return PanelReport(
         round=found.round,
@@ -236,3 +324,13 @@ def _interval(low: float | None, high: float | None) -> str | None:
     if low is None or high is None:
         return None
     return f"{format_cell(low)} to {format_cell(high)}"
+
+
+def _learner(config: Mapping[str, Any]) -> Learner:
+    """Give the round's rule if it learns from gold, else stacking."""
+    own = parse_config(RoundConfig, dict(config)).aggregation
+    rule = make_aggregator(own.rule, own.params)
+    if isinstance(rule, Learner):
+        return rule
+    stacking: Any = make_aggregator("stacking", {})
+    return stacking  # type: ignore[no-any-return]  # the registry's type is the plain rule's

@@ -2,41 +2,21 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kompress.config import EvaluationConfig
-from kompress.evaluation.baselines.baseline import NamedBaseline
+from kompress.evaluation.baselines.baseline import BaselineResult, NamedBaseline
 from kompress.evaluation.baselines.voters import Clock, RuleScorer, VoterScorer
 from kompress.evaluation.evaluate import evaluate_scores
 from kompress.evaluation.predictions import Progress, Scorer
 from kompress.evaluation.prepared_suite import CountTokens
 from kompress.evaluation.suites import Suite
 from kompress.students.chunks import CHUNK_WORDS
-from kompress.types import Score, SubjectKind
+from kompress.types import Score
 from kompress.words import word_list
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineResult:
-    """What a student or a baseline scored on one suite.
-
-    Attributes:
-        kind: what it is in `scores`.
-        name: its name there.
-        rows: its scores, without those of single texts.
-        keep_rate: its own, in [0, 1].
-        ms_per_chunk: milliseconds for 350 words, None if it was not measured.
-    """
-
-    kind: SubjectKind
-    name: str
-    rows: tuple[Score, ...]
-    keep_rate: float
-    ms_per_chunk: float | None
 
 
 class TimedScorer:

@@ -6,15 +6,18 @@ N = words of one text, W = words of all texts, M = voters
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kompress.aggregation import make_aggregator
+from kompress.aggregation import make_aggregator, rules_of
 from kompress.aggregation.learned import Learned
 from kompress.aggregation.replicates import pool_replicates
+from kompress.config import AggregationConfig
 from kompress.errors import VoteFailed
+from kompress.evaluation.baselines.baseline import NamedBaseline
 from kompress.evaluation.predictions import Progress
 from kompress.must_keep.bulk import classify_texts
 from kompress.types import BoolArray, CodeArray, FloatArray, Vote
@@ -23,6 +26,7 @@ from kompress.voters.voter import Voter
 # Just below the threshold: a word that nobody voted on is dropped, as in `paradox`.
 ABSTAINED = float(np.nextafter(0.5, 0.0))
 
+NO_FITS: Mapping[str, Learned] = MappingProxyType({})
 Clock = Callable[[], float]
 StoredVotes = Mapping[tuple[str, str], Sequence[Vote]]
 
@@ -232,6 +236,28 @@ class RuleScorer:
         """Give what all voters and the rule took, None if votes were stored ones."""
         asked = float(self._pool.ask(texts).seconds_M.sum())
         return _known(asked + self._own_seconds)
+
+
+def voter_baselines(
+    pool: VoterPool,
+    rules: AggregationConfig,
+    fits: Mapping[str, Learned] = NO_FITS,
+) -> list[NamedBaseline]:
+    """Give a round's voters, then every rule over them.
+
+    Args:
+        pool: the voters.
+        rules: the round's rule, and those measured beside it.
+        fits: what rules have learned of these voters, by label; see `RuleScorer`.
+
+    Source: design §5, `ensemble_paradox`: the same names.
+    """
+    names = [member.name for member in pool.members]
+    voters = [NamedBaseline("voter", name, VoterScorer(pool, name)) for name in names]
+    return voters + [
+        NamedBaseline("rule", label, RuleScorer(pool, rule, params, fits.get(label)))
+        for label, (rule, params) in rules_of(rules, len(names)).items()
+    ]
 
 
 def _known(seconds: float) -> float | None:

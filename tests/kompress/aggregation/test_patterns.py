@@ -12,6 +12,7 @@ from kompress.aggregation.patterns import (
     VotePatterns,
     count_patterns,
     merge_patterns,
+    truth_of_gold,
 )
 from kompress.errors import InvalidVotes
 
@@ -136,3 +137,9 @@ def test_shards_of_different_panels_do_not_merge():
         merge_patterns([one, other])
     with pytest.raises(InvalidVotes, match="at least one"):
         merge_patterns([])
+
+
+def test_gold_says_keep_drop_or_nothing():
+    codes_N = np.array([254, 0, 255, 127, 126], dtype=np.uint8)
+
+    assert truth_of_gold(codes_N).tolist() == [KEEP, DROP, UNKNOWN, KEEP, DROP]

@@ -22,7 +22,6 @@ from kompress.labelling.fit_data import (
     draw_texts,
     join_fit_data,
     leave_out,
-    read_truth,
     take_voters,
 )
 from kompress.labelling.panel import make_panel
@@ -63,12 +62,6 @@ def data_of(names, votes, truth, counts=None):
     truth_W = np.array(truth, dtype=np.uint8)
     counts_W = np.ones(truth_W.size, dtype=np.bool_) if counts is None else counts
     return FitData(panel, truth_W, np.array(counts_W), {t: f"g{t}" for t in votes})
-
-
-def test_gold_says_keep_drop_or_nothing():
-    codes_N = np.array([254, 0, 255, 127, 126], dtype=np.uint8)
-
-    assert read_truth(codes_N).tolist() == [KEEP, DROP, UNKNOWN, KEEP, DROP]
 
 
 def test_words_that_may_not_be_learned_from_are_not_counted():

@@ -7,7 +7,7 @@ from api.cli.evaluation.tables import (
     suite_table,
 )
 from kompress.config import EvaluationConfig
-from kompress.evaluation.baselines.measure import BaselineResult
+from kompress.evaluation.baselines.baseline import BaselineResult
 from kompress.evaluation.compare import FigureDifference
 from kompress.types import Score
 

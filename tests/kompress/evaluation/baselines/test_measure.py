@@ -6,21 +6,17 @@ import pytest
 from kompress.aggregation.patterns import count_patterns
 from kompress.aggregation.reliability.rule import Reliability
 from kompress.config import AggregationConfig, EvaluationConfig
-from kompress.evaluation.baselines.baseline import (
-    NamedBaseline,
-    ThresholdBaseline,
-    published_baselines,
-    voter_baselines,
-)
+from kompress.evaluation.baselines.baseline import NamedBaseline, ThresholdBaseline
 from kompress.evaluation.baselines.measure import (
     TimedScorer,
     measure,
     ms_per_chunk,
     own_keep_rate,
 )
+from kompress.evaluation.baselines.published import published_baselines
 from kompress.evaluation.baselines.random_dropping import evaluate_random
 from kompress.evaluation.baselines.textrank import TextRank
-from kompress.evaluation.baselines.voters import PoolMember, VoterPool
+from kompress.evaluation.baselines.voters import PoolMember, VoterPool, voter_baselines
 from kompress.evaluation.suites import Suite, SuiteText
 from kompress.types import Vote
 
