@@ -181,6 +181,19 @@ def read_votes(
     return codes_NM, strengths, read_stratum(stratum_N, num_words)
 
 
+def as_codes(p_NM: ArrayLike) -> CodeArray:
+    """Give votes as byte codes; what are codes already stays as it is.
+
+    Args:
+        p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
+
+    Raises:
+        InvalidVotes: a probability lies outside [0, 1].
+    """
+    votes_NM = np.asarray(p_NM)
+    return votes_NM if votes_NM.dtype == np.uint8 else encode_votes(votes_NM)
+
+
 def sum_voters(values_MC: NDArray[Any]) -> FloatArray:
     """Sum over voters, one after the other.
 

@@ -21,6 +21,7 @@ from kompress.aggregation.pairs import (
 )
 from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
 from kompress.aggregation.reliability.copies import find_copies
+from kompress.aggregation.votes import as_codes
 from kompress.decisions import Diversity
 from kompress.ensemble.agreement import krippendorff_alpha
 from kompress.ensemble.error_split import split_error
@@ -30,7 +31,7 @@ from kompress.ensemble.leave_one_out import (
     measure_leave_one_out,
 )
 from kompress.errors import InvalidVotes
-from kompress.types import ABSTAIN, STRATA, encode_votes
+from kompress.types import ABSTAIN, STRATA
 
 NUM_BOOTSTRAPS = 1_000
 
@@ -66,8 +67,7 @@ def measure_diversity(
     Raises:
         InvalidVotes: a shape, a probability, a stratum or a truth is wrong.
     """
-    code_NM = np.asarray(p_NM)
-    code_NM = code_NM if code_NM.dtype == np.uint8 else encode_votes(code_NM)
+    code_NM = as_codes(p_NM)
     truth_N, num_voters = np.asarray(truth_N), code_NM.shape[1]
     ones_M = np.ones(num_voters)
     patterns = everything or count_patterns(code_NM, ones_M, stratum_N, truth_N)

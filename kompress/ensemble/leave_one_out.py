@@ -17,13 +17,13 @@ from kompress.aggregation.learned import Learner
 from kompress.aggregation.pairs import sides_of
 from kompress.aggregation.patterns import KEEP, UNKNOWN, count_patterns
 from kompress.aggregation.statistics import expanded_percents
-from kompress.aggregation.votes import read_stratum
+from kompress.aggregation.votes import as_codes, read_stratum
 from kompress.decisions import LeaveOneOutValue
 from kompress.ensemble.independence import MIN_GROUPS
 from kompress.ensemble.information import joint_information
 from kompress.errors import InvalidVotes
 from kompress.metrics.bootstrap import resample_weights
-from kompress.types import ABSTAIN, CodeArray, FloatArray, encode_votes
+from kompress.types import ABSTAIN, CodeArray, FloatArray
 
 NUM_FOLDS = 4
 NUM_BOOTSTRAPS = 1_000
@@ -75,8 +75,7 @@ class GoldVotes:
 
         Source: ours.
         """
-        code_NM = np.asarray(p_NM)
-        code_NM = code_NM if code_NM.dtype == np.uint8 else encode_votes(code_NM)
+        code_NM = as_codes(p_NM)
         truth_N, group_N = np.asarray(truth_N), np.asarray(group_N)
         size, num_voters = code_NM.shape
         if len(names) != num_voters or {truth_N.shape, group_N.shape} != {(size,)}:
