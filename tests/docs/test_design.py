@@ -12,6 +12,7 @@ from api.settings import ApiSettings
 from db.kinds import STAGES
 from db.models.base import Base
 from db.settings import DatabaseSettings
+from kompress.aggregation import AGGREGATORS
 from kompress.decisions import Decisions
 from tests.db.queries.test_views import COLUMNS
 from tests.docs.pages import ROOT, read
@@ -113,6 +114,12 @@ def commands(command, path):
         if not child.hidden
         for found in commands(child, f"{path} {name}")
     ]
+
+
+def test_the_design_gives_the_formula_of_every_rule():
+    part = sections()["9"].split("### From votes to labels")[1]
+
+    assert set(AGGREGATORS) <= set(first_column(part))
 
 
 def test_the_design_describes_every_stage():
