@@ -77,16 +77,23 @@ def recipe_config(
             f"{error.origins[0]}`, or --origin {error.origins[0]}=ORIGIN"
         ) from error
     config = parse_config(LoopConfig, data)
+    _check_kinds(config, name, corpus, kinds)
+    return config, [_describe_use(use, corpus) for use in uses]
+
+
+def _check_kinds(
+    config: LoopConfig, recipe: str, corpus: str, kinds: Mapping[str, int]
+) -> None:
+    """Refuse a mix that names only kinds of documents that the corpus lacks."""
     for number in range(1, config.stop.max_rounds + 1):
         for part in config.resolve(number).recipe.mix:
             if part.kinds and not set(part.kinds) & set(kinds):
                 raise InvalidConfig(
-                    f"recipe {name} trains on documents of kinds "
+                    f"recipe {recipe} trains on documents of kinds "
                     f"{', '.join(part.kinds)}; corpus {corpus!r} has "
                     f"{', '.join(kinds) or 'no train document'}; add such documents, "
                     "or change `kinds` in a copy of the recipe"
                 )
-    return config, [_describe_use(use, corpus) for use in uses]
 
 
 def _describe_use(use: "ReferenceUse", corpus: str) -> str:

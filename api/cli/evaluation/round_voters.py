@@ -122,6 +122,11 @@ def tell_fits(fits: Fits) -> None:
         )
 
 
+def is_free(kind: "VoterKind[Any, Voter]") -> bool:
+    """Tell whether it may be asked again: it runs here, and reads the text alone."""
+    return kind.needs_engine is None and kind.origin_of is None
+
+
 def _load_members(session: "Session", study: Study) -> list["PoolMember"]:
     """Make the round's voters, with what they were fitted to in that round.
 
@@ -146,7 +151,7 @@ def _load_members(session: "Session", study: Study) -> list["PoolMember"]:
         made, digest = None, ""
         if voter.name in decided:
             digest = voters.get_voter(session, decided[voter.name]).snapshot_hash
-        if _is_free(VOTERS[voter.kind]) and (digest or VOTERS[voter.kind].fit is None):
+        if is_free(VOTERS[voter.kind]) and (digest or VOTERS[voter.kind].fit is None):
             snapshot = fetch_artifact(url, digest) if digest else None
             made = make_voter(voter.name, voter.kind, voter.params, snapshot)
         members.append(PoolMember(voter.name, made, voter.replicates))
@@ -252,8 +257,3 @@ def _load_usd(session: "Session", study: Study) -> dict[str, float]:
         if row["voter"] in usd:
             usd[row["voter"]] += float(row["usd_spent"])
     return usd
-
-
-def _is_free(kind: "VoterKind[Any, Voter]") -> bool:
-    """Tell whether it may be asked again: it runs here, and reads the text alone."""
-    return kind.needs_engine is None and kind.origin_of is None

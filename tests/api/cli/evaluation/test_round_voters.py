@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from api.cli.evaluation.round_voters import Fits, load_fits, tell_fits
+from api.cli.evaluation.round_voters import Fits, is_free, load_fits, tell_fits
 from api.cli.evaluation.study import Study
 from api.intake import ingest
 from db.queries import fits, loops
@@ -12,6 +12,7 @@ from kompress.aggregation.reliability.rule import Reliability
 from kompress.aggregation.rules.stacking import Stacking
 from kompress.config import LoopConfig, parse_config
 from kompress.corpora.generators import generate
+from kompress.voters import VOTERS
 
 JUDGE = {"name": "judge", "kind": "teacher", "params": {"protocol": "pairwise"}}
 
@@ -87,3 +88,10 @@ def test_it_is_said_which_rules_pool_by_what(capsys):
     said = " ".join(capsys.readouterr().err.split())
     assert "reliability: pooled as the round has fitted it" in said
     assert "dawid_skene, stacking: the round holds no fit of these voters" in said
+
+
+def test_who_needs_no_model_and_no_references_is_asked_again():
+    asked = {name for name, kind in VOTERS.items() if is_free(kind)}
+
+    assert set(VOTERS) - asked == {"references", "teacher"}
+    assert {"salience", "self_information", "soundness", "syntax"} <= asked
