@@ -1,6 +1,8 @@
 """The rules of the house, as tests."""
 
 import ast
+import collections
+import graphlib
 import re
 import subprocess
 import sys
@@ -33,6 +35,101 @@ def test_no_file_is_longer_than_600_lines():
     long = {ids(p): n for p in FILES if (n := len(p.read_text().splitlines())) > 600}
 
     assert long == {}
+
+
+def functions_of(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_no_function_is_longer_than_50_lines():
+    # A training loop reads best whole.
+    exempt = {("kompress/training/train.py", "train")}
+    long = {
+        (ids(path), node.name): size
+        for path in MODULES
+        for node in functions_of(path)
+        if (size := node.end_lineno - node.lineno + 1) > 50
+        and (ids(path), node.name) not in exempt
+    }
+
+    assert long == {}
+
+
+def test_a_public_class_name_means_one_thing():
+    # A row of the database and the value that it stores are the same thing.
+    places = collections.defaultdict(list)
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and node.name[0] != "_":
+                layer = "rows" if path.is_relative_to(ROOT / "db/models") else "values"
+                places[node.name, layer].append(ids(path))
+
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def imports_of(path, modules):
+    """Modules of ours that a module imports, lazily or not."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in modules else node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & modules.keys()
+
+
+def test_no_chain_of_imports_is_longer_than_14_modules():
+    modules = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            modules[".".join(p for p in parts if p != "__init__")] = path
+    graph = {name: imports_of(path, modules) - {name} for name, path in modules.items()}
+
+    order = list(graphlib.TopologicalSorter(graph).static_order())
+
+    depth = {}
+    for name in order:
+        depth[name] = 1 + max((depth[below] for below in graph[name]), default=0)
+    assert {name: n for name, n in depth.items() if n > 14} == {}
+
+
+@pytest.mark.parametrize("package", ["kompress", "db", "worker"])
+def test_only_the_people_s_side_names_commands(package):
+    # What to do is said where an error is raised; by which command, in api.
+    command = re.compile(r"`farm [a-z]+[ `]")
+    naming = [
+        f"{ids(path)}:{node.lineno}"
+        for path in MODULES
+        if path.relative_to(ROOT).parts[0] == package
+        # What a model card says is read where the student is shipped.
+        and path.name != "model_card.py"
+        for node in strings_of(path)
+        if command.search(node.value)
+    ]
+
+    assert naming == []
+
+
+def strings_of(path):
+    """String constants that are no docstrings, f-strings in parts."""
+    tree = ast.parse(path.read_text())
+    holders = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    docs = {
+        node.body[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, holders)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and node not in docs:
+            yield node
 
 
 def test_every_test_file_mirrors_a_module():
