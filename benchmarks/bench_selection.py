@@ -46,7 +46,7 @@ from benchmarks.bench_references import (
 )
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.learned import Learner
-from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, count_patterns
+from kompress.aggregation.patterns import count_patterns
 from kompress.aggregation.statistics import confusion
 from kompress.config import PairwiseConfig, RecipeConfig
 from kompress.corpora.generators import generate
@@ -63,7 +63,9 @@ from kompress.students import load
 from kompress.training import TrainText, train
 from kompress.types import (
     ABSTAIN,
+    KEEP,
     PLAIN,
+    UNKNOWN,
     BoolArray,
     CodeArray,
     Document,
@@ -152,8 +154,7 @@ def label_by_votes(
     stratum_W = np.concatenate([
         classify_words(word_list(d.text), "farm") for d in documents.values()
     ])  # fmt: skip
-    gold_W = np.where(truth_W >= 127, KEEP, DROP)
-    gold_W = np.where(is_told_W & (truth_W != ABSTAIN), gold_W, UNKNOWN)
+    gold_W = np.where(is_told_W, truth_W, UNKNOWN)
     # The first of the five masks is a second sample of the first teacher.
     masks_WM = np.concatenate([
         np.stack(_teach(d, seed, CORRELATION)[1:], axis=1) for d in documents.values()

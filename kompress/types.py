@@ -40,6 +40,8 @@ NUM_CODES = 255
 ABSTAIN = 255
 # Code 127 is (127 + 1/2) / 255 = 1/2: ties keep.
 KEEPS_FROM = 127
+# What is true of a word, as a code: of gold, and of all that is compared with it.
+DROP, KEEP, UNKNOWN = 0, NUM_CODES - 1, ABSTAIN
 
 Split = Literal["train", "audit", "held_out"]
 GoldUse = Literal["calibrate", "evaluate"]
@@ -183,7 +185,7 @@ class Gold:
     Attributes:
         origin: who knows, for example `generator/error_log-1`.
         use: `calibrate` or `evaluate`; disjoint by document group.
-        codes_N: (N,) byte codes of the truth: 254 keep, 0 drop, 255 unknown.
+        codes_N: (N,) the truth of each word: `KEEP`, `DROP` or `UNKNOWN`.
         question: what a reader must decide, '' if there is none.
         facts: the planted facts; the question needs all of them.
     """

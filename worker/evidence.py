@@ -64,7 +64,7 @@ def load_known(
         runs: of `pinned_evidence`: of the round's train texts, or of its corpus'.
 
     Returns:
-        Codes by text, 254 keep, 0 drop, 255 unknown; texts without any are left out.
+        `KEEP`, `DROP` or `UNKNOWN` by text; texts without any are left out.
     """
     return {
         text_id: item.codes_N

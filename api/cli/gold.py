@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Gold: known truth about documents.", no_args_is_help=True)
 
-KEEP, DROP, UNKNOWN = 254, 0, 255  # codes of kompress.types
 FORMAT = '{"id": "doc-1", "keep": [1, 0, null, …], "question": "…", "facts": […]}'
 
 
@@ -87,7 +86,7 @@ def _make_gold(
     import numpy as np
 
     from kompress.corpora.splits import assign_gold_use
-    from kompress.types import Fact, Gold
+    from kompress.types import DROP, KEEP, UNKNOWN, Fact, Gold
 
     try:
         row = json.loads(line)

@@ -20,8 +20,8 @@ from benchmarks.worlds.scores import (
 )
 from kompress.aggregation import AGGREGATORS, make_aggregator
 from kompress.aggregation.learned import Learner
-from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, count_patterns
-from kompress.types import STRATA
+from kompress.aggregation.patterns import count_patterns
+from kompress.types import DROP, KEEP, STRATA, UNKNOWN
 
 BAYES = "Bayes-optimal"
 NO_GOLD = ", no gold"

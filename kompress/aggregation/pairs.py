@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kompress.aggregation.patterns import DROP, KEEP, VotePatterns
+from kompress.aggregation.patterns import VotePatterns
 from kompress.aggregation.votes import read_stratum
 from kompress.errors import InvalidVotes
 from kompress.metrics.bootstrap import resample_in_parts
 from kompress.types import (
     ABSTAIN,
+    DROP,
+    KEEP,
     KEEPS_FROM,
     STRATA,
     BoolArray,

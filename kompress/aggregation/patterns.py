@@ -16,9 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from kompress.aggregation.votes import read_votes
 from kompress.errors import InvalidVotes
-from kompress.types import ABSTAIN, KEEPS_FROM, CodeArray, FloatArray
+from kompress.types import ABSTAIN, DROP, KEEP, UNKNOWN, CodeArray, FloatArray
 
-DROP, KEEP, UNKNOWN = 0, 1, 255
+# What stands for `KEEP` in a stored pattern.
+_STORED_KEEP = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +84,7 @@ class VotePatterns:
         np.savez_compressed(
             buffer,
             stratum=self.stratum_P,
-            truth=self.truth_P,
+            truth=_swap(self.truth_P, KEEP, _STORED_KEEP),
             code=self.code_PM,
             count=self.count_P,
             samples=self.samples_M,
@@ -96,7 +97,7 @@ class VotePatterns:
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
             return cls(
                 found["stratum"],
-                found["truth"],
+                _swap(found["truth"], _STORED_KEEP, KEEP),
                 found["code"],
                 found["count"],
                 found["samples"],
@@ -163,12 +164,6 @@ def merge_patterns(parts: Sequence[VotePatterns]) -> VotePatterns:
     return _unique(rows, count, samples_M)
 
 
-def truth_of_gold(codes_N: CodeArray) -> CodeArray:
-    """Turn gold, 254 keep, 0 drop, 255 unknown, into `KEEP`, `DROP` and `UNKNOWN`."""
-    truth_N = np.where(codes_N >= KEEPS_FROM, KEEP, DROP)
-    return np.where(codes_N == ABSTAIN, UNKNOWN, truth_N).astype(np.uint8)
-
-
 def _unique(
     rows: CodeArray, count: NDArray[np.int64], samples_M: FloatArray
 ) -> VotePatterns:
@@ -188,6 +183,11 @@ def _unique(
         total,
         samples_M,
     )
+
+
+def _swap(truth_P: CodeArray, old: int, new: int) -> CodeArray:
+    """Put one code in place of another."""
+    return np.where(truth_P == old, new, truth_P).astype(np.uint8)
 
 
 def _read_truth(truth_N: ArrayLike | None, size: int) -> CodeArray:

@@ -19,7 +19,7 @@ from kompress.aggregation.pairs import (
     count_error_pairs,
     sides_of,
 )
-from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
+from kompress.aggregation.patterns import VotePatterns, count_patterns
 from kompress.aggregation.reliability.copies import find_copies
 from kompress.aggregation.votes import as_codes
 from kompress.decisions import Diversity
@@ -31,7 +31,7 @@ from kompress.ensemble.leave_one_out import (
     measure_leave_one_out,
 )
 from kompress.errors import InvalidVotes
-from kompress.types import ABSTAIN, STRATA
+from kompress.types import ABSTAIN, STRATA, UNKNOWN
 
 NUM_BOOTSTRAPS = 1_000
 

@@ -6,10 +6,9 @@ N = words, M = voters, C = cells of one stratum and one truth
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kompress.aggregation.patterns import KEEP, UNKNOWN
 from kompress.aggregation.votes import read_stratum
 from kompress.decisions import ErrorSplit
-from kompress.types import FloatArray
+from kompress.types import KEEP, UNKNOWN, FloatArray
 
 
 def split_error(

@@ -21,14 +21,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kompress.aggregation.patterns import KEEP, UNKNOWN
 from kompress.aggregation.rules.plain import Beta
 from kompress.aggregation.statistics import count_by_group
 from kompress.aggregation.votes import read_stratum
 from kompress.decisions import Fallback
 from kompress.ensemble.best_voter import compare_with_best
 from kompress.errors import InvalidVotes
-from kompress.types import STRATA, BoolArray, FloatArray, Posterior, decode_votes
+from kompress.types import (
+    KEEP,
+    STRATA,
+    UNKNOWN,
+    BoolArray,
+    FloatArray,
+    Posterior,
+    decode_votes,
+)
 
 
 def choose_fallbacks(

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.pairs import sides_of
-from kompress.aggregation.patterns import KEEP, UNKNOWN, count_patterns
+from kompress.aggregation.patterns import count_patterns
 from kompress.aggregation.statistics import expanded_percents
 from kompress.aggregation.votes import as_codes, read_stratum
 from kompress.decisions import LeaveOneOutValue
@@ -23,7 +23,7 @@ from kompress.ensemble.independence import MIN_GROUPS
 from kompress.ensemble.information import joint_information
 from kompress.errors import InvalidVotes
 from kompress.metrics.bootstrap import resample_weights
-from kompress.types import ABSTAIN, CodeArray, FloatArray
+from kompress.types import ABSTAIN, KEEP, UNKNOWN, CodeArray, FloatArray
 
 NUM_FOLDS = 4
 NUM_BOOTSTRAPS = 1_000

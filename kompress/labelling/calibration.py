@@ -13,7 +13,7 @@ from kompress.aggregation.statistics import NUM_CELLS, code_histogram
 from kompress.decisions import Calibration
 from kompress.labelling.fit_data import EligibleVotes
 from kompress.labelling.panel import Panel, make_panel
-from kompress.types import ABSTAIN, KEEPS_FROM, encode_votes
+from kompress.types import ABSTAIN, KEEP, UNKNOWN, encode_votes
 
 
 class CalibrationCounts:
@@ -67,9 +67,7 @@ def count_codes(panel: Panel, found: EligibleVotes) -> dict[str, NDArray[np.int6
     counts = {}
     for column, voter in enumerate(panel.voters):
         codes_W = encode_votes(panel.p_WM[:, column])
-        known_W = (truth_W != ABSTAIN) & (codes_W != ABSTAIN)
-        counts_S2C = code_histogram(
-            codes_W, truth_W >= KEEPS_FROM, panel.stratum_W, known_W
-        )
+        known_W = (truth_W != UNKNOWN) & (codes_W != ABSTAIN)
+        counts_S2C = code_histogram(codes_W, truth_W == KEEP, panel.stratum_W, known_W)
         counts[voter] = counts_S2C.sum(axis=0)
     return counts

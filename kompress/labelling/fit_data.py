@@ -15,17 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kompress.aggregation.patterns import (
-    UNKNOWN,
-    VotePatterns,
-    count_patterns,
-    merge_patterns,
-    truth_of_gold,
-)
+from kompress.aggregation.patterns import VotePatterns, count_patterns, merge_patterns
 from kompress.config import PAIRWISE, RoundConfig
 from kompress.labelling.panel import Panel, make_panel
 from kompress.types import (
     ABSTAIN,
+    UNKNOWN,
     BoolArray,
     CodeArray,
     VoteRow,
@@ -46,7 +41,7 @@ class EligibleVotes:
     Attributes:
         votes: a round's votes by text.
         strata: `farm` codes by text.
-        gold_codes: of the texts whose gold counts: 254 keep, 0 drop, 255 unknown.
+        gold_codes: `KEEP`, `DROP` or `UNKNOWN`, of the texts whose gold counts.
         without_gold: texts whose words count whether or not they have gold.
         group_of: the document group by text id.
     """
@@ -90,9 +85,8 @@ def make_fit_data(names: Sequence[str], found: EligibleVotes) -> FitData:
     panel = make_panel(names, found.votes, found.strata)
     truths, counts = [], []
     for text_id, stratum_N in panel.split(panel.stratum_W).items():
-        truth_N = np.full(stratum_N.size, UNKNOWN, dtype=np.uint8)
-        if text_id in found.gold_codes:
-            truth_N = truth_of_gold(found.gold_codes[text_id])
+        unknown_N = np.full(stratum_N.size, UNKNOWN, dtype=np.uint8)
+        truth_N = found.gold_codes.get(text_id, unknown_N)
         truths.append(truth_N)
         counts.append((truth_N != UNKNOWN) | (text_id in found.without_gold))
     return FitData(

@@ -16,7 +16,7 @@ import numpy as np
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.learned import Learned, Learner
 from kompress.aggregation.pairs import pair_rows
-from kompress.aggregation.patterns import UNKNOWN, VotePatterns
+from kompress.aggregation.patterns import VotePatterns
 from kompress.aggregation.reliability.rule import Reliability
 from kompress.aggregation.votes import Aggregator
 from kompress.config import RoundConfig
@@ -49,7 +49,7 @@ from kompress.labelling.panel import (
     consensus_voters,
     take_both,
 )
-from kompress.types import ABSTAIN, STRATA, BoolArray, FloatArray, PairRow
+from kompress.types import ABSTAIN, STRATA, UNKNOWN, BoolArray, FloatArray, PairRow
 
 # A word of gold is pooled by a fit to the other folds of document groups.
 NUM_FOLDS = 5

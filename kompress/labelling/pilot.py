@@ -13,7 +13,6 @@ import numpy as np
 
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.learned import Learner
-from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.aggregation.statistics import IntArray, balanced_accuracies, recalls
 from kompress.config import RoundConfig
 from kompress.decisions import Pilot, PilotFinding
@@ -33,7 +32,7 @@ from kompress.labelling.verdicts import (
     of_rule,
     of_voter,
 )
-from kompress.types import CodeArray, FloatArray
+from kompress.types import UNKNOWN, CodeArray, FloatArray
 
 # Of fewer words of a stratum nothing is said; see also `compare_with_best`.
 MIN_WORDS = 10
@@ -67,7 +66,7 @@ def run_pilot(
         config: the round's.
         panel: the pilot documents' votes as they were cast.
         group_of: the document group by text id.
-        gold_codes: calibration gold by text, 254 keep, 0 drop, 255 unknown.
+        gold_codes: calibration gold by text: `KEEP`, `DROP` or `UNKNOWN`.
         seed: of the loop.
     """
     truth = find_truth(panel, gold_codes)
@@ -107,9 +106,9 @@ def _pool(
     Against gold, a rule that learns is fitted to other groups than those that it then
     pools, and (W,) is 1 where it keeps a word of gold.
     """
-    known_W = truth.known_W & (truth.name == GOLD)
-    truth_W = np.where(known_W, np.where(truth.keep_W, KEEP, DROP), UNKNOWN)
-    data = FitData(panel, truth_W.astype(np.uint8), np.ones_like(known_W), group_of)
+    unknown_W = np.full(len(panel.p_WM), UNKNOWN, dtype=np.uint8)
+    truth_W = truth.codes_W if truth.name == GOLD else unknown_W
+    data = FitData(panel, truth_W, np.ones(truth_W.size, dtype=np.bool_), group_of)
     dependent = dependent_voters(config)
     if truth.name == GOLD:
         panels = Panels(panel, panel)

@@ -14,7 +14,15 @@ import numpy as np
 
 from kompress.config import MixPart, RecipeConfig, RoundConfig
 from kompress.selection.mix import MixDocument, thin
-from kompress.types import ABSTAIN, KEEPS_FROM, CodeArray, FloatArray, Label, VoteRow
+from kompress.types import (
+    ABSTAIN,
+    KEEP,
+    UNKNOWN,
+    CodeArray,
+    FloatArray,
+    Label,
+    VoteRow,
+)
 
 GOLD = "gold"
 # The variance of Beta(1, 1): what is known of a word that nobody voted on.
@@ -132,9 +140,8 @@ def label_targets(
 
 def gold_targets(codes_N: CodeArray) -> tuple[FloatArray, FloatArray]:
     """Turn gold into targets 1 and 0, and weights 0 where the truth is unknown."""
-    known_N = codes_N != ABSTAIN
-    target_N = np.where(known_N, codes_N >= KEEPS_FROM, 0).astype(np.float64)
-    return target_N, known_N.astype(np.float64)
+    known_N = codes_N != UNKNOWN
+    return (codes_N == KEEP).astype(np.float64), known_N.astype(np.float64)
 
 
 def first_voter(names: Sequence[str], rows: Sequence[VoteRow]) -> str | None:

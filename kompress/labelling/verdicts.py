@@ -24,9 +24,10 @@ from kompress.labelling.panel import Panel, WordGroups
 from kompress.metrics.keep_rate import keep_top
 from kompress.rule_labels import label_voter
 from kompress.types import (
-    ABSTAIN,
-    KEEPS_FROM,
+    DROP,
+    KEEP,
     STRATA,
+    UNKNOWN,
     BoolArray,
     CodeArray,
     FloatArray,
@@ -38,11 +39,27 @@ GOLD, MUST_KEEP = "gold", "must_keep"
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is right, word by word, and whether that is gold or must-keep."""
+    """What is right, word by word, and whether that is gold or must-keep.
+
+    Attributes:
+        name: `gold` or `must_keep`.
+        codes_W: `KEEP`, `DROP` or `UNKNOWN`.
+    """
 
     name: str
-    keep_W: BoolArray
-    known_W: BoolArray
+    codes_W: CodeArray
+
+    @property
+    def keep_W(self) -> BoolArray:
+        """The words that are known to be kept."""
+        keep_W: BoolArray = self.codes_W == KEEP
+        return keep_W
+
+    @property
+    def known_W(self) -> BoolArray:
+        """The words of which the truth is known."""
+        known_W: BoolArray = self.codes_W != UNKNOWN
+        return known_W
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +84,18 @@ def find_truth(
 
     Args:
         panel: whose words.
-        gold_codes: by text, 254 keep, 0 drop, 255 unknown.
+        gold_codes: `KEEP`, `DROP` or `UNKNOWN`, by text.
         name: `gold` or `must_keep`, whatever there is; None: as said above.
     """
     if (name or (GOLD if gold_codes else MUST_KEEP)) != GOLD:
-        must_W = panel.stratum_W > 0
-        return Truth(MUST_KEEP, must_W, np.ones_like(must_W))
+        codes_W = np.where(panel.stratum_W > 0, KEEP, DROP)
+        return Truth(MUST_KEEP, codes_W.astype(np.uint8))
     unknown = {
-        text_id: np.full(stratum_N.size, ABSTAIN, dtype=np.uint8)
+        text_id: np.full(stratum_N.size, UNKNOWN, dtype=np.uint8)
         for text_id, stratum_N in panel.split(panel.stratum_W).items()
     }
     parts = [gold_codes.get(text_id, unknown[text_id]) for text_id in panel.text_ids]
-    codes_W = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint8)
-    return Truth(GOLD, codes_W >= KEEPS_FROM, codes_W != ABSTAIN)
+    return Truth(GOLD, np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint8))
 
 
 def of_voter(panel: Panel, column: int) -> Decided:

@@ -73,7 +73,7 @@ def fit_first_wave(farm, rule):
         WHERE d.split = 'train'
     """):
         p_NM, stratum_N = cheap_votes(farm, text_id)
-        known = [255 if t == 255 else int(t >= 127) for t in truth] if truth else None
+        known = np.frombuffer(truth, np.uint8) if truth else None
         parts.append(count_patterns(p_NM, np.ones(2), stratum_N, known))
     return make_aggregator(rule, {}).fit(merge_patterns(parts))
 

@@ -15,7 +15,6 @@ from api.cli.quality.sentences import (
 )
 from kompress.aggregation import make_aggregator
 from kompress.aggregation.learned import Learner
-from kompress.aggregation.patterns import truth_of_gold
 from kompress.config import RoundConfig, parse_config
 from kompress.decisions import Diversity, LeaveOneOutValue
 from kompress.ensemble.leave_one_out import GoldVotes, measure_additions
@@ -215,7 +214,7 @@ def read_candidates(
             everybody,
             laid.p_WM,
             laid.strength_WM,
-            truth_of_gold(gold_W),
+            gold_W,
             laid.stratum_W,
             laid.group_words(groups).number_W,
         ),

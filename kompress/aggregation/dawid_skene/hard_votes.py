@@ -12,9 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kompress.aggregation.patterns import UNKNOWN, VotePatterns, merge_patterns
+from kompress.aggregation.patterns import VotePatterns, merge_patterns
 from kompress.aggregation.votes import read_votes
-from kompress.types import ABSTAIN, KEEPS_FROM, STRATA, CodeArray
+from kompress.types import (
+    ABSTAIN,
+    DROP,
+    KEEP,
+    KEEPS_FROM,
+    STRATA,
+    UNKNOWN,
+    CodeArray,
+)
 
 SAID_DROP, SAID_KEEP, SILENT = 0, 1, 2
 BLOCK_WORDS = 32_768
@@ -23,7 +31,9 @@ _SIDE_OF_CODE[:KEEPS_FROM] = SAID_DROP
 _SIDE_OF_CODE[ABSTAIN] = SILENT
 # A histogram of all patterns is held up to here: ten voters in all strata.
 _MAX_CELLS = 2**22
-_TRUTHS = np.array([0, 1, UNKNOWN], dtype=np.uint8)
+_TRUTHS = np.array([DROP, KEEP, UNKNOWN], dtype=np.uint8)
+_PLACE_OF_TRUTH = np.zeros(256, dtype=np.intp)
+_PLACE_OF_TRUTH[_TRUTHS] = range(len(_TRUTHS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +157,7 @@ def _add(
 ) -> None:
     """Count a block's patterns; the cell is a number of base 3 below its stratum."""
     key_C = stratum_C * len(_TRUTHS)
-    key_C += 2 if truth_C is None else np.minimum(truth_C, 2)
+    key_C += _PLACE_OF_TRUTH[UNKNOWN if truth_C is None else truth_C]
     for side_C in side_MC:
         key_C *= 3
         key_C += side_C

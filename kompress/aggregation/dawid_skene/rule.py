@@ -20,9 +20,18 @@ from kompress.aggregation.dawid_skene.hard_votes import (
     HardVotes,
     harden,
 )
-from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, VotePatterns
+from kompress.aggregation.patterns import VotePatterns
 from kompress.errors import InvalidConfig, InvalidVotes
-from kompress.types import JSON, STRATA, CodeArray, FloatArray, Posterior
+from kompress.types import (
+    DROP,
+    JSON,
+    KEEP,
+    STRATA,
+    UNKNOWN,
+    CodeArray,
+    FloatArray,
+    Posterior,
+)
 
 MAX_ITER = 300
 TOL = 1e-8  # the largest move of a probability

@@ -13,8 +13,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from kompress.aggregation.pairs import count_error_pairs, sides_of
-from kompress.aggregation.patterns import UNKNOWN, VotePatterns
-from kompress.types import FloatArray
+from kompress.aggregation.patterns import VotePatterns
+from kompress.types import UNKNOWN, FloatArray
 
 # A link counts if its mean phi, times the root of the gold words and pairs behind it,
 # is beyond this: one false pair in 160 among independent voters, and a false family

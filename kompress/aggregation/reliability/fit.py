@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from kompress.aggregation.patterns import KEEP, UNKNOWN, VotePatterns
+from kompress.aggregation.patterns import VotePatterns
 from kompress.aggregation.reliability.quantile_bins import (
     SILENT,
     QuantileBins,
     cut_bins,
 )
 from kompress.aggregation.reliability.tables import Tables, vote_prior
-from kompress.types import STRATA, BoolArray, CodeArray, FloatArray
+from kompress.types import KEEP, STRATA, UNKNOWN, BoolArray, CodeArray, FloatArray
 
 # Pooled over strata, prevalence is known at once; each stratum borrows so many words.
 _PREVALENCE_WORDS = 10.0

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
-from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
+from kompress.aggregation.patterns import VotePatterns, count_patterns
 from kompress.aggregation.reliability.copies import find_copies, groups_of, join_copies
 from kompress.aggregation.reliability.families import find_families
 from kompress.aggregation.reliability.fit import fit_families, read_families
@@ -21,7 +21,7 @@ from kompress.aggregation.reliability.likelihood import Believed, FamilyLikeliho
 from kompress.aggregation.reliability.quantile_bins import QuantileBins
 from kompress.aggregation.reliability.tables import Tables
 from kompress.aggregation.votes import read_stratum
-from kompress.types import JSON, STRATA, FloatArray, Posterior
+from kompress.types import JSON, STRATA, UNKNOWN, FloatArray, Posterior
 
 # Rates of a voter on so many words are known to a thousandth; more would only take
 # longer. Rare strata are taken whole.

@@ -14,19 +14,16 @@ from scipy.linalg import block_diag, cho_factor, cho_solve, cholesky
 from scipy.optimize import lsq_linear
 from scipy.special import expit
 
-from kompress.aggregation.patterns import (
-    KEEP,
-    UNKNOWN,
-    VotePatterns,
-    count_patterns,
-)
+from kompress.aggregation.patterns import VotePatterns, count_patterns
 from kompress.aggregation.votes import Block, Pooled, pool_votes, sum_voters
 from kompress.errors import InvalidConfig, InvalidVotes
 from kompress.types import (
     ABSTAIN,
     JSON,
+    KEEP,
     NUM_CODES,
     STRATA,
+    UNKNOWN,
     BoolArray,
     FloatArray,
     Posterior,

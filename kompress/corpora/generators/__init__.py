@@ -17,11 +17,11 @@ from collections.abc import Callable
 from random import Random
 
 from kompress.corpora.generators import code_diff, error_log, json_response, traceback
-from kompress.corpora.generators.composer import KEEP_CODE, Composed, compose
+from kompress.corpora.generators.composer import Composed, compose
 from kompress.corpora.generators.planted import MAX_WORDS, MIN_WORDS, Planted
 from kompress.corpora.splits import assign_gold_use, assign_split
 from kompress.errors import InvalidConfig
-from kompress.types import Document, Gold
+from kompress.types import KEEP, Document, Gold
 
 # A change of what a generator writes is a new version: its gold is another origin.
 VERSION = 1
@@ -45,8 +45,8 @@ def generate(num: int, seed: int) -> list[Document]:
 
     Returns:
         Documents of 60 to 150 words, each a group of its own, with its split and gold:
-        254 for the words of planted facts (25 to 45 % of them), 0 for filler, 255 for
-        brackets and the like that are neither.
+        `KEEP` for the words of planted facts (25 to 45 % of them), `DROP` for filler,
+        `UNKNOWN` for brackets and the like that are neither.
 
     Raises:
         InvalidConfig: the number is negative.
@@ -81,7 +81,7 @@ def _document(name: str, seed: int, index: int) -> Document:
 
 def _is_within_limits(composed: Composed) -> bool:
     num_words = len(composed.codes_N)
-    num_kept = int((composed.codes_N == KEEP_CODE).sum())
+    num_kept = int((composed.codes_N == KEEP).sum())
     return (
         MIN_WORDS <= num_words <= MAX_WORDS
         and MIN_KEEP_RATE <= num_kept / num_words <= MAX_KEEP_RATE

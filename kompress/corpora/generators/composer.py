@@ -10,12 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from kompress.types import ABSTAIN, NUM_CODES, CodeArray, Fact
+from kompress.types import DROP, KEEP, UNKNOWN, CodeArray, Fact
 
 Role = Literal["fact", "filler", "glue"]
 
-KEEP_CODE = NUM_CODES - 1
-_CODES: dict[Role, int] = {"fact": KEEP_CODE, "filler": 0, "glue": ABSTAIN}
+_CODES: dict[Role, int] = {"fact": KEEP, "filler": DROP, "glue": UNKNOWN}
 # Inside a fact these carry nothing that a decision needs; dropping them gains little.
 _ARTICLES = frozenset(
     {"a", "an", "the", "of", "is", "are", "was", "were", "it", "that"}
@@ -77,7 +76,7 @@ class Composed:
 
     Attributes:
         text: the text.
-        codes_N: (N,) 254 for a fact's word, 0 for filler, 255 for glue.
+        codes_N: (N,) `KEEP` for a fact's word, `DROP` for filler, `UNKNOWN` for glue.
         facts: the planted facts, in the order of their first words.
     """
 

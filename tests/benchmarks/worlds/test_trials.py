@@ -3,8 +3,7 @@ import pytest
 
 from benchmarks.worlds import WORLDS
 from benchmarks.worlds.trials import BAYES, NO_GOLD, learn, run_trial, run_trials
-from kompress.aggregation.patterns import UNKNOWN
-from kompress.types import STRATA, Posterior
+from kompress.types import STRATA, UNKNOWN, Posterior
 
 NAME = "a drifting voter, between rounds"
 

@@ -18,10 +18,18 @@ from db.queries import (
 )
 from db.queries import votes as votes_of
 from kompress.aggregation.pairs import error_correlation, pair_rows, sides_of
-from kompress.aggregation.patterns import UNKNOWN, count_patterns
+from kompress.aggregation.patterns import count_patterns
 from kompress.ensemble.diversity import measure_diversity
-from kompress.types import CountKey, Fingerprint, LabelCounts, Vote, VoterStatRow
+from kompress.types import (
+    UNKNOWN,
+    CountKey,
+    Fingerprint,
+    LabelCounts,
+    Vote,
+    VoterStatRow,
+)
 from tests.oracles.reliability_diagram import reliability_diagram
+from tests.truth_codes import coded
 
 
 @pytest.fixture
@@ -35,6 +43,7 @@ def votes():
                          rng.random(200) < 0.2], axis=1)  # fmt: skip
     codes_NM = np.where(truth_N[:, None] ^ wrong_NM, 254, 0).astype(np.uint8)
     codes_NM[rng.random((200, 3)) < 0.1] = 255
+    truth_N = coded(truth_N)
     truth_N[100:] = UNKNOWN
     return codes_NM, truth_N, stratum_N
 
@@ -82,7 +91,7 @@ def test_without_gold_the_correlation_of_errors_is_null(session, world, votes):
 def test_a_voter_without_errors_has_no_correlation(session, world, votes, flawless):
     codes_NM, truth_N, stratum_N = (part[:100] for part in votes)
     codes_NM = codes_NM.copy()
-    codes_NM[:, flawless] = truth_N * 254
+    codes_NM[:, flawless] = truth_N
 
     store_pairs(session, world.round_id, codes_NM, truth_N, stratum_N)
 

@@ -11,11 +11,11 @@ from hypothesis.extra.numpy import arrays
 
 from kompress.aggregation import AGGREGATORS, make_aggregator, rules_of
 from kompress.aggregation.learned import Learner
-from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, count_patterns
+from kompress.aggregation.patterns import count_patterns
 from kompress.aggregation.reliability.rule import ReliabilityFit
 from kompress.config import AggregationConfig
 from kompress.errors import InvalidConfig
-from kompress.types import STRATA, CodeArray, FloatArray
+from kompress.types import DROP, KEEP, STRATA, UNKNOWN, CodeArray, FloatArray
 
 RULES = [
     *[(name, {}) for name in AGGREGATORS],

@@ -7,7 +7,9 @@ import pytest
 
 from kompress.aggregation import AGGREGATORS, make_aggregator
 from kompress.aggregation.learned import Learner
-from kompress.aggregation.patterns import UNKNOWN, count_patterns
+from kompress.aggregation.patterns import count_patterns
+from kompress.types import UNKNOWN
+from tests.truth_codes import coded
 
 LEARNERS = [
     name for name in AGGREGATORS if isinstance(make_aggregator(name, {}), Learner)
@@ -22,7 +24,12 @@ def make_case():
     codes[rng.random(codes.shape) < 0.1] = 255
     stratum = rng.integers(0, 4, 2_000)
     gold = np.where(np.arange(2_000) < 300, truth, UNKNOWN)
-    return codes, stratum, truth, count_patterns(codes, np.ones(3), stratum, gold)
+    return (
+        codes,
+        stratum,
+        truth,
+        count_patterns(codes, np.ones(3), stratum, coded(gold)),
+    )
 
 
 def test_the_rules_that_learn_are_known():

@@ -11,9 +11,9 @@ from kompress.aggregation.pairs import (
     pair_rows,
     sides_of,
 )
-from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, count_patterns
+from kompress.aggregation.patterns import count_patterns
 from kompress.errors import InvalidVotes
-from kompress.types import PairRow, decode_votes
+from kompress.types import DROP, KEEP, UNKNOWN, PairRow, decode_votes
 
 
 def draw(seed, num_words=80, num_voters=3):

@@ -1,20 +1,15 @@
 """Joint votes are counted once, and shards merge in any order to the same bytes."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kompress.aggregation.patterns import (
-    DROP,
-    KEEP,
-    UNKNOWN,
-    VotePatterns,
-    count_patterns,
-    merge_patterns,
-    truth_of_gold,
-)
+from kompress.aggregation.patterns import VotePatterns, count_patterns, merge_patterns
 from kompress.errors import InvalidVotes
+from kompress.types import DROP, KEEP, UNKNOWN
 
 # Five words by two voters in strata 0 and 2; 254 keeps, 0 drops, 255 is silence.
 CODES = np.array([[254, 0], [254, 0], [0, 254], [254, 255], [255, 255]], dtype=np.uint8)
@@ -89,9 +84,8 @@ def test_any_cut_into_shards_merges_to_the_same_bytes(data):
     stratum = np.array(
         data.draw(st.lists(st.integers(0, 2), min_size=size, max_size=size))
     )
-    truth = np.array(
-        data.draw(st.lists(st.sampled_from([0, 1, 255]), min_size=size, max_size=size))
-    )
+    truths = st.sampled_from([DROP, KEEP, UNKNOWN])
+    truth = np.array(data.draw(st.lists(truths, min_size=size, max_size=size)))
     strength = np.array([2, 3])
     cut = data.draw(st.integers(0, size))
     order = data.draw(st.permutations([slice(0, cut), slice(cut, size)]))
@@ -124,6 +118,18 @@ def test_a_vote_of_taken_patterns_has_the_samples_of_the_voters_mean():
     assert some.strength_M.tolist() == [1, 5]
 
 
+def test_stored_patterns_say_1_for_a_word_to_keep_as_they_always_did():
+    truth = np.array([KEEP, DROP, UNKNOWN, UNKNOWN, UNKNOWN])
+    found = count_patterns(CODES, np.ones(2), STRATUM, truth)
+
+    data = found.to_bytes()
+
+    with np.load(io.BytesIO(data)) as stored:
+        assert stored["truth"].tolist() == [0, 1, 255, 255]
+        assert stored["truth"].dtype == np.uint8
+    assert VotePatterns.from_bytes(data).truth_P.tolist() == found.truth_P.tolist()
+
+
 def test_a_truth_that_is_none_is_refused():
     with pytest.raises(InvalidVotes, match=r"truth has shape \(5,\) and values \[7\]"):
         count_patterns(CODES, np.ones(2), STRATUM, np.full(5, 7))
@@ -137,9 +143,3 @@ def test_shards_of_different_panels_do_not_merge():
         merge_patterns([one, other])
     with pytest.raises(InvalidVotes, match="at least one"):
         merge_patterns([])
-
-
-def test_gold_says_keep_drop_or_nothing():
-    codes_N = np.array([254, 0, 255, 127, 126], dtype=np.uint8)
-
-    assert truth_of_gold(codes_N).tolist() == [KEEP, DROP, UNKNOWN, KEEP, DROP]

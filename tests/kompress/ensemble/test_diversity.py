@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kompress.aggregation.patterns import UNKNOWN, count_patterns
+from kompress.aggregation.patterns import count_patterns
 from kompress.aggregation.reliability.copies import find_copies
 from kompress.aggregation.rules.stacking import Stacking
 from kompress.decisions import Decisions, as_json, from_json
 from kompress.ensemble.diversity import measure_diversity
 from kompress.errors import InvalidVotes
+from kompress.types import UNKNOWN
+from tests.truth_codes import coded
 
 
 def draw(seed, *, num_voters=5, rho=0.35, error=0.15, num_words=400):
@@ -30,7 +32,7 @@ def measure(codes_NM, truth_N, stratum_N, group_N, **options):
     names = [f"t{number}" for number in range(1, codes_NM.shape[1] + 1)]
     options = {"num_bootstraps": 100, **options}
     return measure_diversity(
-        names, codes_NM, truth_N, stratum_N, group_N, np.random.default_rng(1),
+        names, codes_NM, coded(truth_N), stratum_N, group_N, np.random.default_rng(1),
         **options,
     )  # fmt: skip
 
@@ -217,7 +219,7 @@ def test_agreement_and_strata_are_those_of_everything():
         np.concatenate([codes_NM, more]),
         np.ones(5),
         np.concatenate([stratum_N, np.full(800, 8)]),
-        np.concatenate([truth_N, np.full(800, UNKNOWN)]),
+        np.concatenate([coded(truth_N), np.full(800, UNKNOWN)]),
     )
 
     alone = measure(codes_NM, truth_N, stratum_N, group_N)
@@ -260,6 +262,8 @@ def test_one_voter_has_nobody_beside_it():
 
 
 def test_names_that_do_not_fit_are_refused():
-    codes_NM, *rest = draw(0)
+    codes_NM, truth_N, *rest = draw(0)
     with pytest.raises(InvalidVotes, match="1 names for 5 voters"):
-        measure_diversity(("a",), codes_NM, *rest, np.random.default_rng(0))
+        measure_diversity(
+            ("a",), codes_NM, coded(truth_N), *rest, np.random.default_rng(0)
+        )

@@ -5,15 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kompress.aggregation.patterns import KEEP, UNKNOWN
 from kompress.ensemble.error_split import ErrorSplit, split_error
+from kompress.types import KEEP, UNKNOWN
+from tests.truth_codes import coded
 
 
 def draw(seed, num_words=40, num_voters=3):
     rng = np.random.default_rng(seed)
     truth_N = rng.integers(0, 2, num_words)
     keep_NM = rng.random((num_words, num_voters)) < 0.3 + 0.4 * truth_N[:, None]
-    return keep_NM, truth_N, rng.integers(0, 3, num_words)
+    return keep_NM, coded(truth_N), rng.integers(0, 3, num_words)
 
 
 def test_the_parts_are_those_worked_out_by_hand():

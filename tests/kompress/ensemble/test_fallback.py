@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN
 from kompress.decisions import Fallback
 from kompress.ensemble.fallback import (
     apply_fallbacks,
@@ -14,7 +13,8 @@ from kompress.ensemble.fallback import (
     fallback_columns,
 )
 from kompress.errors import InvalidVotes
-from kompress.types import STRATA, Posterior
+from kompress.types import DROP, KEEP, STRATA, UNKNOWN, Posterior
+from tests.truth_codes import coded
 
 HEX, NUMBER = STRATA.index("hex"), STRATA.index("number")
 
@@ -36,7 +36,7 @@ def sighted_on_one_stratum(num_words=50, num_groups=8):
     stratum_N = np.repeat([0, HEX, NUMBER], num_words)
     truth_N = np.tile([KEEP, DROP], len(stratum_N) // 2)
     sighted_NM = stratum_N[:, None] == np.array([0, HEX, NUMBER])
-    p_NM = np.where(sighted_NM, truth_N[:, None], 0.0)
+    p_NM = np.where(sighted_NM, truth_N[:, None] == KEEP, 0.0)
     group_N = np.arange(len(stratum_N)) // 2 % num_groups
     return p_NM, truth_N, stratum_N, group_N
 
@@ -56,7 +56,7 @@ def test_where_only_one_voter_sees_it_decides():
     keep_N = decide(p_NM, stratum_N)
 
     found = choose_fallbacks(
-        ("a", "b", "c"), keep_N, p_NM, truth_N, stratum_N, group_N, rng()
+        ("a", "b", "c"), keep_N, p_NM, coded(truth_N), stratum_N, group_N, rng()
     )
 
     # Two of three voters drop everything, so the majority does: (0 + 1) / 2. The
@@ -88,7 +88,7 @@ def test_a_healthy_majority_stays_although_a_voter_is_luckier_here_and_there():
                 ("b", "c", "d", "e"),
                 keep_N,
                 others_NM,
-                truth_N,
+                coded(truth_N),
                 stratum_N,
                 group_N,
                 rng(),
@@ -106,7 +106,9 @@ def test_a_majority_of_independent_voters_never_falls_back(seed):
     keep_N = decide(p_NM, stratum_N)
     names = ("a", "b", "c", "d", "e")
 
-    found = choose_fallbacks(names, keep_N, p_NM, truth_N, stratum_N, group_N, rng())
+    found = choose_fallbacks(
+        names, keep_N, p_NM, coded(truth_N), stratum_N, group_N, rng()
+    )
 
     assert found == {}
 
@@ -124,7 +126,7 @@ def test_a_few_words_or_groups_decide_nothing(num_words, num_groups, is_enough):
     keep_N = decide(p_NM, stratum_N)
 
     found = choose_fallbacks(
-        ("a", "b", "c"), keep_N, p_NM, truth_N, stratum_N, group_N, rng()
+        ("a", "b", "c"), keep_N, p_NM, coded(truth_N), stratum_N, group_N, rng()
     )
 
     assert bool(found) is is_enough
@@ -136,7 +138,7 @@ def test_words_to_keep_alone_would_elect_whoever_keeps_everything():
     truth_N = np.where(truth_N == KEEP, KEEP, UNKNOWN)
 
     found = choose_fallbacks(
-        ("a", "b", "c"), keep_N, p_NM, truth_N, stratum_N, group_N, rng()
+        ("a", "b", "c"), keep_N, p_NM, coded(truth_N), stratum_N, group_N, rng()
     )
 
     assert found == {}
@@ -149,7 +151,7 @@ def test_a_voter_that_abstains_is_credited_with_the_rule_there():
     keep_N[:25] = True
 
     found = choose_fallbacks(
-        ("a", "b", "c"), keep_N, p_NM, truth_N, stratum_N, group_N, rng()
+        ("a", "b", "c"), keep_N, p_NM, coded(truth_N), stratum_N, group_N, rng()
     )
 
     # The first 25 words are 13 to keep and 12 to drop, and kept; of the others a is
@@ -164,7 +166,7 @@ def test_two_words_to_keep_decide_nothing_however_many_groups():
     keep_N = decide(p_NM, stratum_N)
 
     found = choose_fallbacks(
-        ("a", "b", "c"), keep_N, p_NM, truth_N, stratum_N, np.arange(12), rng()
+        ("a", "b", "c"), keep_N, p_NM, coded(truth_N), stratum_N, np.arange(12), rng()
     )
 
     assert found == {}
@@ -198,12 +200,14 @@ def test_the_order_of_words_changes_nothing():
     order = np.random.default_rng(5).permutation(len(truth_N))
     names = ("a", "b", "c", "d", "e")
 
-    one = choose_fallbacks(names, keep_N, p_NM, truth_N, stratum_N, group_N, rng())
+    one = choose_fallbacks(
+        names, keep_N, p_NM, coded(truth_N), stratum_N, group_N, rng()
+    )
     other = choose_fallbacks(
         names,
         keep_N[order],
         p_NM[order],
-        truth_N[order],
+        coded(truth_N[order]),
         stratum_N[order],
         group_N[order],
         rng(),

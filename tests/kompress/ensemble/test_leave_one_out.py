@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from kompress.aggregation.patterns import UNKNOWN
 from kompress.aggregation.rules.stacking import Stacking
 from kompress.ensemble.leave_one_out import (
     GoldVotes,
@@ -12,6 +11,8 @@ from kompress.ensemble.leave_one_out import (
     measure_leave_one_out,
 )
 from kompress.errors import InvalidVotes
+from kompress.types import UNKNOWN
+from tests.truth_codes import coded
 
 NAMES = ("good", "other", "copy", "noise")
 
@@ -23,7 +24,12 @@ def draw(num_words=1_200):
     right_NM = rng.random((num_words, 3)) < [0.9, 0.8, 0.5]
     keep_NM = (truth_N[:, None] == 1) == right_NM[:, [0, 1, 1, 2]]
     codes_NM = np.where(keep_NM, 250, 4).astype(np.uint8)
-    return codes_NM, truth_N, np.zeros(num_words, int), np.arange(num_words) // 12
+    return (
+        codes_NM,
+        coded(truth_N),
+        np.zeros(num_words, int),
+        np.arange(num_words) // 12,
+    )
 
 
 @pytest.fixture(scope="module")

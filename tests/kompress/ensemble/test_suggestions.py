@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kompress.decisions import LeaveOneOutValue
 from kompress.ensemble.diversity import measure_diversity
 from kompress.ensemble.suggestions import next_share, suggest
+from tests.truth_codes import coded
 
 
 def gain(voter, bits, low=None, high=None, another=0.1):
@@ -22,7 +23,7 @@ def panel():
     rng = np.random.default_rng(0)
     codes_NM = rng.choice([0, 254], (100, 3)).astype(np.uint8)
     found = measure_diversity(
-        ("a", "b", "c"), codes_NM, rng.integers(0, 2, 100), [0] * 100,
+        ("a", "b", "c"), codes_NM, coded(rng.integers(0, 2, 100)), [0] * 100,
         np.arange(100) // 5, rng, num_bootstraps=5,
     )  # fmt: skip
     return replace(found, n_eff=2.0, identical=(), copies=())

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.patterns import DROP, KEEP, count_patterns
+from kompress.aggregation.patterns import count_patterns
 from kompress.config import RoundConfig, parse_config
 from kompress.errors import NotFitted
-from kompress.types import STRATA, VoteRow
+from kompress.types import DROP, KEEP, STRATA, VoteRow
 from tests.kompress.labelling.audits import Case, case_of, panel_of
 from tests.worker.pilots import SIGHTED, each_sighted_on_one_stratum
 

@@ -22,7 +22,7 @@ from kompress.labelling.consensus import (
     without_each,
 )
 from kompress.labelling.panel import make_panels, take_both
-from kompress.types import STRATA, Posterior, VoteRow
+from kompress.types import DROP, KEEP, STRATA, Posterior, VoteRow
 from tests.worker.learning import LEARNERS
 
 JUDGE = {"name": "j", "kind": "teacher"}
@@ -110,7 +110,7 @@ def test_beside_the_comparisons_rules_are_measured_on_the_words_alone():
 def test_what_was_learned_comes_back_with_the_same_bits(name):
     panels = panels_of("abc", VOTES)
     raw = panels.raw
-    found = count_patterns(raw.p_WM, raw.strength_WM, raw.stratum_W, [1, 0])
+    found = count_patterns(raw.p_WM, raw.strength_WM, raw.stratum_W, [KEEP, DROP])
     learned = learners(config_of(name))[name].fit(found)
     stored = {name: learned.data, f"{name}-without:a": learned.data, "other": {}}
 

@@ -5,15 +5,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kompress.aggregation.patterns import (
-    DROP,
-    KEEP,
-    UNKNOWN,
-    count_patterns,
-    merge_patterns,
-)
+from kompress.aggregation.patterns import count_patterns, merge_patterns
 from kompress.config import RoundConfig, parse_config
 from kompress.labelling.fit_data import (
+    EligibleVotes,
     FitData,
     PatternSums,
     codes_to_fit,
@@ -22,10 +17,11 @@ from kompress.labelling.fit_data import (
     draw_texts,
     join_fit_data,
     leave_out,
+    make_fit_data,
     take_voters,
 )
 from kompress.labelling.panel import make_panel
-from kompress.types import VoteRow
+from kompress.types import DROP, KEEP, UNKNOWN, VoteRow
 
 
 def vote(voter, *codes, num_samples=1):
@@ -62,6 +58,21 @@ def data_of(names, votes, truth, counts=None):
     truth_W = np.array(truth, dtype=np.uint8)
     counts_W = np.ones(truth_W.size, dtype=np.bool_) if counts is None else counts
     return FitData(panel, truth_W, np.array(counts_W), {t: f"g{t}" for t in votes})
+
+
+def test_a_word_counts_for_its_gold_or_because_its_text_counts_without():
+    votes = {n: [vote("a", 254, 0, 127)] for n in (1, 2, 3)}
+    strata = {n: np.zeros(3, dtype=np.uint8) for n in votes}
+    gold = np.array([KEEP, DROP, UNKNOWN], dtype=np.uint8)
+    groups = dict.fromkeys((1, 2, 3, 4), "g")
+
+    found = make_fit_data(
+        "a", EligibleVotes(votes, strata, {1: gold, 2: gold}, frozenset({2, 3}), groups)
+    )
+
+    nothing = [UNKNOWN] * 3
+    assert found.truth_W.tolist() == [*gold.tolist(), *gold.tolist(), *nothing]
+    assert found.counts_W.tolist() == [True, True, False, *[True] * 6]
 
 
 def test_words_that_may_not_be_learned_from_are_not_counted():

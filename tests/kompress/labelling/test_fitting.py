@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kompress.aggregation import make_aggregator
-from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, count_patterns
+from kompress.aggregation.patterns import count_patterns
 from kompress.config import RoundConfig, parse_config
 from kompress.labelling.fit_data import FitData, count_joint_votes
 from kompress.labelling.fitting import (
@@ -15,7 +15,8 @@ from kompress.labelling.fitting import (
     keep_out_of_fold,
 )
 from kompress.labelling.panel import Panels, make_panel
-from kompress.types import STRATA, VoteRow
+from kompress.types import DROP, KEEP, STRATA, UNKNOWN, VoteRow
+from tests.truth_codes import coded
 
 JUDGE = {"name": "j", "kind": "teacher"}
 
@@ -42,7 +43,8 @@ def config_of(rule, *, protocol="words", compare=(), names="ab"):
 
 def patterns_of(rows, num_voters):
     table = np.array(rows, dtype=np.uint8)
-    return count_patterns(table[:, 2:], np.ones(num_voters), table[:, 0], table[:, 1])
+    stratum_N, truth_N = table[:, 0], coded(table[:, 1])
+    return count_patterns(table[:, 2:], np.ones(num_voters), stratum_N, truth_N)
 
 
 @pytest.mark.parametrize(

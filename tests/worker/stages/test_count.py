@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from db.queries import forget, gold, jobs, labels, patterns
-from kompress.aggregation.patterns import UNKNOWN, VotePatterns, merge_patterns
-from kompress.types import Gold, Label
+from kompress.aggregation.patterns import VotePatterns, merge_patterns
+from kompress.types import DROP, KEEP, UNKNOWN, Gold, Label
 from tests.worker.inprocess import two_waves
 from tests.worker.learning import (
     LEARNERS,
@@ -117,7 +117,7 @@ def recount(farm):
     words = {}
     for text_id, voter, codes, strata, truth, random_slice in farm.query(VOTED):
         for n, code in enumerate(codes):
-            known = 255 if truth is None else {254: 1, 0: 0}.get(truth[n], 255)
+            known = 255 if truth is None else truth[n]
             if known != 255 or random_slice:
                 word = words.setdefault((text_id, n), [strata[n], known, {}])
                 word[2][voter] = code
@@ -148,7 +148,7 @@ def test_gold_and_the_random_slice_are_counted_and_nothing_else(farm):
         )
     }
     assert counted == recount(farm)
-    assert set(found.truth_P.tolist()) == {0, 1, UNKNOWN}
+    assert set(found.truth_P.tolist()) == {DROP, KEEP, UNKNOWN}
     # Every vote is one sample.
     votes_M = ((found.code_PM != 255) * found.count_P[:, None]).sum(axis=0)
     assert found.samples_M.tolist() == votes_M.tolist()

@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from kompress.aggregation.patterns import UNKNOWN, VotePatterns, merge_patterns
-from kompress.types import ABSTAIN, STRATA
+from kompress.aggregation.patterns import VotePatterns, merge_patterns
+from kompress.types import ABSTAIN, STRATA, UNKNOWN
 from tests.worker.inprocess import two_waves
 from tests.worker.learning import LEARNERS
 from tests.worker.waves import (

@@ -12,6 +12,7 @@ from kompress.aggregation.reliability.rule import Reliability
 from kompress.aggregation.rules.stacking import Stacking
 from kompress.config import LoopConfig, parse_config
 from kompress.corpora.generators import generate
+from kompress.types import DROP, KEEP
 from kompress.voters import VOTERS
 
 JUDGE = {"name": "judge", "kind": "teacher", "params": {"protocol": "pairwise"}}
@@ -38,7 +39,7 @@ def study(sessions):
             )  # fmt: skip
             (row,) = loops.rounds_of(session, loop.id)
             codes_NM = np.array([[254, 0], [0, 0], [254, 254]], dtype=np.uint8)
-            truth_N = np.array([1, 0, 1], dtype=np.uint8)
+            truth_N = np.array([KEEP, DROP, KEEP], dtype=np.uint8)
             patterns = count_patterns(codes_NM, [1, 1], [0, 0, 0], truth_N)
             learned = {
                 "reliability": Reliability().fit(patterns).data,

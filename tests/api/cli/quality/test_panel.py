@@ -18,11 +18,12 @@ from db.queries import (
     votes,
 )
 from kompress.aggregation.pairs import pair_rows
-from kompress.aggregation.patterns import UNKNOWN, count_patterns
+from kompress.aggregation.patterns import count_patterns
 from kompress.aggregation.rules.stacking import Stacking
 from kompress.decisions import Decisions
 from kompress.ensemble.diversity import measure_diversity
-from kompress.types import CountKey, Fingerprint, Gold, LabelCounts, Vote
+from kompress.types import UNKNOWN, CountKey, Fingerprint, Gold, LabelCounts, Vote
+from tests.truth_codes import coded
 
 NAMES = ("t1", "t2", "t3")
 NUM_WORDS = 20
@@ -36,7 +37,7 @@ def draw(num_words):
     keep_NM = (truth_N[:, None] == 1) == right_NM[:, [0, 1, 1, 2]]
     codes_NM = np.where(keep_NM, 250, 4).astype(np.uint8)
     codes_NM[::40, 2] = 254 - codes_NM[::40, 2]  # a near copy
-    return codes_NM, truth_N
+    return codes_NM, coded(truth_N)
 
 
 def register(session, name):
@@ -170,7 +171,7 @@ def test_an_idle_voter_with_stored_votes_is_weighed(farm, panel, sessions):
         other = loops.create_round(session, row.loop_id, 2, dict(row.config))
         for n, document in enumerate(found):
             own = slice(n * NUM_WORDS, (n + 1) * NUM_WORDS)
-            known_N = np.where(truth_N[own] == UNKNOWN, 255, truth_N[own] * 254)
+            known_N = truth_N[own]
             known = Gold("test", "calibrate", known_N.astype(np.uint8))
             gold.store_gold(session, [(document.text_id, known)])
         for m, name in enumerate((*NAMES, "idle")):

@@ -12,9 +12,9 @@ from kompress.aggregation.dawid_skene import hard_votes
 from kompress.aggregation.dawid_skene.em import Pseudocounts
 from kompress.aggregation.dawid_skene.rule import DawidSkene, LearnedDawidSkene
 from kompress.aggregation.learned import Learner
-from kompress.aggregation.patterns import DROP, KEEP, UNKNOWN, count_patterns
+from kompress.aggregation.patterns import count_patterns
 from kompress.errors import InvalidConfig, InvalidVotes
-from kompress.types import STRATA, encode_votes
+from kompress.types import DROP, KEEP, STRATA, UNKNOWN, encode_votes
 
 
 def draw(num_words, seed=0, missing=0.1):

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kompress.aggregation.patterns import UNKNOWN, VotePatterns, count_patterns
+from kompress.aggregation.patterns import VotePatterns, count_patterns
 from kompress.aggregation.reliability.copies import (
     common_scale,
     find_copies,
     join_copies,
 )
+from kompress.types import UNKNOWN
 
 X, D, K = 255, 0, 254  # silent, drop, keep
 

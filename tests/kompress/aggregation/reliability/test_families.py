@@ -7,6 +7,8 @@ import pytest
 
 from kompress.aggregation.patterns import count_patterns
 from kompress.aggregation.reliability.families import find_families
+from kompress.types import UNKNOWN
+from tests.truth_codes import coded
 
 ORDERS = list(permutations(range(3)))
 
@@ -26,7 +28,7 @@ def panel(seed, rho, num_voters=5, size=3_000, accuracy=0.8, hard=0.0):
 
 def families(codes, truth, num_gold):
     stratum = np.arange(len(codes)) % 3
-    known = np.where(np.arange(len(codes)) < num_gold, truth.astype(np.uint8), 255)
+    known = np.where(np.arange(len(codes)) < num_gold, coded(truth), UNKNOWN)
     patterns = count_patterns(codes, np.ones(codes.shape[1]), stratum, known)
     return find_families(patterns, tuple(range(codes.shape[1])))
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from kompress.aggregation.patterns import UNKNOWN, count_patterns
+from kompress.aggregation.patterns import count_patterns
 from kompress.aggregation.reliability.fit import fit_families, read_families
+from kompress.types import UNKNOWN
+from tests.truth_codes import coded
 
 
 def draw(seed, sensitivity, specificity, size=20_000, prevalence=0.4):
@@ -20,7 +22,7 @@ def fit(codes, truth=None, families=None, stratum=None):
     size, num_voters = codes.shape
     stratum = np.zeros(size, int) if stratum is None else stratum
     known = np.full(size, UNKNOWN) if truth is None else truth
-    patterns = count_patterns(codes, np.ones(num_voters), stratum, known)
+    patterns = count_patterns(codes, np.ones(num_voters), stratum, coded(known))
     families = read_families(
         patterns,
         families if families is not None else [(m,) for m in range(num_voters)],

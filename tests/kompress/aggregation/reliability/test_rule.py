@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kompress.aggregation.patterns import UNKNOWN, count_patterns
+from kompress.aggregation.patterns import count_patterns
 from kompress.aggregation.reliability import rule as reliability
 from kompress.aggregation.reliability.rule import Reliability
 from kompress.aggregation.rules.plain import Uniform
-from kompress.types import STRATA
+from kompress.types import STRATA, UNKNOWN
+from tests.truth_codes import coded
 
 
 def draw(seed, rates, size=8_000, strata=3):
@@ -26,7 +27,7 @@ def draw(seed, rates, size=8_000, strata=3):
 def fit(codes, stratum, truth=None, strength=None):
     known = np.full(len(codes), UNKNOWN) if truth is None else truth
     strength = np.ones(codes.shape[1]) if strength is None else strength
-    return Reliability().fit(count_patterns(codes, strength, stratum, known))
+    return Reliability().fit(count_patterns(codes, strength, stratum, coded(known)))
 
 
 def test_each_voter_is_believed_where_it_can_see():

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from kompress.aggregation.patterns import UNKNOWN, count_patterns, merge_patterns
+from kompress.aggregation.patterns import count_patterns, merge_patterns
 from kompress.aggregation.rules.stacking import Stacking
 from kompress.errors import InvalidVotes
-from kompress.types import NUM_CODES, STRATA, decode_votes, encode_votes
+from kompress.types import NUM_CODES, STRATA, UNKNOWN, decode_votes, encode_votes
+from tests.truth_codes import coded
 
 ONE = np.zeros(1, int)
 
@@ -30,7 +31,7 @@ def drawn_panel(rng, size, gains, noise=1.5, num_strata=3):
 def fitted(codes_NM, stratum_N, truth_N, **params):
     strength = np.ones(codes_NM.shape[1])
     return Stacking(**params).fit(
-        count_patterns(codes_NM, strength, stratum_N, truth_N)
+        count_patterns(codes_NM, strength, stratum_N, coded(truth_N))
     )
 
 
@@ -233,7 +234,7 @@ def test_shards_merge_to_the_same_fit(seed, cut):
     rng = np.random.default_rng(seed)
     codes_NM = rng.integers(0, 256, (20, 3)).astype(np.uint8)
     stratum_N = rng.integers(0, 3, 20)
-    truth_N = rng.choice([0, 1, UNKNOWN], 20)
+    truth_N = coded(rng.choice([0, 1, UNKNOWN], 20))
     parts = [
         count_patterns(codes_NM[part], np.ones(3), stratum_N[part], truth_N[part])
         for part in (slice(cut, None), slice(None, cut))

@@ -19,6 +19,7 @@ from kompress.evaluation.baselines.textrank import TextRank
 from kompress.evaluation.baselines.voters import PoolMember, VoterPool, voter_baselines
 from kompress.evaluation.suites import Suite, SuiteText
 from kompress.types import Vote
+from tests.truth_codes import coded
 
 # Words 2, 4, 6 … of each text are numbers; 40 words in all.
 TEXTS = [" ".join(f"word {100 * i + j}" for j in range(5)) for i in range(4)]
@@ -117,7 +118,7 @@ def learn(is_right):
     codes_NM = np.where(np.array(is_right), truth_N[:, None], 1 - truth_N[:, None])
     codes_NM = (254 * codes_NM).astype(np.uint8)
     strata_N = np.zeros(300, dtype=int)
-    return Reliability().fit(count_patterns(codes_NM, [1, 1], strata_N, truth_N))
+    return Reliability().fit(count_patterns(codes_NM, [1, 1], strata_N, coded(truth_N)))
 
 
 @pytest.mark.parametrize(
