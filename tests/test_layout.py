@@ -215,6 +215,35 @@ def test_nothing_commits_but_the_session_factory():
     assert [ids(p) for p in MODULES if ".commit(" in p.read_text()] == []
 
 
+def test_no_stage_opens_a_session():
+    # The runner does, and none is open while a stage computes, adds or finishes.
+    makes = {"sessions", "sessionmaker", "make_sessions", "begin", "Session"}
+    opened = [
+        f"{ids(path)}:{node.lineno}"
+        for path in sorted((ROOT / "worker" / "stages").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        # `Session` stands in signatures; nobody calls it.
+        if (isinstance(node, ast.Attribute) and node.attr in makes)
+        or (isinstance(node, ast.Call) and getattr(node.func, "id", "") in makes)
+    ]
+
+    assert opened == []
+
+
+def test_a_session_is_handed_to_what_reads_and_stores_alone():
+    # compute, add and finish get none.
+    handed = [
+        f"{ids(path)}:{node.name}"
+        for path in sorted((ROOT / "worker" / "stages").glob("*.py"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+        and node.name in ("compute", "add", "finish")
+        and any(argument.arg == "session" for argument in node.args.args)
+    ]
+
+    assert handed == []
+
+
 def test_every_stage_has_a_queue_a_module_and_a_task_name():
     for stage in STAGES:
         assert queue_of(stage, "salience")
