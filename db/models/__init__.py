@@ -7,6 +7,7 @@ from db.models.endpoint import Endpoint, EndpointWorker
 from db.models.gold import Gold
 from db.models.job import Job, Worker
 from db.models.label import Label, LabelCount
+from db.models.lock import Lock
 from db.models.loop import Loop, Round, Selection, ShardDocument
 from db.models.quality import (
     Residual,
@@ -40,6 +41,7 @@ __all__ = [
     "Job",
     "Label",
     "LabelCount",
+    "Lock",
     "Loop",
     "Reservation",
     "Residual",
