@@ -10,13 +10,14 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from kompress.corpora.readers import MAX_TEXT_BYTES
 from kompress.labels import count_must_keep
 from kompress.must_keep import FARM_PATTERNS, find_must_keep
 from kompress.must_keep.farm import FARM
 from kompress.words import SEPARATORS
 
 FUNCTIONS = Path(__file__).parents[3] / "db" / "functions"
-FILES = ("must_keep_v01.sql", "mk_in_ref_v01.sql")
+FILES = ("bounded_v01.sql", "must_keep_v02.sql", "mk_in_ref_v02.sql")
 NUM_TEXTS = 2_000
 BATCH = 40
 
@@ -78,7 +79,7 @@ def corpus_texts():
 
 
 def test_the_files_hold_the_rules_and_separators_of_python():
-    sql = (FUNCTIONS / "must_keep_v01.sql").read_text(encoding="utf-8")
+    sql = (FUNCTIONS / "must_keep_v02.sql").read_text(encoding="utf-8")
     joined = re.sub(r"'\n\s*'", "", sql)
 
     found = re.findall(r"WHEN head ~ '((?:[^']|'')*)'\s+THEN '(\w+)'", joined)
@@ -86,8 +87,14 @@ def test_the_files_hold_the_rules_and_separators_of_python():
     wanted = [(regex.replace("'", "''"), name) for name, regex in FARM_PATTERNS.items()]
     assert found == wanted
     escaped = "".join(f"\\u{ord(separator):04x}" for separator in SEPARATORS)
-    for name in FILES:
-        assert f"E'{escaped}'" in (FUNCTIONS / name).read_text(encoding="utf-8")
+    for name in FILES[1:]:
+        assert f"E'[{escaped}]+'" in (FUNCTIONS / name).read_text(encoding="utf-8")
+
+
+def test_the_largest_text_is_the_largest_that_a_reader_takes():
+    sql = (FUNCTIONS / "bounded_v01.sql").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"\d{5,}", sql)) == {str(MAX_TEXT_BYTES)}
 
 
 @pytest.mark.parametrize("name", FILES)
