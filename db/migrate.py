@@ -3,6 +3,7 @@
 `python -m db.migrate check` compares a freshly migrated database with the models.
 """
 
+import logging
 import shutil
 import sys
 import tempfile
@@ -21,8 +22,10 @@ from db.embedded import start_postgres, stop_postgres
 from db.engine import driver_url, make_engine
 from db.errors import SchemaOutdated
 from db.models import Base
-from db.queries.reader import READER, reader_password
+from db.queries.reader import reader_password
+from db.queries.rights import READER, fence_reader
 
+LOGGER = logging.getLogger(__name__)
 SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
 
 _HAS_ROLE = "SELECT FROM pg_roles WHERE rolname = %s"
@@ -37,6 +40,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     """
     command.upgrade(_config(url), revision)
     _set_reader_password(url)
+    _fence_reader(url)
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -108,6 +112,23 @@ def _set_reader_password(url: str) -> None:
     with psycopg.connect(plain.render_as_string(hide_password=False)) as connection:
         if connection.execute(_HAS_ROLE, (READER,)).fetchone() is not None:
             connection.execute(statement.format(sql.Identifier(READER), secret))
+
+
+def _fence_reader(url: str) -> None:
+    """Take the reader's rights again: a restored database has forgotten some."""
+    engine = make_engine(url, application_name="farm migrate")
+    try:
+        with engine.begin() as connection:
+            left = fence_reader(connection)
+    finally:
+        engine.dispose()
+    if left:
+        LOGGER.warning(
+            "%s keeps what only a superuser can take from it: %s; migrate once as a "
+            "superuser",
+            READER,
+            ", ".join(left),
+        )
 
 
 def _config(url: str) -> Config:

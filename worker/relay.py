@@ -14,7 +14,7 @@ import redis
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
-from db.queries import dispatch, loops, reservations
+from db.queries import dispatch, loops, reservations, rights
 from db.queries.dispatch import Hint
 from worker.bisection import after_lost_lease
 from worker.pipeline import advance
@@ -59,8 +59,17 @@ def top_up(sessions: sessionmaker[Session], sender: Sender) -> int:
     return len(hints)
 
 
-def mend(sessions: sessionmaker[Session], sender: Sender, *, resend_s: float) -> None:
-    """Take back expired leases, and let lost hints be sent again."""
+def mend(
+    sessions: sessionmaker[Session],
+    sender: Sender,
+    *,
+    resend_s: float,
+    max_reader_s: float = rights.MAX_READER_S,
+) -> None:
+    """Take back expired leases, and let lost hints be sent again.
+
+    Readers' sessions that last too long are ended: a login can lift its own limits.
+    """
     with sessions.begin() as session:
         for job in dispatch.expire_leases(session):
             LOGGER.warning("job %d lost its lease (%d)", job.id, job.num_lost_leases)
@@ -69,6 +78,10 @@ def mend(sessions: sessionmaker[Session], sender: Sender, *, resend_s: float) ->
         num_lost = reservations.settle(session)
     if num_lost:
         LOGGER.warning("%d paid requests were lost with their attempts", num_lost)
+    with sessions() as session:
+        num_ended = rights.end_overlong(session, max_s=max_reader_s)
+    if num_ended:
+        LOGGER.warning("%d sessions of %s lasted too long", num_ended, rights.READER)
     with sessions() as session:
         stale = dispatch.stale_hints(session, age_s=resend_s)
     for queue in stale:

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from db.errors import LeaseLost
 from db.queries.jobs import JobRow, job_title
+from db.queries.locks import RELAY, take_lock
 
 HINTS_PER_SLOT = 2
 # A worker that was silent for this long has no slots.
 ALIVE_S = 15.0
 MAX_LOST_LEASES = 3
-_RELAY_LOCK = 0x6B6F6D70  # one relay chooses at a time; any number may run
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,8 @@ class ExpiredJob:
     num_lost_leases: int
 
 
-_LOCK = text("""
-    SELECT pg_advisory_xact_lock(:key), set_config('synchronous_commit', 'off', true)
-""")
+# A hint that a crash forgets is sent again.
+_HURRY = text("SET LOCAL synchronous_commit = off")
 
 _CHOOSE = text("""
     WITH room AS (
@@ -126,7 +125,9 @@ _UNSEND = text("""
 
 def choose_hints(session: Session) -> list[Hint]:
     """Mark the next jobs as sent and return them; commit first, then send."""
-    session.execute(_LOCK, {"key": _RELAY_LOCK})
+    # One relay chooses at a time; any number may run.
+    take_lock(session, RELAY)
+    session.execute(_HURRY)
     rows = session.execute(_CHOOSE, {"per_slot": HINTS_PER_SLOT, "alive_s": ALIVE_S})
     return [
         Hint(row.id, row.stage, row.queue, job_title(row))

@@ -14,8 +14,7 @@ from sqlalchemy.orm import Session
 
 from db.queries.answers import AnswerKey, as_columns
 from db.queries.jobs import JobRow
-
-_RESERVATION_LOCK = 0x6B6F6D71
+from db.queries.locks import RESERVATIONS, take_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,6 @@ class Reserved:
     budget: Budget | None = None
 
 
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 # Its job runs no more, or in a later attempt.
 _SETTLE = text("""
     WITH lost AS (
@@ -126,7 +124,7 @@ _RELEASE = text(f"""
 
 def settle(session: Session) -> int:
     """Show what dead attempts left open as spent, not useful; returns how many."""
-    session.execute(_LOCK, {"key": _RESERVATION_LOCK})
+    take_lock(session, RESERVATIONS)
     return int(session.execute(_SETTLE).scalar_one())
 
 

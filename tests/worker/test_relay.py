@@ -2,12 +2,15 @@ import signal
 import threading
 from collections import Counter
 
+import psycopg
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from db.engine import driver_url
 from db.queries import dispatch, workers
+from db.queries.reader import reader_url
 from tests.worker.relay_machine import SMALL, FakeBroker, RelayMachine
 from tests.worker.worlds import (
     PLAIN,
@@ -245,3 +248,17 @@ def test_whatever_happens_each_job_has_one_effect_and_the_round_ends(sessions):
     Machine.sessions = sessions
 
     run_state_machine_as_test(Machine, settings=SMALL)
+
+
+def test_the_relay_ends_a_reader_who_lifted_the_limits(sessions, broker):
+    owner = sessions.kw["bind"].url.render_as_string(hide_password=False)
+    url = driver_url(reader_url(owner)).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False)) as reader:
+        reader.execute("SET statement_timeout = 0")
+        reader.execute("SET transaction_timeout = 0")
+        reader.execute("SET idle_in_transaction_session_timeout = 0")
+
+        mend(sessions, broker, resend_s=1.0, max_reader_s=0.0)
+
+        with pytest.raises(psycopg.OperationalError):
+            reader.execute("SELECT 1")
