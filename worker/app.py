@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.kinds import ASKING, STAGES, TEACH, queue_of, task_name
 from db.queries.dispatch import Hint
+from worker.broker import tolerate_broken_messages
 from worker.relay import top_up
 from worker.runtime import Runtime, make_runtime
 from worker.settings import WorkerSettings
@@ -33,6 +34,7 @@ _MAIN_PID = os.getpid()
 
 def make_app(settings: WorkerSettings) -> Celery:
     """Configure Celery as docs/adr/0001 decides."""
+    tolerate_broken_messages()
     app = Celery("farm", broker=settings.broker_url.get_secret_value())
     app.conf.update(
         task_acks_late=False,
