@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 import db
-from db.models import Round
+from db.models import Job, Round
 from db.queries import (
     labels,
     quality,
@@ -278,3 +278,45 @@ def test_the_queue_shows_what_waits_runs_or_is_parked(session, world, add_job):
     assert (pending["queue"], pending["kind"], pending["jobs"]) == ("cpu", "teach", 2)
     assert pending["oldest_seconds"] == 5.0
     assert (running["status"], running["jobs"]) == ("running", 1)
+
+
+def test_sums_do_not_depend_on_the_order_of_rows(session, build_world):
+    # As float8, their sum is 2.4 from the left and 2.4000000000000004 from the right.
+    shares = [0.5, 0.5, 0.3, 0.4, 0.3, 0.4]
+    found = []
+    for name, order in (("one", shares), ("other", shares[::-1])):
+        world = build_world(session, num_texts=len(shares), name=name)
+        drawn = list(zip(world.document_ids, order, strict=True))
+        selections.store_selections(
+            session,
+            world.round_id,
+            [(document, "train", False, share) for document, share in drawn],
+        )
+        quality.set_selection_counts(
+            session,
+            world.round_id,
+            {document: (7, round(share * 10) % 7) for document, share in drawn},
+        )
+        job_id = add_paying_job(session, world)
+        for attempt, share in enumerate(order):
+            session.execute(
+                text("INSERT INTO costs VALUES (:job, :attempt, 'usd', :usd, :usd)"),
+                {"job": job_id, "attempt": attempt, "usd": share},
+            )
+        (summary,) = quality_views.round_summary(session, name, 1)
+        (costs,) = session.execute(
+            text("SELECT usd_spent, usd_useful FROM round_costs WHERE loop = :name"),
+            {"name": name},
+        )
+        names = ("mk_in_ref_corpus", "mk_in_ref_corpus_se", "usd")
+        found.append([*(summary[key] for key in names), *costs])
+
+    assert found[0] == found[1]
+    assert found[0][2:] == [2.4, 2.4, 2.4]
+
+
+def add_paying_job(session, world):
+    job = Job(round_id=world.round_id, stage="teach", queue="teach.x", voter="x")
+    session.add(job)
+    session.flush()
+    return job.id
