@@ -33,7 +33,8 @@ _PRICES = text("""
         FROM (SELECT DISTINCT round_id, voter FROM jobs WHERE stage = 'teach') j
         JOIN rounds r ON r.id = j.round_id JOIN loops l ON l.id = r.loop_id
     ), spent AS (
-        SELECT n.fingerprint, sum(c.spent) AS usd
+        -- Sums of float8 depend on the order of rows.
+        SELECT n.fingerprint, CAST(sum(CAST(c.spent AS numeric)) AS float8) AS usd
         FROM costs c JOIN jobs j ON j.id = c.job_id
         JOIN asked a ON a.round_id = j.round_id AND a.name = j.voter
         JOIN voters n ON n.id = a.id

@@ -69,7 +69,9 @@ _LADDER = text("""
     CROSS JOIN LATERAL (
         SELECT
             coalesce(sum(spent) FILTER (WHERE costs.kind = 'seconds'), 0) AS seconds,
-            coalesce(sum(spent) FILTER (WHERE costs.kind = 'usd'), 0) AS usd
+            CAST(coalesce(
+                sum(CAST(spent AS numeric)) FILTER (WHERE costs.kind = 'usd'), 0
+            ) AS float8) AS usd
         FROM jobs JOIN costs ON costs.job_id = jobs.id
         WHERE jobs.round_id = rounds.id
     ) AS spent
