@@ -2,7 +2,8 @@
 
 Early ack, JSON, no results, no Celery retries or time limits: a message is a hint, the
 claim in Postgres is the truth (docs/adr/0001). Anything that a message could do is to
-name a job that is pending anyway.
+name a job that is pending anyway; one that names another stage than the job's does
+nothing.
 """
 
 import importlib
@@ -126,7 +127,13 @@ def run_hint(stage: str, job_id: int) -> None:
     """Follow a hint: run the job if it is there to claim, then send the next hints."""
     here = runtime()
     try:
-        run_stage(load_stage(stage), here, job_id, send_hints=lambda: _top_up(here))
+        run_stage(
+            load_stage(stage),
+            here,
+            job_id,
+            name=stage,
+            send_hints=lambda: _top_up(here),
+        )
     except (DBAPIError, OSError) as error:
         # The relay sends the hint again, or takes the lease back.
         LOGGER.warning("job %d waits for the relay: %s", job_id, error)

@@ -5,6 +5,7 @@ WorkError
 ├── Interrupted    the job must hand itself back: drain, pause, cancel, lost lease
 ├── NotHere        another worker must do it: this one holds another model
 ├── EngineDied     the model's engine is broken: the process must restart
+├── Incomplete     a document would be left without a result and without a failure
 └── ArtifactError  an artifact is missing, altered, or cannot be written
 """
 
@@ -27,6 +28,10 @@ class NotHere(WorkError):
 
 class EngineDied(WorkError):
     """The engine in this process can answer nothing any more (CUDA, out of memory)."""
+
+
+class Incomplete(WorkError):
+    """A job may not end: a document of it has neither a result nor a failure."""
 
 
 class ArtifactError(Retryable, OSError):

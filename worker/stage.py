@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from db.errors import LeaseLost
+from db.errors import Conflict, LeaseLost
 from db.queries import dispatch, jobs, records
 from db.queries.jobs import JobRow
 from kompress.errors import KompressError
@@ -118,25 +118,21 @@ def run_stage(
     runtime: Runtime,
     job_id: int,
     *,
+    name: str | None = None,
     send_hints: Callable[[], object] = lambda: None,
 ) -> JobRow | None:
     """Run one job of a stage; None if there was nothing to claim.
 
     `send_hints` runs beside `compute`, so that the slot's next job is on its way by
-    the time this one ends, and again where this one opened a step.
+    the time this one ends, and again where this one opened a step. `name` is the
+    stage's: a job of another one is left alone, whatever message named it.
 
     Whatever goes wrong is recorded on the job's row, so nothing is raised for it: a
     lost lease stores nothing, an interruption hands the job back, an error counts. An
     engine that died counts as a lost lease, and `runtime.is_broken` from then on: the
     caller must end the process.
     """
-    with runtime.sessions.begin() as session:
-        job = jobs.claim(
-            session,
-            job_id,
-            worker=runtime.worker,
-            lease_s=runtime.settings.lease_s,
-        )
+    job = _claim(runtime, job_id, name)
     if job is None:
         return None
     started = time.monotonic()
@@ -161,6 +157,22 @@ def run_stage(
     except Exception as error:  # noqa: BLE001  # every error ends on the job's row
         _fail(runtime, job, error, started)
     return job
+
+
+def _claim(runtime: Runtime, job_id: int, name: str | None) -> JobRow | None:
+    """Take the job; None if there is nothing to take, or not for this stage."""
+    try:
+        with runtime.sessions.begin() as session:
+            return jobs.claim(
+                session,
+                job_id,
+                worker=runtime.worker,
+                lease_s=runtime.settings.lease_s,
+                stage=name,
+            )
+    except Conflict as mismatch:
+        LOGGER.warning("a message was dropped: %s", mismatch)
+        return None
 
 
 def _store(

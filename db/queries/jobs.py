@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from db.errors import LeaseLost, NotFound
+from db.errors import Conflict, LeaseLost, NotFound
 from db.kinds import ARGS_VERSION, queue_of
 
 MAX_ERRORS = 3
@@ -102,6 +102,7 @@ _CLAIM = text(f"""
     FROM quick, rounds r JOIN loops l ON l.id = r.loop_id
     WHERE quick.mode = 'off' AND j.id = :job_id AND r.id = j.round_id
       AND j.status = 'pending' AND j.run_after <= clock_timestamp()
+      AND (CAST(:stage AS text) IS NULL OR j.stage = :stage)
       AND j.args_version <= :version
       AND r.status = 'running' AND l.status = 'running'
       AND NOT EXISTS (SELECT FROM workers w
@@ -118,6 +119,8 @@ _UNSEND = text("""
                          ELSE clock_timestamp() + interval '1 s' END
     WHERE id = :job_id AND status = 'pending'
 """)
+
+_STAGE = text("SELECT stage FROM jobs WHERE id = :job_id")
 
 _RENEW = text("""
     UPDATE jobs
@@ -226,12 +229,27 @@ def insert_jobs(session: Session, round_id: int, specs: Sequence[JobSpec]) -> No
 
 
 def claim(
-    session: Session, job_id: int, *, worker: str, lease_s: float
+    session: Session,
+    job_id: int,
+    *,
+    worker: str,
+    lease_s: float,
+    stage: str | None = None,
 ) -> JobRow | None:
     """Take a pending job under a lease; None if there is nothing to take.
 
     None means that another delivery has it, it is not due, its loop is paused, the
     worker is draining, or its args are newer than this code.
+
+    Args:
+        session: the session.
+        job_id: the job.
+        worker: who takes it.
+        lease_s: seconds until the lease runs out.
+        stage: what the caller will run; None for whatever the job's row says.
+
+    Raises:
+        Conflict: the job is of another stage; nothing about it was changed.
     """
     row = (
         session.execute(
@@ -240,6 +258,7 @@ def claim(
                 "job_id": job_id,
                 "worker": worker,
                 "lease_s": lease_s,
+                "stage": stage,
                 "version": ARGS_VERSION,
             },
         )
@@ -247,6 +266,7 @@ def claim(
         .one_or_none()
     )
     if row is None:
+        _refuse_other_stage(session, job_id, stage)
         session.execute(_UNSEND, {"job_id": job_id})
         return None
     return JobRow(**row)
@@ -373,6 +393,16 @@ def list_jobs(
     """List jobs, newest first, with progress and last error."""
     values = {"loop": loop, "status": status, "job_id": job_id, "limit": limit}
     return [dict(row) for row in session.execute(_LIST, values).mappings()]
+
+
+def _refuse_other_stage(session: Session, job_id: int, stage: str | None) -> None:
+    """Refuse to take a job for a stage that is not its own."""
+    found = session.scalar(_STAGE, {"job_id": job_id})
+    if stage is not None and found is not None and found != stage:
+        raise Conflict(
+            f"job {job_id} is of the stage {found!r}, and was to be run as {stage!r}; "
+            "it was left alone"
+        )
 
 
 def _end(session: Session, statement: Any, job: JobRow, **values: Any) -> None:

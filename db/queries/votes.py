@@ -56,6 +56,18 @@ _LOAD = text("""
     ORDER BY v.text_id, n.name COLLATE "C", v.voter_id, v.replicate
 """)
 
+_UNHEARD = text("""
+    SELECT t.id FROM unnest(CAST(:text_ids AS bigint[])) AS t (id)
+    WHERE NOT EXISTS (
+            SELECT FROM votes v
+            JOIN round_votes rv ON rv.vote_id = v.id AND rv.round_id = :round_id
+            WHERE v.text_id = t.id AND v.voter_id = :voter_id)
+      AND NOT EXISTS (
+            SELECT FROM failures f
+            WHERE f.text_id = t.id AND f.voter_id = :voter_id
+              AND f.round_id = :round_id AND f.stage = ANY(:stages))
+    ORDER BY t.id
+""")
 
 # Making and dropping a temporary table takes 7 ms, more than this many rows inline.
 MAX_INLINE = 64
@@ -103,6 +115,32 @@ def known_votes(
     """Name the (text id, replicate) that a voter has voted on, in whatever round."""
     wanted = {"voter_id": voter_id, "text_ids": list(text_ids)}
     return {(row.text_id, row.replicate) for row in session.execute(_KNOWN, wanted)}
+
+
+def unheard_texts(
+    session: Session,
+    round_id: int,
+    voter_id: int,
+    text_ids: Sequence[int],
+    *,
+    stages: Sequence[str],
+) -> list[int]:
+    """List the texts for which a round has neither a voter's vote nor its failure.
+
+    Args:
+        session: the session.
+        round_id: the round.
+        voter_id: the voter.
+        text_ids: the texts that the voter was to vote on.
+        stages: the stages whose failures count.
+    """
+    wanted = {
+        "round_id": round_id,
+        "voter_id": voter_id,
+        "text_ids": list(text_ids),
+        "stages": list(stages),
+    }
+    return list(session.scalars(_UNHEARD, wanted))
 
 
 def link_votes(

@@ -15,7 +15,7 @@ from db.queries import workers
 from db.queries.dispatch import Hint
 from kompress.teachers.protocol import ModelSpec
 from tests.worker.fake_transport import FakeTransport, open_fake
-from tests.worker.worlds import PLAIN, effects, make_runtime, make_world
+from tests.worker.worlds import PLAIN, effects, job_row, make_runtime, make_world
 
 HINT = Hint(7, "aggregate", "cpu", "loop=a round=1 stage=aggregate wave=0 shard=3")
 
@@ -125,6 +125,25 @@ def test_a_job_that_ends_makes_room_for_the_next_hint(
 
     assert effects(sessions) == {world.job_ids[0]: 1}
     assert module.CelerySender().depth("cpu") == 2
+
+
+def test_a_message_of_another_stage_leaves_the_job_alone(
+    module, queue, sessions, tmp_path, monkeypatch, caplog
+):
+    world = make_world(sessions)  # its job is of `aggregate`
+    here = make_runtime(sessions, tmp_path)
+    monkeypatch.setattr(module, "runtime", lambda: here)
+    monkeypatch.setattr(module, "load_stage", lambda _: PLAIN)
+    columns = "status, attempt, num_errors, sent_at, run_after, worker"
+    before = job_row(sessions, world.job_ids[0], columns)
+
+    module.app.tasks["farm.fit"](world.job_ids[0])
+
+    assert job_row(sessions, world.job_ids[0], columns) == before
+    assert effects(sessions) == {}
+    assert "is of the stage 'aggregate', and was to be run as 'fit'" in caplog.text
+    module.app.tasks["farm.aggregate"](world.job_ids[0])
+    assert effects(sessions) == {world.job_ids[0]: 1}
 
 
 def test_an_outage_after_a_job_is_left_to_the_relay(

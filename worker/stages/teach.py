@@ -31,6 +31,7 @@ from kompress.voters.voter import Asker, ReferenceReader, Voter
 from kompress.words import word_list
 from worker.asking import UNASKED, hold_engine, make_ask
 from worker.checkpoints import load_student, score_texts
+from worker.errors import Incomplete
 from worker.heartbeat import Heartbeat
 from worker.patience import patiently
 from worker.pipeline import PILOT_WAVE, REPLICATES
@@ -153,7 +154,11 @@ def compute(
 
 
 def store(session: Session, job: JobRow, out: TeachOutputs) -> None:
-    """Store the last slice, link what was there, and write down what failed."""
+    """Store the last slice, link what was there, and write down what failed.
+
+    Raises:
+        Incomplete: a document of the shard has neither a vote nor a failure.
+    """
     if out.last_slice:
         votes.store_votes(session, job.round_id, out.voter_id, out.last_slice)
     if out.known_texts:
@@ -168,9 +173,28 @@ def store(session: Session, job: JobRow, out: TeachOutputs) -> None:
             for text_id, error in sorted(found.items())
         ],
     )
+    _refuse_gaps(session, job, out.voter_id)
 
 
 STAGE = Stage(load=load, compute=compute, store=store)
+
+
+def _refuse_gaps(session: Session, job: JobRow, voter_id: int) -> None:
+    """Refuse to end a job that would leave a document without vote and failure."""
+    documents = selections.shard_documents(session, job.round_id, job.wave, job.shard)
+    missing = votes.unheard_texts(
+        session,
+        job.round_id,
+        voter_id,
+        sorted({document.text_id for document in documents}),
+        stages=(job.stage, UNASKED),
+    )
+    if missing:
+        raise Incomplete(
+            f"{len(missing)} of {len(documents)} documents have neither a vote of "
+            f"{job.voter!r} nor a failure, the first is text {missing[0]}; expected "
+            "one for each; nothing was stored"
+        )
 
 
 def _load_references(

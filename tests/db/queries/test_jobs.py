@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import text
 
-from db.errors import LeaseLost, NotFound
+from db.errors import Conflict, LeaseLost, NotFound
 from db.kinds import ARGS_VERSION
 from db.models import Job
 from db.queries import jobs, workers
@@ -250,3 +250,14 @@ def test_jobs_are_listed_newest_first_and_by_what_is_asked(session, build_world)
     assert listed(job_id=ids[2]) == [ids[2]]
     assert listed(limit=1) == [ids[3]]
     assert jobs.list_jobs(session)[0]["seconds"] is None
+
+
+def test_a_job_is_not_claimed_for_another_stage(session, job_id):
+    columns = "status, attempt, sent_at, run_after"
+    before = read(session, job_id, columns)
+
+    with pytest.raises(Conflict, match="was to be run as 'evaluate'"):
+        jobs.claim(session, job_id, worker="w1", lease_s=60, stage="evaluate")
+
+    assert read(session, job_id, columns) == before
+    assert jobs.claim(session, job_id, worker="w1", lease_s=60, stage="aggregate")

@@ -242,6 +242,34 @@ def job_of(farm, stage="teach"):
 
 
 @pytest.mark.slow  # runs a loop
+def test_a_job_does_not_end_while_a_document_has_neither_vote_nor_failure(
+    farm, monkeypatch
+):
+    farm.add_documents(20)
+    farm.start(voters=voters()[:1])
+    farm.run(until="teach")
+    job_id = job_of(farm)
+    whole = teach._vote
+
+    def all_but_one(runtime, inputs, heartbeat):
+        yield from list(whole(runtime, inputs, heartbeat))[1:]
+
+    monkeypatch.setattr(teach, "_vote", all_but_one)
+    run_stage(teach.STAGE, farm.runtime, job_id)
+
+    told = "SELECT status, num_errors, last_error FROM jobs WHERE id = :id"
+    ((status, num_errors, error),) = farm.query(told, id=job_id)
+    assert (status, num_errors) == ("pending", 1)
+    assert "neither a vote of" in error
+    assert farm.query("SELECT count(*) FROM round_votes") == [(0,)]
+
+    monkeypatch.setattr(teach, "_vote", whole)
+    change(farm.sessions, "UPDATE jobs SET run_after = now()")
+    run_stage(teach.STAGE, farm.runtime, job_id)
+    assert farm.query(told, id=job_id)[0][0] == "done"
+
+
+@pytest.mark.slow  # runs a loop
 def test_a_teachers_answers_become_votes_and_are_paid_once(farm):
     transport = FakeTransport()
     start_teacher(farm, transport)
