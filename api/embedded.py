@@ -5,11 +5,9 @@ process that starts them; `stop` ends them.
 """
 
 import fcntl
-import hashlib
 import importlib.util
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +20,8 @@ from redis.retry import Retry
 
 from db.embedded import is_running, start_postgres, stop_postgres
 from db.errors import StoreError
+from db.private_folders import short_folder, short_path
 
-# A Unix socket's path is cut at 107 bytes on Linux, 103 on a Mac.
-MAX_SOCKET_PATH = 100
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 20.0
 POLL_S = 0.02
@@ -101,8 +98,9 @@ def start_redis(folder: Path) -> str:
         StoreError: it does not answer within `START_TIMEOUT_S`.
     """
     socket = socket_path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _close(folder)
+    short_folder(folder.expanduser().resolve() / "redis.sock", owner=os.geteuid())
     with _locked(folder):
         if not _answers(socket):
             _launch(folder, socket)
@@ -137,17 +135,23 @@ def stop_redis(folder: Path) -> None:
 
 def socket_path(folder: Path) -> Path:
     """Give the socket of a folder's Redis: inside it, or where paths are short."""
-    inside = folder.expanduser().resolve() / "redis.sock"
-    if len(os.fsencode(inside)) < MAX_SOCKET_PATH:
-        return inside
-    name = hashlib.sha256(os.fsencode(inside)).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"farm-{os.getuid()}-{name}" / "redis.sock"
+    return short_path(folder.expanduser().resolve() / "redis.sock")
+
+
+def _close(folder: Path) -> None:
+    """Close a folder, and what earlier versions left open in it, to everybody else."""
+    folder.chmod(0o700)
+    for path in folder.rglob("*"):
+        if not path.is_socket():
+            path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Order starts and stops of one folder between processes."""
-    with (folder / "start.lock").open("w") as file:
+    path = folder / "start.lock"
+    with path.open("w") as file:
+        path.chmod(0o600)
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -187,6 +191,7 @@ def _launch(folder: Path, socket: Path) -> None:
         text=True,
         check=False,
         timeout=START_TIMEOUT_S,
+        umask=0o077,
     )
     if result.returncode:
         raise StoreError(

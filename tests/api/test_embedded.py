@@ -98,6 +98,23 @@ def test_a_deep_home_gets_its_socket_where_paths_are_short(tmp_path):
         path.parent.rmdir()
 
 
+def test_nobody_else_reads_what_redis_writes(folder):
+    folder.mkdir(mode=0o755)
+    old = folder / "redis.log"
+    old.write_text("an older version wrote it")
+    old.chmod(0o644)
+
+    embedded.start_redis(folder)
+
+    with client(folder) as connection:
+        connection.set("key", "kept")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert old in files
+    assert any(path.name.endswith(".aof") for path in files)
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_stopping_what_never_ran_does_nothing(tmp_path):
     embedded.stop(tmp_path)
 
