@@ -303,7 +303,7 @@ def test_sums_do_not_depend_on_the_order_of_rows(session, build_world):
                 text("INSERT INTO costs VALUES (:job, :attempt, 'usd', :usd, :usd)"),
                 {"job": job_id, "attempt": attempt, "usd": share},
             )
-        (summary,) = quality_views.round_summary(session, name, 1)
+        (summary,) = views.round_summary(session, name, 1)
         (costs,) = session.execute(
             text("SELECT usd_spent, usd_useful FROM round_costs WHERE loop = :name"),
             {"name": name},
