@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from db.queries.corpora import DocumentRow
-    from kompress.types import Gold
+    from kompress.types import Fact, Gold
 
 app = typer.Typer(help="Gold: known truth about documents.", no_args_is_help=True)
 
@@ -66,11 +66,13 @@ def add_gold(
         raise typer.Exit(2)
 
 
-def _documents(session: "Session", corpus: Any) -> dict[str, "DocumentRow"]:
+def _documents(session: "Session", corpus: Any) -> dict[str, list["DocumentRow"]]:
     from db.queries import corpora
 
-    rows = corpora.documents(session, corpus.id, corpus.last_seq)
-    return {row.external_id: row for row in rows}
+    found: dict[str, list[DocumentRow]] = {}
+    for row in corpora.documents(session, corpus.id, corpus.last_seq):
+        found.setdefault(row.external_id, []).append(row)
+    return found
 
 
 def _read_lines(file: Path) -> Iterator[tuple[int, bytes]]:
@@ -81,30 +83,35 @@ def _read_lines(file: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _make_gold(
-    number: int, line: bytes, documents: dict[str, "DocumentRow"], origin: str
+    number: int, line: bytes, documents: dict[str, list["DocumentRow"]], origin: str
 ) -> "tuple[int, Gold] | _BadRow":
     import numpy as np
 
     from kompress.corpora.splits import assign_gold_use
-    from kompress.types import DROP, KEEP, UNKNOWN, Fact, Gold
+    from kompress.types import Gold
 
     try:
         row = json.loads(line)
         name, keep = row["id"], row["keep"]
-        codes = [UNKNOWN if k is None else KEEP if k else DROP for k in keep]
-        facts = tuple(
-            Fact(str(fact["name"]), tuple(map(int, fact["words"])))
-            for fact in row.get("facts", ())
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        codes = _read_keep(keep)
+        facts = tuple(map(_read_fact, row.get("facts") or ()))
+        question = _read_text(row.get("question") or "", "question")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         return _BadRow(number, f"cannot be read ({error!r}); expected {FORMAT}")
-    document = documents.get(str(name))
-    if document is None:
+    named = documents.get(str(name), [])
+    if len(named) > 1:
+        return _BadRow(
+            number,
+            f"{len(named)} documents share the id {name!r}; expected one: give each "
+            "text an id of its own",
+        )
+    if not named:
         return _BadRow(
             number,
             f"no document has the id {name!r}; expected one of this corpus; add it "
             "with `farm corpus add` first",
         )
+    (document,) = named
     if len(codes) != document.num_words:
         return _BadRow(
             number,
@@ -114,6 +121,38 @@ def _make_gold(
     if any(word >= document.num_words or word < 0 for f in facts for word in f.words):
         return _BadRow(number, f"a fact names words beyond 0..{document.num_words - 1}")
     use = assign_gold_use(document.group_id, document.split)
-    question = str(row.get("question") or "")
     codes_N = np.array(codes, dtype=np.uint8)
     return document.text_id, Gold(origin, use, codes_N, question, facts)
+
+
+def _read_keep(keep: Any) -> list[int]:
+    """Read a code for each word; nothing but 0, 1, true, false and null has one."""
+    from kompress.types import DROP, KEEP, UNKNOWN
+
+    if not isinstance(keep, list):
+        raise TypeError(f"keep is {json.dumps(keep)[:40]}")
+    for place, value in enumerate(keep):
+        # 1.0 and "1" are no answers of a person who was asked yes or no.
+        if value is not None and not (isinstance(value, int) and value in (0, 1)):
+            raise ValueError(f"keep has {json.dumps(value)[:40]} for word {place}")
+    return [UNKNOWN if k is None else KEEP if k else DROP for k in keep]
+
+
+def _read_fact(fact: Any) -> "Fact":
+    """Read one fact: a name, and the places of its words."""
+    from kompress.types import Fact
+
+    words = fact["words"]
+    if not isinstance(words, list) or not all(type(word) is int for word in words):
+        raise TypeError(f"the words of a fact are {json.dumps(words)[:40]}")
+    return Fact(_read_text(fact["name"], "name"), tuple(words))
+
+
+def _read_text(value: Any, field: str) -> str:
+    """Read a text that the database can hold."""
+    if not isinstance(value, str):
+        raise TypeError(f"{field} is {json.dumps(value)[:40]}")
+    value.encode()  # a lone surrogate is a ValueError
+    if "\0" in value:
+        raise ValueError(f"{field} holds NUL")
+    return value

@@ -38,6 +38,20 @@ def test_gold_is_stored_for_the_use_that_the_split_decides(
         ({"id": "z", "keep": [1]}, "no document has the id 'z'"),
         ({"id": "b", "keep": [1]}, "keep has 1 values, 'b' has 3 words"),
         ({"id": "b"}, "cannot be read"),
+        ({"id": "b", "keep": "010"}, "keep is"),
+        ({"id": "b", "keep": ["0", "1", "0"]}, "for word 0"),
+        ({"id": "b", "keep": [0, 0.1, 0]}, "for word 1"),
+        ({"id": "b", "keep": [0, 1, 1.0]}, "for word 2"),
+        ({"id": "b", "keep": [1, 255, 1]}, "keep has 255 for word 1"),
+        ({"id": "b", "keep": [1, 1, -1]}, "keep has -1 for word 2"),
+        ({"id": "b", "keep": [1, [], 0]}, "keep has [] for word 1"),
+        ({"id": "b", "keep": {"0": 1, "1": 1, "2": 0}}, "keep is"),
+        ({"id": "b", "keep": [1, 1, 1], "question": 7}, "question is 7"),
+        ({"id": "b", "keep": [1, 1, 1], "question": "a\0b"}, "question holds NUL"),
+        (
+            {"id": "b", "keep": [1, 1, 1], "facts": [{"name": "f", "words": [1.5]}]},
+            "the words of a fact are [1.5]",
+        ),
         (
             {"id": "b", "keep": [1, 1, 1], "facts": [{"name": "f", "words": [3]}]},
             "beyond 0..2",
@@ -60,3 +74,25 @@ def test_other_gold_of_the_same_origin_is_refused(farm, corpus, ndjson):
     other = ndjson({"id": "b", "keep": [1, 0, 0]})
 
     assert "origin" in farm.mistake("gold", "add", corpus, other, "--origin", "x")
+
+
+def test_true_and_false_say_what_1_and_0_say(farm, corpus, ndjson, sessions):
+    row = {"id": "b", "keep": [True, False, None]}
+
+    farm("gold", "add", corpus, ndjson(row, name="g"), "--origin", "ann")
+
+    with sessions() as session:
+        ((stored,),) = gold.load_gold(session, range(100)).values()
+    assert stored.codes_N.tolist() == [254, 0, 255]
+
+
+def test_an_id_that_several_documents_share_is_reported(farm, ndjson, sessions):
+    rows = [{"id": "same", "text": f"another text {n}"} for n in range(3)]
+    farm("corpus", "add", "ops", ndjson(*rows))
+    path = ndjson({"id": "same", "keep": [1, 0, 1]}, name="g")
+
+    result = farm("gold", "add", "ops", path, "--origin", "ann", exit_code=2)
+
+    assert "3 documents share the id 'same'" in result.stderr
+    with sessions() as session:
+        assert gold.load_gold(session, range(100)) == {}
