@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from api.cli.options import Override, parse_override, read_text
-from api.cli.output import AsJson, print_json, say
+from api.cli.output import AsJson, print_json
 
 Which = Annotated[
     str, typer.Option("--student", help="An id, `promoted`, or a student's folder.")
@@ -44,7 +44,8 @@ def compress_file(
             }
         )
         return
-    say(short.text)
+    # Escapes of the text are the text's: typer strips them from what is piped.
+    typer.echo(short.text, color=True)
     typer.echo(
         f"kept {num_kept} of {num_words} words ({num_kept / num_words:.1%}), override "
         f"{rules or 'none'}",

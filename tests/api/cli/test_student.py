@@ -70,6 +70,20 @@ def test_the_promoted_student_shortens_a_text(farm, trained, tmp_path):
     assert "kept 5 of 5 words (100.0%), override headroom-0.42" in said.stderr
 
 
+def test_a_pipe_gets_the_same_text_as_json_escapes_and_all(
+    farm, student_folder, tmp_path
+):
+    path = tmp_path / "text"
+    path.write_text("see \x1b[31mred\x1b[0m and 0x1F", newline="")
+    arguments = ("compress", path, "--student", student_folder, "--keep-rate", "1")
+
+    found = farm.json(*arguments)
+    said = farm(*arguments)
+
+    assert found["text"] == "see \x1b[31mred\x1b[0m and 0x1F"
+    assert said.stdout == found["text"] + "\n"
+
+
 def test_a_student_is_named_by_id_and_by_folder(farm, trained, home, tmp_path):
     path = tmp_path / "text"
     path.write_text("disk is full")
