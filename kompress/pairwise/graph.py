@@ -16,6 +16,8 @@ from kompress.types import FloatArray
 
 IntArray = NDArray[np.int64]
 
+# Whole numbers up to here are exact in a float64; far above it the fits overflow.
+MAX_COUNT = 2.0**53
 # Of so many random cycles the one with the most new pairs is taken: two cycles over
 # 100 items share two pairs in the mean, and a shared pair is a comparison less.
 _DRAWS = 16
@@ -103,6 +105,10 @@ def read_edges(
         raise InvalidComparisons(
             f"found the prior {prior}; expected a finite number of at least 0"
         )
+    if prior > MAX_COUNT:
+        raise InvalidComparisons(
+            f"found the prior {prior:g}; expected at most 2**53 comparisons"
+        )
     won_NN = wins_NN
     if ties_NN is not None:
         ties_NN = _check_ties(ties_NN, wins_NN.shape)
@@ -159,6 +165,13 @@ def _check_counts(counts_NN: ArrayLike, name: str) -> FloatArray:
         raise InvalidComparisons(
             f"{name} lie in [{found_NN.min()}, {found_NN.max()}]; expected finite "
             "counts of at least 0; leave failed calls out"
+        )
+    with np.errstate(over="ignore"):
+        total = float(found_NN.sum())
+    if total > MAX_COUNT:
+        raise InvalidComparisons(
+            f"{name} sum to {total:g}; expected at most 2**53, beyond which sums lose "
+            "comparisons; divide all counts by one number"
         )
     if found_NN.diagonal().any():
         item = int(np.flatnonzero(found_NN.diagonal())[0])

@@ -310,6 +310,13 @@ def _read_counts(counts_NMK: ArrayLike) -> tuple[Counts, tuple[int, int, int]]:
             f"item {n}, voter {m}, class {k} has the count {flat_NF[n, f]}; expected a "
             "finite number >= 0; leave a missing answer at 0"
         )
+    with np.errstate(over="ignore"):
+        total = float(flat_NF.sum(dtype=np.float64))
+    if total > _EXACT:
+        raise InvalidVotes(
+            f"the counts sum to {total:g}; expected at most 2**53, beyond which sums "
+            "lose answers; divide all counts by one number"
+        )
     return flat_NF, counts.shape
 
 
@@ -333,5 +340,9 @@ def _read_prior(value: ArrayLike, shape: tuple[int, ...], what: str) -> FloatArr
         raise InvalidConfig(
             f"the prior's {what} lie in [{pseudo.min()}, {pseudo.max()}]; expected "
             "finite pseudo-counts >= 0"
+        )
+    if pseudo.max(initial=0.0) > _EXACT:
+        raise InvalidConfig(
+            f"the prior's {what} reach {pseudo.max():g}; expected at most 2**53"
         )
     return pseudo

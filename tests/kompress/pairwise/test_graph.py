@@ -107,6 +107,10 @@ TWO_GOOD_PAIRS_AND_A_BAD_ONE[5, 4] = 0
         ([[0, 1], [1, 0]], np.zeros((3, 3)), 1, "one shape"),
         ([[0, 1], [1, 0]], None, -1, "prior -1"),
         ([[0, 1], [1, 0]], None, np.nan, "prior nan"),
+        ([[0, 1], [1, 0]], None, 1e300, "prior 1e\\+300"),
+        ([[0, 1e308], [1e308, 0]], None, 1, "wins sum to inf"),
+        ([[0, 1e50], [1, 0]], None, 1, r"wins sum to 1e\+50; expected at most 2"),
+        ([[0, 1], [1, 0]], [[0, 1e300], [1e300, 0]], 1, "ties sum to 2e\\+300"),
         (CHAIN, None, 0, "pass prior > 0"),
         # Two good components hide no bad third one.
         (

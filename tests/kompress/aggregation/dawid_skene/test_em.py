@@ -204,6 +204,9 @@ def test_every_fit_is_a_set_of_distributions(counts_NMK, prior):
         ([[[1, -1]]], "item 0, voter 0, class 1 has the count -1"),
         ([[[1.0, np.nan]]], "class 1 has the count nan"),
         ([[["a", "b"]]], "expected numbers"),
+        ([[[1e308, 1e308], [1e308, 0]], [[0, 1e308], [0, 1e308]]], "sum to inf"),
+        ([[[2**63 - 1, 2**63 - 1]]], r"expected at most 2\*\*53"),
+        ([[[1e16, 0.0]]], "sum to 1e\\+16"),
     ],
 )
 def test_wrong_counts_are_refused_in_words(counts, says):
@@ -217,6 +220,7 @@ def test_wrong_counts_are_refused_in_words(counts, says):
         ({"max_iter": 0}, "at least 1"),
         ({"tol": np.nan}, "tol is NaN"),
         ({"prior": -1.0}, "pseudo-counts >= 0"),
+        ({"prior": 1e308}, "reach 1e\\+308"),
         ({"prior": Pseudocounts(classes=[1, 2, 3])}, r"shape \(3,\); expected"),
     ],
 )
