@@ -294,9 +294,13 @@ def renew(
             "renew": has_progressed,
         },
     )
-    if result.rowcount == 0:  # type: ignore[attr-defined]  # a cursor result
-        return Pulse(alive=False, interrupted="the lease was lost")
-    flags = session.execute(_FLAGS, {"job_id": job.id}).one()
+    is_held = result.rowcount != 0  # type: ignore[attr-defined]  # a cursor result
+    flags = session.execute(_FLAGS, {"job_id": job.id}).one_or_none()
+    if not is_held or flags is None:
+        # Cancelling ends the job's row, so nothing is left to own.
+        cancelled = flags is not None and flags.loop_status == "cancelled"
+        reason = "the loop is cancelled" if cancelled else "the lease was lost"
+        return Pulse(alive=False, interrupted=reason)
     if flags.stopping:
         return Pulse(alive=True, interrupted="the worker is stopping")
     if flags.loop_status != "running" or flags.round_status != "running":

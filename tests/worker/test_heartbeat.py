@@ -102,8 +102,7 @@ def take_over(session, job):
     ("flag", "reason"),
     [
         (pause, "the loop is paused"),
-        # Cancelling ends the job's row, so nothing is left to own.
-        (cancel, "the lease was lost"),
+        (cancel, "the loop is cancelled"),
         (stop, "the worker is stopping"),
         (take_over, "the lease was lost"),
     ],
