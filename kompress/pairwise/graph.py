@@ -101,14 +101,7 @@ def read_edges(
     Source: existence of the maximum: Ford 1957.
     """
     wins_NN = _check_counts(wins_NN, "wins")
-    if not 0 <= prior < np.inf:
-        raise InvalidComparisons(
-            f"found the prior {prior}; expected a finite number of at least 0"
-        )
-    if prior > MAX_COUNT:
-        raise InvalidComparisons(
-            f"found the prior {prior:g}; expected at most 2**53 comparisons"
-        )
+    _check_prior(prior)
     won_NN = wins_NN
     if ties_NN is not None:
         ties_NN = _check_ties(ties_NN, wins_NN.shape)
@@ -133,6 +126,17 @@ def read_edges(
         ties_E,
         component_N,
     )
+
+
+def _check_prior(prior: float) -> None:
+    if not 0 <= prior < np.inf:
+        raise InvalidComparisons(
+            f"found the prior {prior}; expected a finite number of at least 0"
+        )
+    if prior > MAX_COUNT:
+        raise InvalidComparisons(
+            f"found the prior {prior:g}; expected at most 2**53 comparisons"
+        )
 
 
 def find_components(
