@@ -25,7 +25,7 @@ $(READY): requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(shell grep '^uv==' requirements/uv.txt)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(FIND_LINKS) -r requirements/dev.txt
-	@echo "$(CURDIR)" > $$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/kompress_farm.pth
+	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/kompress_farm.pth"
 	@printf '#!/bin/sh\nexec "%s" -m api.cli "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/farm && chmod +x $(BIN)/farm
 	@touch $@
 
