@@ -30,7 +30,7 @@ EQUATIONS = re.compile(rf'references\.md,?{GAP}"([^"]+)"')
 ELSEWHERE = re.compile(
     r"\bfacts/\w+"
     r"|\bfacts (?:of|on) (?:headroom|the (?:deployed )?client|residuals|a vote)"
-    r"|\bissue (?:\d+|\"[^\"]+\")|(?<![\w.])/work/\w+|\bshared/\w+\.md"
+    r"|\bissue (?:\d+|\"[^\"]+\")|(?<![\w.])/wor[k]/\w+|\bshared/\w+\.md"
 )
 
 
