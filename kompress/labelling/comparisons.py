@@ -47,7 +47,7 @@ from kompress.words import WORD_VERSION
 # The kind of voter that a round's winning references are stored as.
 KIND = "pairwise"
 # Changes whenever the same judgments would choose another winner.
-VERSION = "1"
+VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True)

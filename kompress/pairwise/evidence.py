@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import entr
 
 from kompress.errors import InvalidComparisons
 from kompress.pairwise.graph import IntArray
@@ -45,9 +46,9 @@ class Votes:
     Attributes:
         first_E: (E,) the item that stood first in the prompt.
         second_E: (E,) the other.
-        win_E: (E,) weight for the first: strength times probability.
-        loss_E: (E,) weight for the second.
-        tie_E: (E,) weight of a tie.
+        win_E: (E,) weight for the first: strength times certainty times probability.
+        loss_E: (E,) weight for the second, likewise.
+        tie_E: (E,) weight of a tie: strength times probability.
         place_E: (E,) where each stood among the judgments that came in.
     """
 
@@ -96,8 +97,9 @@ class PairwiseCounts:
 def count_votes(judgments: Judgments, *, num_items: int) -> PairwiseCounts:
     """Pool judgments into counts; the order in the prompt is forgotten.
 
-    A vote p of strength n adds n p. A tie adds n/2 to both sides of the Beta, a failed
-    call adds nothing.
+    An answer (a, b, t) of strength n adds n c a and n c b, where c is its certainty
+    (`weigh_certainty`), and n t / 2 to both sides of the Beta; a failed call adds
+    nothing.
 
     Args:
         judgments: of any number of judges.
@@ -150,8 +152,35 @@ def read_votes(judgments: Judgments, *, num_items: int) -> Votes:
     _check_probabilities(p_3E[:, ~failed_E], strength)
     used_E = np.flatnonzero(~failed_E & (strength > 0))
     win_E, loss_E, tie_E = p_3E[:, used_E] * strength[used_E]
+    certainty_E = weigh_certainty(win_E, loss_E)
+    win_E, loss_E = certainty_E * win_E, certainty_E * loss_E
     first_E, second_E = first[used_E].astype(np.int64), second[used_E].astype(np.int64)
     return Votes(first_E, second_E, win_E, loss_E, tie_E, used_E)
+
+
+def weigh_certainty(win_E: FloatArray, loss_E: FloatArray) -> FloatArray:
+    """Say how much answers tell about who is better, whatever they say of a tie.
+
+    1 - H₂(win / (win + loss)) in bits: 1 for an answer that names one side, 0 for one
+    that gives both the same. A judge that has no opinion answers ½ : ½; counted in
+    full, sixteen such answers would pull what four sharp ones found from 1.02 to .23,
+    and make it look surer.
+
+    Args:
+        win_E: (E,) weights for the first, at least 0.
+        loss_E: (E,) weights for the second.
+
+    Returns:
+        (E,) in [0, 1]; 0 where both weights are 0.
+
+    Source: ours; H₂ is the entropy of a coin.
+    """
+    whole_E = win_E + loss_E
+    share_E = np.divide(
+        win_E, whole_E, out=np.full_like(whole_E, 0.5), where=whole_E > 0
+    )
+    bits_E = (entr(share_E) + entr(1 - share_E)) / np.log(2)
+    return np.asarray(np.clip(1 - bits_E, 0, 1))
 
 
 def _check_items(first_E: NDArray[Any], second_E: NDArray[Any], num_items: int) -> None:

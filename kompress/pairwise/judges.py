@@ -13,7 +13,7 @@ from scipy.linalg import helmert
 from kompress.errors import InvalidComparisons
 from kompress.pairwise.bradley_terry import fit_bradley_terry, logistic_loss
 from kompress.pairwise.davidson import davidson_loss
-from kompress.pairwise.evidence import Judgments, Votes, read_votes
+from kompress.pairwise.evidence import Judgments, Votes, count_votes, read_votes
 from kompress.pairwise.graph import IntArray, find_components
 from kompress.pairwise.newton import (
     Derivatives,
@@ -56,7 +56,9 @@ def fit_judges(
 
     Judge j sees η = a_j (score_first - score_second) + b_j. Bradley-Terry and Davidson
     read η as log-odds, Thurstone as Φ(√2 η); the first two models count a tie as half
-    a win for both, Davidson's ν is common to all judges. Mean a is 1, which fixes the
+    a win for both, Davidson's ν is common to all judges. An answer's win and loss weigh
+    by its certainty (`weigh_certainty`), so that answers without an opinion move no
+    score and shrink no error. Mean a is 1, which fixes the
     scale; a has the prior N(1, 1/4), b N(0, 1), log ν N(0, 9).
 
     Args:
@@ -88,7 +90,8 @@ def fit_judges(
         )
     fit = _JudgeFit(votes, judges[0][votes.place_E], num_items, judges[1], model, prior)
     start_P = np.zeros(fit.num_parameters)
-    start_P[:num_items] = _START[model] * _fit_alike(votes, num_items, prior)
+    alike_N = _fit_alike(judgments, num_items, prior)
+    start_P[:num_items] = _START[model] * alike_N
     return fit.report(minimise(fit.evaluate, start_P))
 
 
@@ -232,12 +235,10 @@ class _JudgeFit:
         return np.asarray(upper_NN)
 
 
-def _fit_alike(votes: Votes, num_items: int, prior: float) -> FloatArray:
+def _fit_alike(judgments: Judgments, num_items: int, prior: float) -> FloatArray:
     """(N,) scores as if all judges were alike: from here no step has to be damped."""
-    wins_NN = np.zeros((num_items, num_items))
-    half_E = 0.5 * votes.tie_E
-    np.add.at(wins_NN, (votes.first_E, votes.second_E), votes.win_E + half_E)
-    np.add.at(wins_NN, (votes.second_E, votes.first_E), votes.loss_E + half_E)
+    counts = count_votes(judgments, num_items=num_items)
+    wins_NN = counts.wins_NN + 0.5 * counts.ties_NN
     return fit_bradley_terry(wins_NN, prior=prior).score_N
 
 

@@ -18,7 +18,11 @@ NAN = np.nan
         ([(0, 0, 0)], [1], 1, 1),
         ([(0, 0, 1)], [1], 1.5, 1.5),  # a tie adds one half to both
         ([(1, 0, 0)], [3], 4, 1),
-        ([(0.5, 0.2, 0.3)], [2], 2.3, 1.7),  # 1 + 2(.5 + .15), 1 + 2(.2 + .15)
+        # H₂(5/7) = .863121 bits: 1 + 2(.136879 · .5 + .15), 1 + 2(.136879 · .2 + .15)
+        ([(0.5, 0.2, 0.3)], [2], 1.436879, 1.354752),
+        ([(0.5, 0.5, 0)], [9], 1, 1),  # no opinion
+        # H₂(.95) = .286397 bits: 1 + 4 · .713603 · .95, 1 + 4 · .713603 · .05
+        ([(0.95, 0.05, 0)], [4], 3.711691, 1.142721),
         ([(1, 0, 0), (0, 1, 0), (NAN, NAN, NAN)], [1, 2, 9], 2, 3),
     ],
 )
@@ -39,15 +43,15 @@ def test_votes_add_to_the_beta_what_they_are_worth(votes, strength, alpha, beta)
 
 def test_who_stood_first_does_not_matter_to_the_counts():
     one = count_votes(
-        Judgments([0, 1], [1, 0], [0.7, 0.4], [0.2, 0.5], [0.1, 0.1]), num_items=2
+        Judgments([0, 1], [1, 0], [0.9, 0], [0, 0.6], [0.1, 0.4]), num_items=2
     )
     other = count_votes(
-        Judgments([0, 0], [1, 1], [0.7, 0.5], [0.2, 0.4], [0.1, 0.1]), num_items=2
+        Judgments([0, 0], [1, 1], [0.9, 0.6], [0, 0], [0.1, 0.4]), num_items=2
     )
 
     assert one.wins_NN == pytest.approx(other.wins_NN)
-    assert one.wins_NN == pytest.approx(np.array([[0, 1.2], [0.6, 0]]))
-    assert one.ties_NN == pytest.approx(np.array([[0, 0.2], [0.2, 0]]))
+    assert one.wins_NN == pytest.approx(np.array([[0, 1.5], [0, 0]]))
+    assert one.ties_NN == pytest.approx(np.array([[0, 0.5], [0.5, 0]]))
 
 
 @given(
@@ -74,8 +78,10 @@ def test_the_votes_of_i_and_j_are_one_beta_seen_from_both_sides(rows):
 
     assert found.alpha_NN == pytest.approx(found.beta_NN.T)
     assert found.mean_NN + found.mean_NN.T == pytest.approx(np.ones((5, 5)))
-    # Every vote is counted once.
-    assert (found.alpha_NN - 1).sum() == pytest.approx(strength.sum())
+    # A tie is counted once and in full, a win never more than once.
+    tied = (strength * p[:, 2]).sum()
+    assert found.ties_NN.sum() / 2 == pytest.approx(tied)
+    assert 0 <= (found.alpha_NN - 1).sum() <= strength.sum() + 1e-9
 
 
 def test_failed_and_weightless_judgments_are_left_out_by_place():

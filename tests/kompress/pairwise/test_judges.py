@@ -249,3 +249,24 @@ def test_judgments_that_break_their_contract_are_refused(changes, message):
 
     with pytest.raises(InvalidComparisons, match=message):
         fit_judges(Judgments(**columns), **arguments)
+
+
+@pytest.mark.parametrize("model", ["bradley_terry", "thurstone", "davidson"])
+def test_answers_without_an_opinion_move_no_score_and_shrink_no_error(model):
+    def fit(num_idle):
+        num = 4 + num_idle
+        p_first = [0.95] * 4 + [0.5] * num_idle
+        return fit_judges(
+            Judgments(
+                [0] * num, [1] * num, p_first, np.subtract(1, p_first), [0] * num
+            ),
+            [0] * num,
+            num_items=2,
+            model=model,
+        )
+
+    sharp, crowded = fit(0), fit(16)
+
+    assert sharp.score_N[0] - sharp.score_N[1] > 0.5
+    assert crowded.score_N == pytest.approx(sharp.score_N, abs=1e-9)
+    assert crowded.se_N == pytest.approx(sharp.se_N, abs=1e-9)
