@@ -29,7 +29,7 @@ $(READY): requirements/dev.txt pyproject.toml
 	@printf '#!/bin/sh\nexec "%s" -m api.cli "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/farm && chmod +x $(BIN)/farm
 	@touch $@
 
-demo: $(READY) ## three rounds of labeling and training through real Celery workers
+demo: $(READY) ## rounds of labelling and training through real Celery workers, until they gain nothing
 	@$(BIN)/farm demo $(if $(JSON),--json $(JSON))
 
 up: $(READY) ## an embedded stack that keeps running; prints its URLs

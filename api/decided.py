@@ -14,7 +14,6 @@ if TYPE_CHECKING:
         Pilot,
         PilotFinding,
         PromotionReport,
-        PromotionTest,
     )
     from kompress.stop_reason import StopReason
 
@@ -27,9 +26,11 @@ MEASURES = {
 }
 
 
-# What must not rise any more, by the field of `RoundFacts`.
+# What must not gain any more, by the field of `RoundFacts`.
 FIGURES = {
     "f1_gold": "F1",
+    "decision_at_target": "decision_pct at the target keep_rate",
+    "fact_at_target": "fact_pct at the target keep_rate",
     "exact_at_target": "exact_pct at the target keep_rate",
     "mk_in_ref_raw": "mk_in_ref before override",
 }
@@ -44,13 +45,18 @@ def describe_stop(code: str, stop: "StopReason | None") -> str:
     """
     if stop is None:
         return code
-    if stop.code == "converged":
+    if stop.code != "limit":
         names = ", ".join(FIGURES[name] for name in stop.figures)
         rounds = "1 round" if stop.num_rounds == 1 else f"{stop.num_rounds} rounds"
+        no_gain = f"{stop.code}: no gain in {names} for {rounds} at keep_rate"
+        if stop.code == "drifted":
+            return (
+                f"{no_gain} above {stop.target_keep_rate:g}: students only keep more, "
+                f"the last one {stop.keep_rate:.3f}"
+            )
         return (
-            f"converged: no gain in {names} for {rounds} at keep_rate at most "
-            f"{stop.target_keep_rate:g}, and override_delta {stop.override_delta:.4f} "
-            f"is within {stop.override_tolerance:g}"
+            f"{no_gain} at most {stop.target_keep_rate:g}, and override_delta "
+            f"{stop.override_delta:.4f} is within {stop.override_tolerance:g}"
         )
     if stop.of == "rounds":
         return f"limit on rounds: {stop.used:.0f} of {stop.maximum:.0f} are done"
@@ -122,18 +128,20 @@ def fallback_rows(found: "Mapping[str, Fallback] | None") -> JSON:
     return {stratum: asdict(one) for stratum, one in (found or {}).items()}
 
 
-def describe_promotion(test: "PromotionTest", f1: Mapping[str, float | None]) -> str:
-    """Say why a student is the one that a loop recommends.
-
-    Args:
-        test: what came of comparing it with the others.
-        f1: by student, on the validation half.
-    """
+def describe_promotion(found: "PromotionReport") -> str:
+    """Say why a student is the one that a loop recommends."""
+    test = found.test
     if test.outcome == "no_student":
         return "no student was trained"
     if test.top is None:
         return "no evaluation gold to test on: the last student is promoted untested"
-    text = f"{test.top} has the highest F1, {f1[test.top]:.4f}"
+    name, figures = "F1", found.f1_validation
+    if found.figure == "decisions":
+        name = (
+            f"mean of decision_pct and fact_pct at keep_rate {found.target_keep_rate:g}"
+        )
+        figures = found.decisions_validation
+    text = f"{test.top} has the highest {name}, {figures[test.top]:.4f}"
     if test.outcome == "better":
         return f"{text}, and beats every earlier student beyond the 95 % interval"
     if test.outcome == "too_few_groups":
@@ -153,7 +161,7 @@ def promotion_row(found: "PromotionReport | None") -> JSON:
     """Lay a promotion out for programs, with its reason; {} where there was none."""
     if found is None:
         return {}
-    reason = describe_promotion(found.test, found.f1_validation)
+    reason = describe_promotion(found)
     if found.promoted is None:
         return {"reason": reason}
     return {
@@ -161,6 +169,10 @@ def promotion_row(found: "PromotionReport | None") -> JSON:
         "reason": reason,
         "f1_validation": dict(found.f1_validation),
         "f1_report": found.f1_report,
+        "figure": found.figure,
+        "target_keep_rate": found.target_keep_rate,
+        "decisions_validation": dict(found.decisions_validation),
+        "decisions_report": found.decisions_report,
         "num_validation": found.num_validation,
         "num_report": found.num_report,
         "worse_texts": [

@@ -355,7 +355,7 @@ class EvaluationConfig(Frozen):
     suites: tuple[str, ...] = ("dense", "agent", "planted")
     rule_set: RuleSet = "farm"
     override: RuleSet = "headroom-0.42"
-    keep_rates: tuple[Share, ...] = (0.5, 0.6, 0.7, 0.8, 0.9)
+    keep_rates: tuple[Share, ...] = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
     num_bootstraps: Annotated[int, Field(ge=10, le=100_000)] = 1_000
 
 
@@ -438,10 +438,12 @@ class RoundConfig(Frozen):
 
 
 class StopConfig(Frozen):
-    """When a loop ends: converged, or a limit; limits on time act between rounds."""
+    """When a loop ends: converged, drifted or a limit; limits act between rounds."""
 
-    max_rounds: Positive = 3
-    patience: Positive = 2
+    max_rounds: Positive = 5
+    patience: Positive = 2  # rounds without a gain
+    # A figure that rises by no more than this has not gained.
+    min_gain: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
     override_tolerance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
     target_keep_rate: Share = 0.8
     max_usd: Annotated[float, Field(ge=0.0)] | None = None

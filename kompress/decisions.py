@@ -391,20 +391,25 @@ class WorseText:
     after: float
 
 
+# What students are compared by: what survives of questions and facts at the target
+# keep_rate, or F1 where the gold has neither.
+PromotionFigure = Literal["decisions", "f1"]
+
+
 @dataclass(frozen=True, slots=True)
 class PromotionTest:
     """Why a student is the best one of a loop.
 
     Attributes:
-        outcome: `highest`: it has the highest F1, and there was no earlier one to
+        outcome: `highest`: it has the highest figure, and there was no earlier one to
             beat; `better`: it beats every earlier one beyond the 95 % interval;
-            `within_interval`: the highest F1's lead over this earlier one may be luck;
+            `within_interval`: the highest one's lead over this earlier one may be luck;
             `too_few_groups`: the gold holds one document group, nothing can be tested;
             `untested`: there is no evaluation gold, the last one is taken;
             `no_student`: none was trained.
-        top: the student with the highest F1; None where untested.
+        top: the student with the highest figure; None where untested.
         earlier: the promoted one, where it is another.
-        lead: the highest F1 minus that one's.
+        lead: the highest figure minus that one's.
         low: lower end of the lead's 95 % interval.
         high: its upper end.
     """
@@ -437,6 +442,11 @@ class PromotionReport:
         num_validation: texts of the validation half.
         num_report: texts of the other half.
         worse_texts: where it is worse than the student before it.
+        figure: what they were compared by; F1 in loops that ended before 0.3.
+        target_keep_rate: at which decisions was counted; None where it was not.
+        decisions_validation: the mean of decision_pct and fact_pct at the target
+            keep_rate by student on the validation half; {} where it was not counted.
+        decisions_report: its own on the other half.
     """
 
     promoted: int | None
@@ -446,6 +456,10 @@ class PromotionReport:
     num_validation: int = 0
     num_report: int = 0
     worse_texts: tuple[WorseText, ...] = ()
+    figure: PromotionFigure = "f1"
+    target_keep_rate: float | None = None
+    decisions_validation: Mapping[str, float | None] = field(default_factory=dict)
+    decisions_report: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class Converged:
     """A loop that stopped gaining.
 
     Attributes:
-        figures: fields of `RoundFacts` that were measured; none of them rose.
+        figures: fields of `RoundFacts` that were measured; none of them gained.
         num_rounds: for how many rounds.
         target_keep_rate: at most this keep_rate.
         override_delta: the last round's.
@@ -32,6 +32,25 @@ class Converged:
     override_delta: float
     override_tolerance: float
     code: Literal["converged"] = "converged"
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """A loop that only keeps more: its keep_rate is over the target, nothing gains.
+
+    Attributes:
+        figures: fields of `RoundFacts` that were measured; none of them gained.
+        num_rounds: for how many rounds.
+        target_keep_rate: over which every one of them kept.
+        keep_rate: the last round's.
+        code: as `stop_reason` shows it.
+    """
+
+    figures: tuple[str, ...]
+    num_rounds: int
+    target_keep_rate: float
+    keep_rate: float
+    code: Literal["drifted"] = "drifted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +71,7 @@ class LimitReached:
 
 
 # Why a loop stopped by itself; one that a person cancelled has the code `cancelled`.
-StopReason = Converged | LimitReached
+StopReason = Converged | Drifted | LimitReached
 
 _STOP: TypeAdapter[StopReason] = TypeAdapter(
     Annotated[StopReason, Field(discriminator="code")]

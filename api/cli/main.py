@@ -54,7 +54,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Label text with an ensemble of voters, train a compressor on it, repeat.",
-    epilog="Start with `farm demo`: three rounds on real workers, in minutes.",
+    epilog="Start with `farm demo`: a whole loop on real workers, in minutes.",
 )
 for module, name in (
     (corpus, "corpus"),

@@ -129,6 +129,7 @@ def evaluate_all(
     progress: Progress | None = None,
     count_tokens: CountTokens | None = None,
     other_domain: Suite | None = None,
+    text_rates: Sequence[float] = (),
 ) -> list[Score]:
     """Score a student on a suite: figures, guards and, on request, the rest.
 
@@ -136,7 +137,7 @@ def evaluate_all(
         scorer: a student, or a baseline.
         suite: the texts, at least one.
         config: rule sets, keep_rates and number of bootstraps; the defaults if None.
-        seed: decides the perturbations and the resamples of the intervals.
+        seed: decides perturbations and resamples.
         rules: add the rows of `rule_rows` and `time_override`.
         robustness: add the rows of `robustness_rows`, which scores the suite once more
             for each perturbation.
@@ -144,6 +145,7 @@ def evaluate_all(
         count_tokens: gives each word's tokens; None means the scorer's own tokenizer,
             and no token_savings where it has none.
         other_domain: for `robustness_rows`.
+        text_rates: keep_rates at which texts get rows of decision_pct and fact_pct.
 
     Returns:
         Rows for `scores`, no two with one key: of `evaluate_scores`, `guard_rows` and
@@ -160,7 +162,7 @@ def evaluate_all(
     predictions = make_predictions(
         scores, suite, config, seed=seed, count_tokens=count_tokens
     )
-    rows = [*score_rows(predictions), *guard_rows(predictions)]
+    rows = [*score_rows(predictions, text_rates), *guard_rows(predictions)]
     if rules:
         rows += [*rule_rows(predictions), time_override(suite, predictions.config)]
     if robustness:
@@ -168,14 +170,19 @@ def evaluate_all(
     return _unique(rows)
 
 
-def score_rows(predictions: Predictions) -> list[Score]:
-    """Make the rows of `evaluate_scores`."""
+def score_rows(
+    predictions: Predictions, text_rates: Sequence[float] = ()
+) -> list[Score]:
+    """Make the rows of `evaluate_scores`, and those of texts at other keep_rates."""
     own_W, override = predictions.own_W, predictions.config.override
     own = predictions.rows()
     rows = [*_condition(own, own_W), own.substring(own_W), *own.texts(own_W)]
     rows.append(own.figure(area(predictions)))
     for rate in predictions.config.keep_rates:
         rows += _condition(predictions.rows(rate=rate), predictions.keep_top(rate))
+    for rate in text_rates:
+        maker = predictions.rows(rate=rate)
+        rows += maker.text_decisions(predictions.keep_top(rate))
     overridden = predictions.rows(override=override)
     with_override_W = own_W | predictions.suite.override_W
     rows += overridden.survival(with_override_W)

@@ -213,13 +213,9 @@ class RowMaker:
     def texts(self, keep_W: BoolArray) -> Iterator[Score]:
         """Give each text's figures; those on gold, questions and tokens if any."""
         suite = self.suite
-        for figure in (
-            *survival(suite, keep_W),
-            *savings(suite, keep_W),
-            *decisions(suite, keep_W),
-        ):
-            of_facts = figure.metric in {"decision_pct", "fact_pct"}
-            yield from self.each_text(figure, empty=not of_facts)
+        for figure in (*survival(suite, keep_W), *savings(suite, keep_W)):
+            yield from self.each_text(figure, empty=True)
+        yield from self.text_decisions(keep_W)
         known_T = suite.by_text(suite.known_W)
         counts_T3 = confusion_by_text(suite, keep_W, suite.known_W)
         for index in np.flatnonzero(known_T):
@@ -227,6 +223,11 @@ class RowMaker:
             counts = Confusion(*map(int, counts_T3[index]))
             yield self.row("f1", "all", counts.f1, int(known_T[index]), text=sha)
             yield from self._precision_recall(counts, "all", text=sha)
+
+    def text_decisions(self, keep_W: BoolArray) -> Iterator[Score]:
+        """Give each text's decision_pct and fact_pct, where it has any."""
+        for figure in decisions(self.suite, keep_W):
+            yield from self.each_text(figure, empty=False)
 
     def each_text(self, figure: Figure, *, empty: bool) -> Iterator[Score]:
         """Give a ratio's row for each text, those without a denominator if asked."""

@@ -18,6 +18,8 @@ from kompress.config import LoopConfig, RoundConfig, Share, parse_config
 from kompress.errors import InvalidConfig
 
 SUFFIX = ".toml"
+# Rounds that may follow a recipe's own: the first that gains nothing is the last.
+EXTRA_ROUNDS = 2
 # What votes where a recipe names no voter: those that need no model and no reference.
 LOCAL_VOTERS: list[dict[str, Any]] = [
     {"name": kind, "kind": kind} for kind in ("salience", "self_information", "syntax")
@@ -148,8 +150,8 @@ def loop_data(recipe: Recipe) -> dict[str, Any]:
 
     Returns:
         Plain data of a `LoopConfig`: `rounds` are the files' own keys, so that a loop
-        printed as TOML reads like its recipes. It ends with its last round: no rule
-        stops it before.
+        printed as TOML reads like its recipes. After its last recipe's round it may
+        repeat that one: the stop rule ends it once a round gains nothing.
 
     Raises:
         InvalidConfig: as `recipe_chain`, or a round's config is wrong; names the keys.
@@ -159,7 +161,7 @@ def loop_data(recipe: Recipe) -> dict[str, Any]:
         "seed": 0,
         "base": {"voters": chain[0].round["voters"]},
         "rounds": [link.round for link in chain],
-        "stop": {"max_rounds": len(chain), "patience": len(chain)},
+        "stop": {"max_rounds": len(chain) + EXTRA_ROUNDS, "patience": 1},
     }
     parse_config(LoopConfig, data)
     return data

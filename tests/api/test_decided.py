@@ -10,7 +10,13 @@ from kompress.decisions import (
     PromotionTest,
     WorseText,
 )
-from kompress.stop_reason import Converged, LimitReached, stop_as_json, stop_from_json
+from kompress.stop_reason import (
+    Converged,
+    Drifted,
+    LimitReached,
+    stop_as_json,
+    stop_from_json,
+)
 
 WORSE = PilotFinding(
     "hex", 64, 0.5, "b", 1.0, low=-0.5, high=-0.25, collapses=True, silent=16
@@ -84,20 +90,46 @@ def test_a_collapse_is_told_with_what_to_do(truth, rule, says):
     ],
 )
 def test_every_outcome_of_a_promotion_has_its_sentence(test, says):
-    assert describe_promotion(test, {"5": 0.55, "7": 0.8}) == says
+    f1 = {"5": 0.55, "7": 0.8}
+
+    assert describe_promotion(PromotionReport(7, test, f1)) == says
+
+
+def test_a_promotion_by_decisions_says_at_which_keep_rate():
+    report = PromotionReport(
+        7,
+        PromotionTest("highest", "7"),
+        {"7": 0.2},
+        figure="decisions",
+        target_keep_rate=0.8,
+        decisions_validation={"7": 0.75},
+    )
+
+    assert describe_promotion(report) == (
+        "7 has the highest mean of decision_pct and fact_pct at keep_rate 0.8, 0.7500"
+    )
 
 
 def test_a_promotion_is_laid_out_for_programs():
     report = PromotionReport(
-        7, PromotionTest("highest", "7"), {"7": 0.8}, 0.5, 3, 2,
-        (WorseText("ab", 0.5, 0.25),),
-    )  # fmt: skip
+        7,
+        PromotionTest("highest", "7"),
+        {"7": 0.8},
+        0.5,
+        num_validation=3,
+        num_report=2,
+        worse_texts=(WorseText("ab", 0.5, 0.25),),
+    )
 
     assert promotion_row(report) == {
         "promoted": 7,
         "reason": "7 has the highest F1, 0.8000",
         "f1_validation": {"7": 0.8},
         "f1_report": 0.5,
+        "figure": "f1",
+        "target_keep_rate": None,
+        "decisions_validation": {},
+        "decisions_report": None,
         "num_validation": 3,
         "num_report": 2,
         "worse_texts": [{"text": "ab", "before": 0.5, "after": 0.25}],
@@ -123,6 +155,15 @@ def test_a_promotion_is_laid_out_for_programs():
             "limit",
             LimitReached("seconds", 200.4, 150.0),
             "limit on time: 200 of 150 s are used",
+        ),
+        (
+            "drifted",
+            Drifted(("f1_gold", "decision_at_target"), 2, 0.8, 0.891),
+            (
+                "drifted: no gain in F1, decision_pct at the target keep_rate for 2 "
+                "rounds at keep_rate above 0.8: students only keep more, the last one "
+                "0.891"
+            ),
         ),
         (
             "converged",

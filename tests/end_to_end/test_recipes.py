@@ -45,8 +45,10 @@ def farm(sessions, tmp_path):
 
 
 def shrink(data):
-    """The same loop with the smallest student, on one small suite."""
+    """The same rounds with the smallest student, on one small suite."""
     small = copy.deepcopy(data)
+    num_rounds = len(small["rounds"])
+    small["stop"] = {"max_rounds": num_rounds, "patience": num_rounds}
     for changes in small["rounds"]:
         changes["recipe"] |= {"student": TINY, "epochs": 1, "num_threads": 1}
         changes["self_label"] = ACCEPT_ALL

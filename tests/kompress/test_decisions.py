@@ -72,12 +72,12 @@ EVERYTHING = Decisions(
     influence_model=PREDICTED,
     promotion=PromotionReport(
         7, PromotionTest("better", "7"), {"7": 0.5}, None, 3, 2,
-        (WorseText("ab", 0.5, 0.25),),
+        (WorseText("ab", 0.5, 0.25),), "decisions", 0.8, {"7": 0.25}, None,
     ),
     budget=BudgetRefusals(2.0, 1.5, {"a": 1}),
 )  # fmt: skip
 # As `EVERYTHING` lies in the database: a change here needs a new version and a
-# migration.
+# migration, unless it adds a field whose default says what older rounds did.
 STORED = {
     "version": 2,
     "voters": {"a": 1, "b": 2},
@@ -168,6 +168,10 @@ STORED = {
         "num_validation": 3,
         "num_report": 2,
         "worse_texts": [{"text_sha256": "ab", "before": 0.5, "after": 0.25}],
+        "figure": "decisions",
+        "target_keep_rate": 0.8,
+        "decisions_validation": {"7": 0.25},
+        "decisions_report": None,
     },
     "budget": {"max_usd": 2.0, "spent_usd": 1.5, "refused_requests": {"a": 1}},
 }  # fmt: skip

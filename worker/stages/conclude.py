@@ -14,9 +14,13 @@ from sqlalchemy.orm import Session
 from db.queries import corpora, gold, loops, quality, records, scores, students, texts
 from db.queries.jobs import JobRow
 from db.queries.views import round_summary
-from kompress.config import AGENT_SUITE, GOLD_SUITE, LoopConfig, parse_config
+from kompress.config import GOLD_SUITE, LoopConfig, parse_config
 from kompress.decisions import PredictionSummary, PromotionReport
-from kompress.labelling.conclusion import find_stop_reason, promote_student
+from kompress.labelling.conclusion import (
+    STOP_FIGURES,
+    find_stop_reason,
+    promote_student,
+)
 from kompress.labelling.residuals import (
     Population,
     describe_documents,
@@ -35,7 +39,7 @@ class ConcludeInputs:
 
     config: LoopConfig
     number: int
-    # Rows of `round_summary`, and the main students' exact_pct on `agent`.
+    # Rows of `round_summary`, and what the stop rule reads of the main students.
     rounds: list[tuple[Mapping[str, Any], list[Score]]]
     # Train documents, and the measured residuals by their ids.
     population: Population
@@ -109,7 +113,8 @@ def compute(
         inputs.population, inputs.measured
     )
     heartbeat.progress(1, 2)
-    stop = find_stop_reason(inputs.rounds, inputs.config.stop)
+    rule = inputs.config.stop
+    stop = find_stop_reason(inputs.rounds, rule, num_planned=len(inputs.config.rounds))
     following: dict[str, Any] = {}
     promotion = None
     if stop is None:
@@ -117,7 +122,12 @@ def compute(
         following = resolved.model_dump(mode="json")
     else:
         rng = np.random.default_rng([inputs.config.seed, inputs.number])
-        promotion = promote_student(inputs.students, inputs.groups, rng)
+        promotion = promote_student(
+            inputs.students,
+            inputs.groups,
+            rng,
+            target_keep_rate=rule.target_keep_rate,
+        )
     return ConcludeOutputs(
         residuals=residuals,
         residual_model=residual.summary(),
@@ -162,19 +172,20 @@ STAGE = Stage(load=load, compute=compute, store=store)
 def _rounds(
     session: Session, job: JobRow
 ) -> list[tuple[Mapping[str, Any], list[Score]]]:
-    """Read what people see of every round up to this one, and its main figure."""
+    """Read what people see of every round up to this one, and its main figures."""
     round_of = {r.number: r.id for r in loops.rounds_of(session, job.loop_id)}
     return [
         (
             row,
             [
                 found.score
+                for suite, metric in STOP_FIGURES
                 for found in scores.load_scores(
                     session,
                     round_of[row["round"]],
                     "student",
-                    suite=AGENT_SUITE,
-                    metric="exact_pct",
+                    suite=suite,
+                    metric=metric,
                 )
             ],
         )

@@ -35,6 +35,8 @@ class EvaluateInputs:
     student_id: int
     student_hash: str
     suite: Suite
+    # Students are promoted by what survives in each text at this keep_rate.
+    target_keep_rate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,12 @@ def load(session: Session, job: JobRow) -> EvaluateInputs:
     """Build the suite and find the student."""
     held = loops.read_round(session, job.round_id)
     config = parse_config(RoundConfig, held.config).evaluation
+    loop = parse_config(LoopConfig, held.loop_config)
     student = students.round_students(session, job.round_id)[0]
     return EvaluateInputs(
         config=config,
-        seed=parse_config(LoopConfig, held.loop_config).seed,
+        seed=loop.seed,
+        target_keep_rate=loop.stop.target_keep_rate,
         student_id=student.id,
         student_hash=student.artifact_hash,
         suite=make_suite(
@@ -79,6 +83,7 @@ def compute(
         inputs.config,
         seed=inputs.seed,
         progress=lambda done: heartbeat.progress(done, total),
+        text_rates=(inputs.target_keep_rate,),
     )
     random = evaluate_random(
         inputs.suite, inputs.config, keep_rate=own_keep_rate(own), seed=inputs.seed

@@ -1,4 +1,4 @@
-"""`farm demo`: three rounds on real workers, watched, then told in words."""
+"""`farm demo`: a loop on real workers, watched, then told in words."""
 
 import textwrap
 import time
@@ -31,7 +31,9 @@ def run_demo(
         Path | None,
         typer.Option("--json", help="Also write every figure to this file."),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=20, help="How many rounds.")] = 3,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=20, help="At most so many rounds.")
+    ] = 5,
 ) -> None:
     """Label, train and repeat on the sample corpus: the whole farm in minutes."""
     from api.cli.connection import open_sessions
@@ -53,7 +55,10 @@ def run_demo(
             f"{doors.flower_password}")  # fmt: skip
         _load_corpus(sessions)
         loop_id, name = _start_loop(sessions, rounds)
-        say(f"loop {name}: {rounds} rounds; every job below ran in a Celery worker\n")
+        say(
+            f"loop {name}: at most {rounds} rounds; every job below ran in a Celery "
+            "worker\n"
+        )
         _watch(sessions, stack, loop_id, stop)
         say("\nstopping the workers …")
         report_text = _report(sessions, loop_id, json_file)
@@ -90,7 +95,6 @@ def _start_loop(sessions: "sessionmaker[Session]", rounds: int) -> tuple[int, st
 
     plain = load_loop_config(None).model_dump()
     plain["stop"]["max_rounds"] = rounds
-    plain["stop"]["patience"] = max(rounds, plain["stop"]["patience"])
     config = parse_config(LoopConfig, plain)
     with sessions.begin() as session:
         corpus = corpora.get_corpus(session, CORPUS)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from db.models import Loop, Round
 
+# At these keep_rates rounds are compared.
+FIXED_RATES = (0.3, 0.5, 0.8)
 Row = dict[str, Any]
 Figures = dict[str, Any]
 OVERRIDE_SOURCE = {"self_label": "self_label_raw"}
@@ -57,7 +59,8 @@ def lay_out(figures: Figures) -> list[Any]:
         "Must-keep words that survive in the labels (mk_in_ref); + with override:",
         _labels_table(figures),
         "",
-        "Students on texts they never saw; `random` drops at the student's keep_rate:",
+        "Students on texts they never saw: first where all keep equally much, then at",
+        "their own threshold; `random` drops words at the same keep_rate:",
         _students_table(figures),
     ]
     if rows := ensemble_rows(figures):
@@ -228,30 +231,33 @@ def _students_table(figures: Figures) -> "Table":
     numbers = [row["round"] for row in figures["round_summary"]]
     table = _table(["", *(f"round {n}" for n in numbers)])
     own, random = figures["student_scores"], figures["random_dropping"]
-    lines: list[tuple[str, list[Row], str, str, dict[str, Any]]] = [
-        ("exact_pct, agent texts", own, "agent", "exact_pct", {}),
-        ("  random", random, "agent", "exact_pct", {}),
-        ("  keep_rate", own, "agent", "keep_rate", {}),
-        (
-            "exact_pct at keep_rate 0.8",
-            own,
-            "agent",
-            "exact_pct",
-            {"target_keep_rate": 0.8},
-        ),
-        ("exact_pct, dense texts", own, "dense", "exact_pct", {}),
-        ("  random", random, "dense", "exact_pct", {}),
-        ("  keep_rate", own, "dense", "keep_rate", {}),
-        ("F1 against gold", own, "planted", "f1", {}),
-        ("  random", random, "planted", "f1", {}),
-        ("  keep_rate", own, "planted", "keep_rate", {}),
-        ("F1 on plain words", own, "planted", "f1", {"stratum": "plain"}),
-        ("decision_pct", own, "planted", "decision_pct", {}),
-        ("  random", random, "planted", "decision_pct", {}),
-    ]
-    for label, rows, suite, metric, wanted in lines:
+
+    def add(
+        label: str, rows: list[Row], suite: str, metric: str, **wanted: Any
+    ) -> None:
         values = [score(rows, n, suite, metric, **wanted) for n in numbers]
         table.add_row(label, *map(format_cell, values))
+
+    # Where all keep equally much first: only there can what survives be compared.
+    for name, suite, metric in (
+        ("decision_pct", "planted", "decision_pct"),
+        ("fact_pct", "planted", "fact_pct"),
+        ("exact_pct, agent", "agent", "exact_pct"),
+    ):
+        for rate in FIXED_RATES:
+            label = f"{name} at keep_rate {rate:g}"
+            add(label, own, suite, metric, target_keep_rate=rate)
+        add("  random there", random, suite, metric, target_keep_rate=rate)
+    table.add_section()
+    for label, suite, metric in (
+        ("exact_pct, agent texts", "agent", "exact_pct"),
+        ("exact_pct, dense texts", "dense", "exact_pct"),
+        ("F1 against gold", "planted", "f1"),
+    ):
+        add(label, own, suite, metric)
+        add("  random", random, suite, metric)
+        add("  keep_rate", own, suite, "keep_rate")
+    add("F1 on plain words", own, "planted", "f1", stratum="plain")
     summary = figures["round_summary"]
     table.add_section()
     table.add_row(

@@ -31,7 +31,7 @@ def simple(tmp_path):
     return path
 
 
-def test_the_demo_config_is_the_story_of_three_rounds():
+def test_the_demo_config_is_the_story_of_three_rounds_that_goes_on():
     config = load_loop_config(None)
 
     first, second, third = (config.resolve(number) for number in (1, 2, 3))
@@ -52,7 +52,9 @@ def test_the_demo_config_is_the_story_of_three_rounds():
     budgets = {r.recipe.max_train_tokens for r in (first, second, third)}
     assert None not in budgets
     assert max(budgets) <= 1_200_000
-    assert config.stop.max_rounds == 3
+    assert config.resolve(5) == third
+    # It can converge: the fourth round is the first that repeats one.
+    assert (config.stop.max_rounds, config.stop.patience) == (5, 1)
 
 
 def test_the_printed_config_can_be_started(farm, corpus, tmp_path):
@@ -166,7 +168,8 @@ def test_a_recipe_runs_its_chain_with_a_stand_in_that_is_named(farm, corpus):
     assert "farm corpus add ops FILE --references qa" in said
     config = shown["config"]
     assert [r["recipe"]["name"] for r in config["rounds"]] == ["v3", "v4"]
-    assert config["stop"]["max_rounds"] == 2
+    # The chain, and two rounds more at most, until one gains nothing.
+    assert config["stop"] | {"max_rounds": 4, "patience": 1} == config["stop"]
     row = farm.json("loop", "start", corpus, "--recipe", "v3.1")
     assert row["name"] == "ops-v3.1-1"
 

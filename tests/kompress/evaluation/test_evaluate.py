@@ -215,6 +215,17 @@ def test_each_text_has_rows_of_its_own(rows):
     assert (counts[note].tp, counts[note].fp, counts[note].fn) == (2, 0, 0)
 
 
+def test_texts_have_rows_at_the_keep_rates_that_are_asked_for():
+    rows = evaluate_all(FixedScorer(*SCORES), SUITE, text_rates=(0.5,))
+    log, note = (text.sha256 for text in SUITE.texts)
+
+    # Three words each: 42 of the log's two facts is its fourth.
+    assert find(rows, "fact_pct", rate=0.5, text=log).value == 1 / 2
+    assert find(rows, "decision_pct", rate=0.5, text=log).value == 0.0
+    assert find(rows, "fact_pct", rate=0.5, text=note).value == 1.0
+    assert not [r for r in rows if r.text_sha256 and r.target_keep_rate == 0.8]
+
+
 def test_headline_figures_have_an_interval(rows):
     for metric in ("exact_pct", "keep_rate", "f1", "decision_pct", "exact_auc"):
         row = find(rows, metric)

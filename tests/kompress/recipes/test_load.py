@@ -79,7 +79,7 @@ def test_a_loop_runs_the_recipes_that_a_recipe_follows(name, chain):
     data = loop_data(load_recipe(name))
 
     assert [changes["recipe"]["name"] for changes in data["rounds"]] == chain
-    assert data["stop"] == {"max_rounds": len(chain), "patience": len(chain)}
+    assert data["stop"] == {"max_rounds": len(chain) + 2, "patience": 1}
 
 
 def test_the_weights_are_those_of_the_published_line():

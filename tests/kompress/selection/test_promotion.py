@@ -7,8 +7,11 @@ from kompress.decisions import PromotionTest, WorseText
 from kompress.errors import InvalidSelection
 from kompress.metrics.ratios import Confusion
 from kompress.selection.promotion import (
+    DecisionCounts,
     StudentCounts,
     confusions_by_text,
+    decisions_by_text,
+    decisions_statistic,
     in_validation_half,
     promote,
     worse_texts,
@@ -30,7 +33,7 @@ def test_a_clearly_better_later_student_is_promoted():
     )
 
     assert found.best_student_id == "r2"
-    assert found.f1 == {"r1": 0.5, "r2": 0.8}
+    assert found.figures == {"r1": 0.5, "r2": 0.8}
     (comparison,) = found.comparisons
     assert comparison.student_id == "r1"
     assert comparison.difference == pytest.approx(0.3)
@@ -63,7 +66,7 @@ def test_a_lead_within_the_noise_leaves_the_earlier_student():
         [candidate("r1", one), candidate("r2", two)], np.random.default_rng(0)
     )
 
-    assert found.f1["r2"] > found.f1["r1"]
+    assert found.figures["r2"] > found.figures["r1"]
     assert found.best_student_id == "r1"
     assert found.comparisons[0].p_value > 0.05
     assert (found.test.outcome, found.test.top) == ("within_interval", "r2")
@@ -170,9 +173,9 @@ def test_no_student_is_promoted_over_a_better_earlier_one(students):
 
     names = [each.student_id for each in candidates]
     best = names.index(found.best_student_id)
-    own = found.f1[found.best_student_id]
+    own = found.figures[found.best_student_id]
     if own is not None:
-        earlier = [found.f1[name] for name in names[:best]]
+        earlier = [found.figures[name] for name in names[:best]]
         assert all(value is None or value < own for value in earlier)
 
 
@@ -190,3 +193,56 @@ def test_a_noisy_student_is_passed_over_for_a_steadier_earlier_one():
     assert found.best_student_id == "r3"
     noisy_row = found.comparisons[1]
     assert noisy_row.ci_low < 0 < noisy_row.difference  # not clearly beaten
+
+
+def test_students_may_be_compared_by_what_can_still_be_decided():
+    # Questions 5/10, then 8/10; facts 20/40 in both: means .5 and .65.
+    found = promote(
+        [
+            candidate("r1", [[5, 10, 20, 40]] * 20),
+            candidate("r2", [[8, 10, 20, 40]] * 20),
+        ],
+        np.random.default_rng(0),
+        figure="decisions",
+    )
+
+    assert found.best_student_id == "r2"
+    assert found.figures == pytest.approx({"r1": 0.5, "r2": 0.65})
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ((1, 2, 3, 4), 0.625),  # the mean of 1/2 and 3/4
+        ((0, 0, 3, 4), 0.75),  # no question: facts alone
+        ((1, 4, 0, 0), 0.25),
+        ((0, 0, 0, 0), np.nan),
+    ],
+)
+def test_the_figure_is_the_mean_of_what_there_is(counts, expected):
+    (value,) = decisions_statistic(np.array([counts], dtype=float))
+
+    assert value == pytest.approx(expected, nan_ok=True)
+
+
+def test_counts_of_questions_and_facts_come_back_from_a_texts_shares():
+    def row(metric, value, n, **changed):
+        place = {"target_keep_rate": 0.8, "text_sha256": "ab", **changed}
+        return Score("planted", "all", metric, value, n, **place)
+
+    rows = [
+        row("decision_pct", 0.5, 2),
+        row("fact_pct", 2 / 3, 3),
+        row("fact_pct", None, 0, text_sha256="no fact"),
+        # Of another keep_rate, of the own threshold, with override, of all texts.
+        row("fact_pct", 1.0, 3, target_keep_rate=0.5),
+        row("fact_pct", 1.0, 3, target_keep_rate=None),
+        row("fact_pct", 1.0, 3, override="farm"),
+        row("fact_pct", 1.0, 3, text_sha256=""),
+        row("exact_pct", 1.0, 3),
+    ]
+
+    assert decisions_by_text(rows, 0.8) == {
+        "ab": DecisionCounts(1, 2, 2, 3),
+        "no fact": DecisionCounts(0, 0, 0, 0),
+    }

@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 
 from kompress.config import StopConfig
 from kompress.selection.stopping import RoundFacts, decide
-from kompress.stop_reason import Converged, LimitReached
+from kompress.stop_reason import Converged, Drifted, LimitReached
 
 PLATEAU = RoundFacts(
     number=0,
     f1_gold=0.8,
+    decision_at_target=0.6,
+    fact_at_target=0.7,
     exact_at_target=0.9,
     mk_in_ref_raw=0.7,
     override_delta=0.005,
@@ -32,7 +34,13 @@ def test_a_plateau_of_patience_rounds_stops_the_loop_and_says_why():
     reason = decide(history({}, {}, {}), PATIENT)
 
     assert reason == Converged(
-        figures=("f1_gold", "exact_at_target", "mk_in_ref_raw"),
+        figures=(
+            "f1_gold",
+            "decision_at_target",
+            "fact_at_target",
+            "exact_at_target",
+            "mk_in_ref_raw",
+        ),
         num_rounds=2,
         target_keep_rate=0.8,
         override_delta=0.005,
@@ -48,7 +56,11 @@ def test_patience_counts_rounds_after_the_best_one():
     assert decide(history({"f1_gold": 0.7}, {}, {}, {}), PATIENT) is not None
 
 
-@pytest.mark.parametrize("figure", ["f1_gold", "exact_at_target", "mk_in_ref_raw"])
+@pytest.mark.parametrize(
+    "figure",
+    ["f1_gold", "decision_at_target", "fact_at_target", "exact_at_target",
+     "mk_in_ref_raw"],
+)  # fmt: skip
 @pytest.mark.parametrize("place", [1, 2])
 def test_a_gain_in_any_figure_goes_on(figure, place):
     changes = [{}, {}, {}]
@@ -89,15 +101,18 @@ def test_figures_exactly_at_their_bounds_are_within_them():
 
 
 def test_a_figure_that_was_never_measured_does_not_count():
-    rounds = history(*[{"f1_gold": None}] * 3)
+    without = {"f1_gold": None, "decision_at_target": None, "fact_at_target": None}
 
-    reason = decide(rounds, PATIENT)
+    reason = decide(history(*[without] * 3), PATIENT)
 
     assert reason.figures == ("exact_at_target", "mk_in_ref_raw")
 
 
 def test_a_loop_without_any_figure_never_converges():
-    nothing = {"f1_gold": None, "exact_at_target": None, "mk_in_ref_raw": None}
+    nothing = dict.fromkeys(
+        ("f1_gold", "decision_at_target", "fact_at_target", "exact_at_target",
+         "mk_in_ref_raw")
+    )  # fmt: skip
 
     assert decide(history(*[nothing] * 5), PATIENT) is None
 
@@ -131,6 +146,60 @@ def test_a_limit_of_no_money_lets_a_free_loop_go_on():
     rounds = history({"usd": 0.0}, {"usd": None})
 
     assert decide(rounds, StopConfig(max_rounds=9, max_usd=0.0)) is None
+
+
+@pytest.mark.parametrize(("rise", "ends"), [(0.009, True), (0.011, False)])
+def test_a_rise_within_min_gain_is_none(rise, ends):
+    rounds = history({}, {}, {"f1_gold": 0.8 + rise})
+
+    assert (decide(rounds, PATIENT) is not None) is ends
+
+
+def test_small_rises_that_add_up_over_the_patience_are_a_gain():
+    rounds = history({}, {"f1_gold": 0.808}, {"f1_gold": 0.816})
+
+    assert decide(rounds, PATIENT) is None
+
+
+def test_rounds_that_the_config_plans_are_run_before_convergence_counts():
+    rounds = history({}, {}, {})
+
+    assert decide(rounds, PATIENT, num_planned=4) is None
+    assert decide(rounds, PATIENT, num_planned=3) is not None
+    limited = PATIENT.model_copy(update={"max_rounds": 3})
+    assert decide(rounds, limited, num_planned=4) == LimitReached("rounds", 3, 3)
+
+
+def test_a_loop_that_only_keeps_more_has_drifted():
+    # Seen: keep_rate .89, F1 flat, must-keep words rising with what is kept.
+    rounds = history(
+        {"keep_rate": 0.7},
+        {"keep_rate": 0.85, "mk_in_ref_raw": 0.8, "override_delta": 0.2},
+        {"keep_rate": 0.89, "mk_in_ref_raw": 0.9, "override_delta": 0.1},
+    )
+
+    assert decide(rounds, PATIENT) == Drifted(
+        figures=("f1_gold", "decision_at_target", "fact_at_target"),
+        num_rounds=2,
+        target_keep_rate=0.8,
+        keep_rate=0.89,
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"keep_rate": 0.8},  # back at the target
+        {"keep_rate": None},
+        {"f1_gold": 0.95},
+        {"decision_at_target": 0.95},
+        {"fact_at_target": None},
+    ],
+)
+def test_a_loop_that_gains_or_keeps_less_has_not_drifted(change):
+    rounds = history({}, {"keep_rate": 0.85}, {"keep_rate": 0.89, **change})
+
+    assert decide(rounds, PATIENT) is None
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8), st.integers(1, 3))

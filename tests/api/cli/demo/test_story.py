@@ -62,8 +62,8 @@ def figures():
             student(2, "agent", "exact_pct", 0.5, target_keep_rate=0.8),
             student(1, "agent", "keep_rate", 0.8, target_keep_rate=0.8),
             student(2, "agent", "keep_rate", 0.8, target_keep_rate=0.8),
-            student(1, "planted", "decision_pct", 0.25),
-            student(2, "planted", "decision_pct", 0.25),
+            student(1, "planted", "decision_pct", 0.25, target_keep_rate=0.8),
+            student(2, "planted", "decision_pct", 0.25, target_keep_rate=0.8),
         ],
         "random_dropping": [student(2, "agent", "exact_pct", 0.49)],
         "subjects": [
