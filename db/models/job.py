@@ -72,6 +72,8 @@ class Job(Base):
     last_error: Mapped[str] = mapped_column(server_default="")
     progress_done: Mapped[int] = mapped_column(BigInteger, server_default="0")
     progress_total: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # How far any attempt came that lost its lease.
+    furthest_done: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created_at: Mapped[Now]
     started_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
     finished_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
