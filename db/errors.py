@@ -4,6 +4,7 @@ StoreError
 ├── NotFound          a name or id that no row has
 ├── Conflict          a row of that name exists and differs
 ├── LeaseLost         another attempt owns the job; nothing was stored
+│   └── JobCancelled  nobody owns it: it was cancelled with its loop
 ├── SchemaOutdated    the database is not at the newest migration
 └── QueryRefused      a query that the reader may not run
 """
@@ -23,6 +24,10 @@ class Conflict(StoreError):
 
 class LeaseLost(StoreError):
     """Another attempt owns the job now; this one must store nothing."""
+
+
+class JobCancelled(LeaseLost):
+    """The job was cancelled with its loop; this attempt must store nothing."""
 
 
 class SchemaOutdated(StoreError):

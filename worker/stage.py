@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from db.errors import Conflict, LeaseLost
+from db.errors import Conflict, JobCancelled, LeaseLost
 from db.queries import dispatch, jobs, records
 from db.queries.jobs import JobRow
 from kompress.errors import KompressError
@@ -142,6 +142,8 @@ def run_stage(
             opened = _store(stage, runtime, job, outputs, started)
         if opened:
             send_hints()
+    except JobCancelled as cancelled:
+        LOGGER.info("%s: %s; nothing was stored", job.title, cancelled)
     except LeaseLost as lost:
         LOGGER.warning("%s: %s; nothing was stored", job.title, lost)
     except Interrupted as reason:
@@ -258,7 +260,11 @@ def _end(
 
     try:
         _transact(runtime, job, write_with_costs)
-    except (LeaseLost, DBAPIError) as error:
+    except JobCancelled as cancelled:
+        LOGGER.info("%s: %s; nothing was stored", job.title, cancelled)
+    except LeaseLost as lost:
+        LOGGER.warning("%s: %s; nothing was stored", job.title, lost)
+    except DBAPIError as error:
         LOGGER.warning("%s: its lease will run out: %s", job.title, error)
 
 

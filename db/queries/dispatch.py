@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db.errors import LeaseLost
-from db.queries.jobs import JobRow, job_title
+from db.queries.jobs import JobRow, job_title, lease_lost
 from db.queries.locks import RELAY, take_lock
 
 HINTS_PER_SLOT = 2
@@ -82,12 +81,24 @@ _CHOOSE = text("""
 """)
 
 _EXPIRED = text("""
-    SELECT id, round_id, stage, num_lost_leases + 1 AS num_lost_leases
-    FROM jobs WHERE status = 'running' AND lease_until <= clock_timestamp()
+    SELECT id FROM jobs
+    WHERE status = 'running' AND lease_until <= clock_timestamp()
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """)
 
-_EXPIRE = text("""
+# An attempt that came further than all before it forgives their lost leases: faults
+# that have nothing to do with a long job never add up to the end of it. What kills its
+# worker stops at the same place each time, and is counted.
+_LOSE_LEASE = """
+    UPDATE jobs
+    SET status = 'pending', sent_at = NULL, lease_until = NULL, worker = '',
+        num_lost_leases = CASE WHEN progress_done > furthest_done THEN 1
+                               ELSE num_lost_leases + 1 END,
+        furthest_done = greatest(furthest_done, progress_done)
+"""
+_LOST = "RETURNING id, round_id, stage, num_lost_leases"
+
+_EXPIRE = text(f"""
     WITH spent AS (
         INSERT INTO costs (job_id, attempt, kind, spent, useful)
         SELECT id, attempt, 'seconds',
@@ -95,18 +106,12 @@ _EXPIRE = text("""
         FROM jobs WHERE id = :job_id
         ON CONFLICT DO NOTHING
     )
-    UPDATE jobs
-    SET status = 'pending', sent_at = NULL, lease_until = NULL, worker = '',
-        num_lost_leases = num_lost_leases + 1
-    WHERE id = :job_id
-""")
+    {_LOSE_LEASE} WHERE id = :job_id {_LOST}
+""")  # noqa: S608  # no input is interpolated
 
-_FORFEIT = text("""
-    UPDATE jobs
-    SET status = 'pending', sent_at = NULL, lease_until = NULL, worker = '',
-        num_lost_leases = num_lost_leases + 1, last_error = :error
-    WHERE id = :job_id AND attempt = :attempt AND status = 'running'
-    RETURNING id, round_id, stage, num_lost_leases
+_FORFEIT = text(f"""
+    {_LOSE_LEASE}, last_error = :error
+    WHERE id = :job_id AND attempt = :attempt AND status = 'running' {_LOST}
 """)
 
 _STALE = text("""
@@ -137,10 +142,11 @@ def choose_hints(session: Session) -> list[Hint]:
 
 def expire_leases(session: Session) -> list[ExpiredJob]:
     """Make jobs whose lease is over pending again; returns them for bisection."""
-    expired = [ExpiredJob(*row) for row in session.execute(_EXPIRED)]
-    for job in expired:
-        session.execute(_EXPIRE, {"job_id": job.id})
-    return expired
+    ids = session.scalars(_EXPIRED).all()
+    return [
+        ExpiredJob(*session.execute(_EXPIRE, {"job_id": job_id}).one())
+        for job_id in ids
+    ]
 
 
 def forfeit_lease(session: Session, job: JobRow, error: str) -> ExpiredJob:
@@ -152,7 +158,7 @@ def forfeit_lease(session: Session, job: JobRow, error: str) -> ExpiredJob:
     values = {"job_id": job.id, "attempt": job.attempt, "error": error}
     row = session.execute(_FORFEIT, values).one_or_none()
     if row is None:
-        raise LeaseLost(f"attempt {job.attempt} of job {job.id} lost its lease")
+        raise lease_lost(session, job)
     return ExpiredJob(*row)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from db.errors import Conflict, LeaseLost, NotFound
+from db.errors import Conflict, JobCancelled, LeaseLost, NotFound
 from db.kinds import ARGS_VERSION, queue_of
 
 MAX_ERRORS = 3
@@ -120,6 +120,8 @@ _UNSEND = text("""
     WHERE id = :job_id AND status = 'pending'
 """)
 
+_STATUS = text("SELECT status FROM jobs WHERE id = :job_id")
+
 _STAGE = text("SELECT stage FROM jobs WHERE id = :job_id")
 
 _RENEW = text("""
@@ -173,7 +175,8 @@ _FAIL = text("""
 
 _RETRY = text("""
     UPDATE jobs SET status = 'pending', sent_at = NULL, num_errors = 0,
-                    num_lost_leases = 0, run_after = clock_timestamp()
+                    num_lost_leases = 0, furthest_done = 0,
+                    run_after = clock_timestamp()
     WHERE id = :job_id AND status = 'failed'
 """)
 
@@ -316,7 +319,14 @@ def fence(session: Session, job: JobRow) -> None:
     """
     values = {"job_id": job.id, "attempt": job.attempt}
     if session.execute(_FENCE, values).one_or_none() is None:
-        raise LeaseLost(f"attempt {job.attempt} of job {job.id} lost its lease")
+        raise lease_lost(session, job)
+
+
+def lease_lost(session: Session, job: JobRow) -> LeaseLost:
+    """Give the error of an attempt that owns its job no more, and say why."""
+    if session.scalar(_STATUS, {"job_id": job.id}) == "cancelled":
+        return JobCancelled(f"attempt {job.attempt} of job {job.id} was cancelled")
+    return LeaseLost(f"attempt {job.attempt} of job {job.id} lost its lease")
 
 
 def mark_done(session: Session, job: JobRow) -> None:
@@ -413,4 +423,4 @@ def _end(session: Session, statement: Any, job: JobRow, **values: Any) -> None:
     """Run an ending statement, fenced by the attempt."""
     values |= {"job_id": job.id, "attempt": job.attempt}
     if session.execute(statement, values).rowcount == 0:  # type: ignore[attr-defined]  # a cursor result
-        raise LeaseLost(f"attempt {job.attempt} of job {job.id} lost its lease")
+        raise lease_lost(session, job)

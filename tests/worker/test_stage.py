@@ -1,3 +1,4 @@
+import logging
 import threading
 
 import pytest
@@ -265,15 +266,25 @@ def test_a_job_stays_pending_where_it_may_not_be_claimed(sessions, runtime, hind
     assert job_row(sessions, world.job_ids[0], columns) == ("pending", 0, None, "")
 
 
-def test_a_job_of_a_cancelled_loop_stores_nothing(sessions, runtime):
+@pytest.mark.parametrize(
+    "then", [None, Interrupted("the loop is cancelled"), OSError("no network")]
+)
+def test_a_job_of_a_cancelled_loop_stores_nothing_and_says_so(
+    sessions, runtime, caplog, then
+):
     world = make_world(sessions)
+    caplog.set_level(logging.INFO)
 
     def cancelled(runtime, inputs, heartbeat):
         with sessions.begin() as session:
             loops.set_status(session, world.loop_id, "cancelled")
+        if then is not None:
+            raise then
 
     run_stage(stage_of(compute=cancelled), runtime, world.job_ids[0])
 
+    assert "was cancelled; nothing was stored" in caplog.text
+    assert "lease" not in caplog.text
     assert effects(sessions) == {}
     assert job_row(sessions, world.job_ids[0], "status") == ("cancelled",)
 

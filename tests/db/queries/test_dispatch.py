@@ -170,6 +170,36 @@ def test_an_expired_lease_comes_back_and_is_counted(session, world, add_jobs):
     assert [tuple(row) for row in costs] == [(1, True, 0)]
 
 
+def lose(session, job_id, *, done):
+    """An attempt comes so far, and its lease runs out; gives the count."""
+    jobs.claim(session, job_id, worker="w1", lease_s=60)
+    run(session, f"UPDATE jobs SET progress_done = {done}, lease_until = now()")
+    (expired,) = dispatch.expire_leases(session)
+    return expired.num_lost_leases
+
+
+def test_lost_leases_count_only_while_no_attempt_comes_further(
+    session, world, add_jobs
+):
+    (job_id,) = add_jobs(world, 1)
+
+    # 20 and 21 are further than everything before; 7, 21 and 21 again are not.
+    found = [lose(session, job_id, done=done) for done in (0, 20, 7, 21, 21, 21)]
+
+    assert found == [1, 1, 2, 1, 2, 3]
+
+
+def test_a_forfeited_lease_counts_like_one_that_ran_out(session, world, add_jobs):
+    (job_id,) = add_jobs(world, 1)
+    counts = []
+    for done in (5, 5, 6):
+        job = jobs.claim(session, job_id, worker="w1", lease_s=60)
+        run(session, f"UPDATE jobs SET progress_done = {done}")
+        counts.append(dispatch.forfeit_lease(session, job, "died").num_lost_leases)
+
+    assert counts == [1, 2, 1]
+
+
 def test_only_old_hints_of_jobs_that_wait_are_stale(session, world, add_jobs):
     old, new, ran, _unsent = add_jobs(world, 4)
     run(session, f"UPDATE jobs SET sent_at = now() WHERE id IN ({old}, {new}, {ran})")

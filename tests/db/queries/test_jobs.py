@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import text
 
-from db.errors import Conflict, LeaseLost, NotFound
+from db.errors import Conflict, JobCancelled, LeaseLost, NotFound
 from db.kinds import ARGS_VERSION
 from db.models import Job
 from db.queries import jobs, workers
@@ -160,6 +160,16 @@ def test_an_attempt_that_lost_its_job_ends_nothing(session, job, end, change_to)
     assert read(session, job.id, "status, attempt, num_errors, run_after") == before
 
 
+@pytest.mark.parametrize(
+    "end", [jobs.mark_done, jobs.release, jobs.fence], ids=["done", "release", "fence"]
+)
+def test_an_attempt_of_a_cancelled_job_is_told_so(session, job, end):
+    change(session, "status = 'cancelled'")
+
+    with pytest.raises(JobCancelled, match=r"attempt 1 of job \d+ was cancelled"):
+        end(session, job)
+
+
 def test_a_job_that_is_done_shows_all_its_progress(session, job):
     pulse(session, job)
 
@@ -199,12 +209,13 @@ def test_a_released_job_waits_if_asked(session, job):
 
 def test_a_retry_forgives_everything(session, job):
     change(session, "num_lost_leases = 2, num_errors = 2, sent_at = now()")
+    change(session, "furthest_done = 9")
     jobs.fail(session, job, "oh", park=True)
 
     jobs.retry(session, job.id)
 
-    columns = "status, num_errors, num_lost_leases, sent_at, attempt"
-    assert read(session, job.id, columns) == ("pending", 0, 0, None, 1)
+    columns = "status, num_errors, num_lost_leases, furthest_done, sent_at, attempt"
+    assert read(session, job.id, columns) == ("pending", 0, 0, 0, None, 1)
     assert jobs.claim(session, job.id, worker="w1", lease_s=60).attempt == 2
 
 
