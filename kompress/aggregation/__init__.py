@@ -6,6 +6,8 @@ from typing import Any
 
 from kompress.aggregation.dawid_skene.rule import DawidSkene
 from kompress.aggregation.reliability.rule import Reliability
+from kompress.aggregation.rules.bagging import Bagging
+from kompress.aggregation.rules.boosting import Boosting
 from kompress.aggregation.rules.plain import (
     Beta,
     InverseVariance,
@@ -28,6 +30,8 @@ AGGREGATORS: dict[str, type[Aggregator]] = {
     "random_effects": RandomEffects,
     "beta": Beta,
     "stacking": Stacking,
+    "bagging": Bagging,
+    "boosting": Boosting,
     "dawid_skene": DawidSkene,
     "reliability": Reliability,
 }

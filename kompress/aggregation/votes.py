@@ -181,6 +181,25 @@ def read_votes(
     return codes_NM, strengths, read_stratum(stratum_N, num_words)
 
 
+def check_num_voters(p_NM: ArrayLike, num_voters: int) -> NDArray[Any]:
+    """Give votes as an array, if they are of as many voters as a rule was fitted to.
+
+    Args:
+        p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
+        num_voters: of the fit.
+
+    Raises:
+        InvalidVotes: M is another number.
+    """
+    votes_NM = np.asarray(p_NM)
+    if votes_NM.ndim == 2 and votes_NM.shape[1] != num_voters:
+        raise InvalidVotes(
+            f"votes have {votes_NM.shape[1]} voters; expected {num_voters}, as many as "
+            "were fitted; fit again, or pass NaN for absent voters"
+        )
+    return votes_NM
+
+
 def as_codes(p_NM: ArrayLike) -> CodeArray:
     """Give votes as byte codes; what are codes already stays as it is.
 

@@ -15,7 +15,13 @@ from scipy.optimize import lsq_linear
 from scipy.special import expit
 
 from kompress.aggregation.patterns import VotePatterns, count_patterns
-from kompress.aggregation.votes import Block, Pooled, pool_votes, sum_voters
+from kompress.aggregation.votes import (
+    Block,
+    Pooled,
+    check_num_voters,
+    pool_votes,
+    sum_voters,
+)
 from kompress.errors import InvalidConfig, InvalidVotes
 from kompress.types import (
     ABSTAIN,
@@ -38,7 +44,7 @@ COMMON_WEIGHT_SD = 1.0
 # The largest logit of a byte; a float of 0 or 1 says no more than that.
 MAX_LOGIT = math.log(2 * NUM_CODES - 1)
 # Between sigma(30) = 1 - 9e-14 and 1 a float64 still has room; at 37 it has none.
-_MAX_SCORE = 30.0
+MAX_SCORE = 30.0
 _MAX_STEPS = 100
 _MAX_HALVINGS = 20
 # Newton's steps square: after one of 1e-7 nothing is left to gain.
@@ -95,21 +101,16 @@ class LearnedStacking:
 
         Source: see `Stacking`.
         """
-        votes_NM = np.asarray(p_NM)
-        if votes_NM.ndim == 2 and votes_NM.shape[1] != self.weight_M.size:
-            raise InvalidVotes(
-                f"votes have {votes_NM.shape[1]} voters; expected {self.weight_M.size},"
-                " as many as were fitted; fit again, or pass NaN for absent voters"
-            )
+        votes_NM = check_num_voters(p_NM, self.weight_M.size)
         return pool_votes(votes_NM, strength, stratum_N, combine=self._combine)
 
     def _combine(self, block: Block) -> Pooled:
-        x_MC = _logit(block.p_MC)  # 0 where there is no vote
+        x_MC = vote_logit(block.p_MC)  # 0 where there is no vote
         stratum_C = block.stratum_C
         score_C = self.intercept_S[stratum_C] + sum_voters(
             self.weight_M[:, None] * x_MC
         )
-        mean_C = expit(np.clip(score_C, -_MAX_SCORE, _MAX_SCORE))
+        mean_C = expit(np.clip(score_C, -MAX_SCORE, MAX_SCORE))
         votes_C = sum_voters(block.voted_MC)
         some_C = votes_C > 0
         noise_C = mean_C * (1 - mean_C) * self._variance(x_MC, stratum_C)
@@ -188,12 +189,16 @@ class Stacking:
                     f"stacking: {name} is {value!r}; expected a finite number above 0"
                 )
 
-    def fit(self, patterns: VotePatterns) -> LearnedStacking:
+    def fit(
+        self, patterns: VotePatterns, *, along_M: BoolArray | None = None
+    ) -> LearnedStacking:
         """Fit the weights to the patterns whose truth is known.
 
         Args:
             patterns: raw votes; those of unknown truth only tell who votes, and how
                 many votes a word has.
+            along_M: (M,) whose weights may not fall below 0; None: those that go with
+                the truth of this gold (`go_along`).
 
         Returns:
             The weights. A voter that never voted has the equal weight and its prior's
@@ -215,7 +220,9 @@ class Stacking:
         known_P = patterns.truth_P != UNKNOWN
         has_both = np.unique(patterns.truth_P[known_P]).size > 1
         gold = patterns.take(known_P & has_both)
-        problem = _Problem.of(gold, heard_M, start_K, precision_KK)
+        along_M = go_along(gold) if along_M is None else along_M
+        lower_M = np.where(along_M[heard_M], 0.0, -np.inf)
+        problem = _Problem.of(gold, heard_M, start_K, precision_KK, lower_M)
         coefficient_K = problem.solve() if gold.num_words else start_K
         hessian = cho_factor(problem.hessian(coefficient_K))
         covariance_KK = cho_solve(hessian, np.eye(start_K.size))
@@ -304,15 +311,14 @@ class _Problem:
         heard_M: BoolArray,
         start_K: FloatArray,
         precision_KK: FloatArray,
+        lower_M: FloatArray,
     ) -> "_Problem":
         """Lay out the patterns of known truth."""
         stratum_PS = (gold.stratum_P[:, None] == np.arange(len(STRATA))).astype(float)
         p_PM = decode_votes(gold.code_PM[:, heard_M])
-        x_PM = _logit(np.where(np.isnan(p_PM), 0.5, p_PM))
+        x_PM = vote_logit(np.where(np.isnan(p_PM), 0.5, p_PM))
         total_P = gold.count_P.astype(np.float64)
         keep_P = np.where(gold.truth_P == KEEP, total_P, 0.0)
-        along_M = _along(x_PM, ~np.isnan(p_PM), stratum_PS, keep_P, total_P)
-        lower_M = np.where(along_M >= 0, 0.0, -np.inf)
         return cls(
             x_PK=np.hstack([stratum_PS, x_PM]),
             keep_P=keep_P,
@@ -369,11 +375,29 @@ class _Problem:
         return step_K
 
 
-def _logit(p: FloatArray) -> FloatArray:
-    """Take log-odds, none beyond a byte's."""
+def vote_logit(p: FloatArray) -> FloatArray:
+    """Give the log-odds of votes, of any shape; none beyond a byte's, 6.2."""
     lowest = 1 / (2 * NUM_CODES)
     inside = np.clip(p, lowest, 1 - lowest)
     return np.asarray(np.log(inside) - np.log1p(-inside))
+
+
+def go_along(gold: VotePatterns) -> BoolArray:
+    """Say whose votes go with the truth of gold within strata, or say nothing.
+
+    Args:
+        gold: patterns of known truth.
+
+    Returns:
+        (M,) False for a voter whose logits fall where the truth is to keep.
+    """
+    stratum_PS = (gold.stratum_P[:, None] == np.arange(len(STRATA))).astype(float)
+    p_PM = decode_votes(gold.code_PM)
+    x_PM = vote_logit(np.where(np.isnan(p_PM), 0.5, p_PM))
+    total_P = gold.count_P.astype(np.float64)
+    keep_P = np.where(gold.truth_P == KEEP, total_P, 0.0)
+    along_M = _along(x_PM, ~np.isnan(p_PM), stratum_PS, keep_P, total_P)
+    return np.asarray(along_M >= 0)
 
 
 def _shrinkage(size: int, common_sd: float, own_sd: float) -> FloatArray:

@@ -33,7 +33,9 @@ def make_case():
 
 
 def test_the_rules_that_learn_are_known():
-    assert set(LEARNERS) == {"dawid_skene", "reliability", "stacking"}
+    assert set(LEARNERS) == {
+        "bagging", "boosting", "dawid_skene", "reliability", "stacking",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LEARNERS)
