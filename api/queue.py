@@ -14,6 +14,7 @@ from db.models import Loop, Round
 from db.queries import loops, records, students
 from kompress.aggregation import make_aggregator
 from kompress.config import (
+    NEWEST_RELIABILITY,
     PAIRWISE,
     LoopConfig,
     RoundConfig,
@@ -55,6 +56,7 @@ def start_loop(
         Conflict: a loop has that name already, or the corpus is empty.
     """
     check_name("loop", name)
+    config = _pin_versions(config)
     check_loop_config(config)
     for number in range(1, max(1, len(config.rounds)) + 1):
         _check_parent(session, config.resolve(number).recipe.parent)
@@ -74,6 +76,16 @@ def start_loop(
         detail={"corpus": corpus, "corpus_seq": loop.corpus_seq, "priority": priority},
     )
     return loop
+
+
+def _pin_versions(config: LoopConfig) -> LoopConfig:
+    """Write into a new loop which version of a rule it begins, and ends, with."""
+    rules = config.base.aggregation
+    if "reliability_version" in rules.model_fields_set:
+        return config
+    newest = rules.model_copy(update={"reliability_version": NEWEST_RELIABILITY})
+    base = config.base.model_copy(update={"aggregation": newest})
+    return config.model_copy(update={"base": base})
 
 
 def free_name(session: Session, stem: str) -> str:

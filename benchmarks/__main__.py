@@ -16,6 +16,7 @@ NAMES = (
     "references",
     "brevity",
     "aggregate",
+    "real_votes",
     "selection",
     "committee",
     "budget",

@@ -31,6 +31,8 @@ GOLD_SUITE, AGENT_SUITE = "planted", "agent"
 PAIRWISE = "pairwise"
 # What every student is trained with: a fact of its record, no choice of its recipe.
 OPTIMIZER = "adamw"
+# What a loop that starts now pools by, where its rule is `reliability`.
+NEWEST_RELIABILITY: Literal[2] = 2
 C = TypeVar("C", bound=BaseModel)
 
 
@@ -289,6 +291,9 @@ class AggregationConfig(Frozen):
 
     rule: str = "reliability"
     params: dict[str, Any] = Field(default_factory=dict)
+    # A loop keeps the version that it began with; those from before versions have 1.
+    # `api.queue` writes the newest one into a loop that starts.
+    reliability_version: Literal[1, 2] = 1
     # None: every rule that there is.
     compare: tuple[str, ...] | None = None
     pilot_documents: Annotated[int, Field(ge=0, le=200)] = 20

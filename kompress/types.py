@@ -62,6 +62,10 @@ FloatArray = NDArray[np.float64]
 CodeArray = NDArray[np.uint8]
 
 # (255,) P(keep) of each code that is a vote.
+# What stands before a word: nothing (the same line), a line's end, a blank line, or the
+# beginning of its text.
+SAME_LINE, NEXT_LINE, BLANK_LINE, NEW_TEXT = range(4)
+NUM_WITHIN = 3  # of these inside a text
 P_OF_CODE: FloatArray = (np.arange(NUM_CODES) + 0.5) / NUM_CODES
 # Reading a byte's P(keep) off a table is three times as fast as computing it.
 _P_OF_BYTE: FloatArray = np.append(P_OF_CODE, np.nan)

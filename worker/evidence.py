@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.queries import evidence, gold, loops, texts, votes
 from db.queries.loops import RoundRow
+from kompress.boundaries import boundaries_of
 from kompress.config import RoundConfig, parse_config
 from kompress.decisions import GoldRun, PinnedEvidence
 from kompress.labelling.eligibility import Eligibility, find_eligibility, origin_in
@@ -98,4 +99,21 @@ def load_eligible_votes(
         gold_codes=load_known(session, sorted(with_gold), eligibility.gold_runs),
         without_gold=frozenset(without),
         group_of={row.text_id: row.group_id for row in rows},
+        boundaries=load_boundaries(session, text_ids),
     )
+
+
+def load_boundaries(session: Session, text_ids: Sequence[int]) -> dict[int, CodeArray]:
+    """Say what stands before each word of some texts, from the texts themselves.
+
+    Args:
+        session: the session.
+        text_ids: the texts.
+
+    Returns:
+        (N,) codes of `kompress.boundaries` by text id.
+    """
+    return {
+        text_id: boundaries_of(content)
+        for text_id, content in texts.load_texts(session, text_ids).items()
+    }

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from kompress.aggregation.dawid_skene.rule import DawidSkene
-from kompress.aggregation.reliability.rule import Reliability
+from kompress.aggregation.reliability.along_texts import AlongTexts
 from kompress.aggregation.rules.bagging import Bagging
 from kompress.aggregation.rules.boosting import Boosting
 from kompress.aggregation.rules.plain import (
@@ -33,8 +33,11 @@ AGGREGATORS: dict[str, type[Aggregator]] = {
     "bagging": Bagging,
     "boosting": Boosting,
     "dawid_skene": DawidSkene,
-    "reliability": Reliability,
+    "reliability": AlongTexts,
 }
+
+# The rule of which loops may have begun with another version.
+VERSIONED = "reliability"
 
 
 def make_aggregator(name: str, params: Mapping[str, Any]) -> Aggregator:
@@ -66,6 +69,20 @@ def make_aggregator(name: str, params: Mapping[str, Any]) -> Aggregator:
     return aggregator
 
 
+def make_own_rule(config: AggregationConfig) -> Aggregator:
+    """Make the rule of a round's consensus, of the version that its loop began with.
+
+    Args:
+        config: the round's.
+
+    Raises:
+        InvalidConfig: the rule or a parameter is unknown, or a value is out of range.
+
+    Source: ours.
+    """
+    return make_aggregator(config.rule, _params_of(config, config.rule))
+
+
 def rules_of(config: AggregationConfig, num_voters: int) -> dict[str, tuple[str, Any]]:
     """Name the rules of a round: its own, and those measured beside it.
 
@@ -85,5 +102,13 @@ def rules_of(config: AggregationConfig, num_voters: int) -> dict[str, tuple[str,
             for k in range(1, num_voters + 1):
                 rules[f"k_of_n({k})"] = ("k_of_n", {"k": k})
         if name != "k_of_n" or name == config.rule:
-            rules[name] = (name, dict(config.params) if name == config.rule else {})
+            rules[name] = (name, _params_of(config, name))
     return rules
+
+
+def _params_of(config: AggregationConfig, name: str) -> dict[str, Any]:
+    """Give a rule's parameters: the config's own rule has some, one has a version."""
+    params = dict(config.params) if name == config.rule else {}
+    if name == VERSIONED:
+        params.setdefault("version", config.reliability_version)
+    return params

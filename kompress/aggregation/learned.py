@@ -25,9 +25,13 @@ class Learned(Protocol):
         ...
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,
     ) -> Posterior:
-        """Pool the votes word by word; see `pool_votes` for the arguments."""
+        """Pool the votes; see `Aggregator.aggregate` for the arguments."""
         ...
 
 
@@ -50,7 +54,11 @@ class Learner(Protocol):
         ...
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,
     ) -> Posterior:
         """Fit to these words alone, without gold, and pool them."""
         ...

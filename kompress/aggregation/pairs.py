@@ -9,7 +9,7 @@ C = cells of one stratum and one truth, O = 4 outcomes of a pair: both drop, the
 keeps alone, the voter keeps alone, both keep
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kompress.aggregation.patterns import VotePatterns
 from kompress.aggregation.votes import read_stratum
 from kompress.errors import InvalidVotes
 from kompress.metrics.bootstrap import resample_in_parts
@@ -26,10 +25,8 @@ from kompress.types import (
     DROP,
     KEEP,
     KEEPS_FROM,
-    STRATA,
     BoolArray,
     FloatArray,
-    PairRow,
 )
 
 IntArray = NDArray[np.int64]
@@ -142,7 +139,9 @@ def count_error_pairs(
     return ErrorPairs(
         num_voters,
         tuple(
-            _count(keep_NM, voted_NM, pair, row_N, shape[0] * shape[1]).reshape(shape)
+            count_pair(keep_NM, voted_NM, pair, row_N, shape[0] * shape[1]).reshape(
+                shape
+            )
             for pair in combinations(range(num_voters), 2)
         ),
         keep_C=cells % 2 == 1,
@@ -195,44 +194,6 @@ def error_correlation(
     return count_error_pairs(keep_NM, voted_NM, truth_N, stratum_N).correlation()
 
 
-def pair_rows(names: Sequence[str], patterns: VotePatterns) -> list[PairRow]:
-    """Lay out how voters' votes fall together, for the table `voter_pairs`.
-
-    Args:
-        names: M names in the order of the patterns' columns.
-        patterns: joint votes with what is known of the truth; `count_patterns` makes
-            them of words, and shards' merge.
-
-    Returns:
-        A row for each pair, stratum and truth that both voted in.
-
-    Raises:
-        InvalidVotes: there are not as many names as voters.
-
-    Source: ours.
-    """
-    if len(names) != patterns.num_voters:
-        raise InvalidVotes(
-            f"there are {len(names)} names for {patterns.num_voters} voters; expected "
-            "one each, in the columns' order"
-        )
-    truth_P = np.select(
-        [patterns.truth_P == DROP, patterns.truth_P == KEEP], [0, 1], default=2
-    )
-    row_P = patterns.stratum_P.astype(np.intp) * 3 + truth_P
-    keep_PM, voted_PM = sides_of(patterns.code_PM)
-    return [
-        row
-        for pair in combinations(range(len(names)), 2)
-        for row in _rows_of(
-            (names[pair[0]], names[pair[1]]),
-            _count(
-                keep_PM, voted_PM, pair, row_P, len(STRATA) * 3, patterns.count_P
-            ),
-        )
-    ]  # fmt: skip
-
-
 def sides_of(code_NM: NDArray[np.uint8]) -> tuple[BoolArray, BoolArray]:
     """Read byte codes as sides.
 
@@ -248,14 +209,7 @@ def sides_of(code_NM: NDArray[np.uint8]) -> tuple[BoolArray, BoolArray]:
     return voted_NM & (code_NM >= KEEPS_FROM), voted_NM
 
 
-def _rows_of(names: tuple[str, str], counts_RO: IntArray) -> Iterator[PairRow]:
-    for row, (drop, other, voter, keep) in enumerate(counts_RO.tolist()):
-        if drop + other + voter + keep:
-            stratum, truth = STRATA[row // 3], TRUTHS[row % 3]
-            yield PairRow(*names, stratum, truth, keep, voter, other, drop)
-
-
-def _count(
+def count_pair(
     keep_NM: BoolArray,
     voted_NM: BoolArray,
     pair: tuple[int, int],
@@ -263,7 +217,21 @@ def _count(
     num_rows: int,
     count_N: IntArray | None = None,
 ) -> IntArray:
-    """Count one pair's outcomes by row; (rows, O)."""
+    """Count one pair's outcomes by row.
+
+    Args:
+        keep_NM: (N, M) what each voter would keep.
+        voted_NM: (N, M) where it voted.
+        pair: columns.
+        row_N: (N,) the row of each word.
+        num_rows: how many rows there are.
+        count_N: (N,) words that each stands for; None for 1.
+
+    Returns:
+        (rows, O) words.
+
+    Source: ours.
+    """
     a, b = pair
     both_N = voted_NM[:, a] & voted_NM[:, b]
     index_N = (row_N * 4 + keep_NM[:, a] * 2 + keep_NM[:, b])[both_N]

@@ -2,19 +2,23 @@
 
 A pattern is what all voters said of a word, byte code by byte code, in one stratum and
 under one known or unknown truth. Counts are integers and patterns are kept in one
-order, so shards merge in any order to the same bytes. No word of a text is in them.
+order, so shards merge in any order to the same bytes. Where boundaries are told, texts
+with gold and a sample of the others are kept in order beside them
+(`kompress.aggregation.chain.texts`). No word of a text is in either.
 
 N = words, M = voters, P = distinct patterns
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kompress.aggregation.votes import read_votes
+from kompress.aggregation.chain.texts import OrderedTexts, gather_texts, merge_texts
+from kompress.aggregation.votes import read_boundary, read_votes
 from kompress.errors import InvalidVotes
 from kompress.types import ABSTAIN, DROP, KEEP, UNKNOWN, CodeArray, FloatArray
 
@@ -33,6 +37,7 @@ class VotePatterns:
         count_P: (P,) int64, words with that pattern, at least 1.
         samples_M: (M,) samples behind all of a voter's votes together; whole numbers
             in the farm, so that their sum does not depend on the order.
+        texts: some of the words again, in order; None where boundaries are not told.
     """
 
     stratum_P: CodeArray
@@ -40,6 +45,7 @@ class VotePatterns:
     code_PM: CodeArray
     count_P: NDArray[np.int64]
     samples_M: FloatArray
+    texts: OrderedTexts | None = None
 
     @property
     def num_voters(self) -> int:
@@ -75,20 +81,22 @@ class VotePatterns:
             self.code_PM[wanted_P],
             self.count_P[wanted_P],
             self.samples_M,
+            self.texts,
         )
         return replace(taken, samples_M=self.strength_M * taken.votes_M)
 
     def to_bytes(self) -> bytes:
         """Write a compressed numpy archive: equal patterns give equal bytes."""
         buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer,
-            stratum=self.stratum_P,
-            truth=_swap(self.truth_P, KEEP, _STORED_KEEP),
-            code=self.code_PM,
-            count=self.count_P,
-            samples=self.samples_M,
-        )
+        ordered: dict[str, Any] = {} if self.texts is None else _pack_texts(self.texts)
+        arrays: dict[str, Any] = {
+            "stratum": self.stratum_P,
+            "truth": _swap(self.truth_P, KEEP, _STORED_KEEP),
+            "code": self.code_PM,
+            "count": self.count_P,
+            "samples": self.samples_M,
+        }
+        np.savez_compressed(buffer, **arrays, **ordered)
         return buffer.getvalue()
 
     @classmethod
@@ -101,6 +109,7 @@ class VotePatterns:
                 found["code"],
                 found["count"],
                 found["samples"],
+                _unpack_texts(found) if "text_boundary" in found else None,
             )
 
 
@@ -109,6 +118,7 @@ def count_patterns(
     strength: ArrayLike,
     stratum_N: ArrayLike,
     truth_N: ArrayLike | None = None,
+    boundary_N: ArrayLike | None = None,
 ) -> VotePatterns:
     """Count the patterns of some words.
 
@@ -117,12 +127,14 @@ def count_patterns(
         strength: (M,) or (N, M) samples behind each vote; a vote of 0 abstains.
         stratum_N: (N,) codes into `STRATA`.
         truth_N: (N,) `KEEP`, `DROP` or `UNKNOWN`; None knows nothing.
+        boundary_N: (N,) what stands before each word: 0 nothing (the same line), 1 a
+            line's end, 2 a blank line, 3 the text's beginning. None: no order is told.
 
     Returns:
-        The patterns; a word on which nobody voted is left out.
+        The patterns; a word on which nobody voted is left out, but for `texts`.
 
     Raises:
-        InvalidVotes: a shape, a probability, a stratum or a truth is wrong.
+        InvalidVotes: a shape, a probability, a stratum, a truth or a boundary is wrong.
 
     Source: docs/references.md, "Dawid-Skene on patterns"; hard votes: ours.
     """
@@ -132,11 +144,15 @@ def count_patterns(
     heard_N = voted_NM.any(axis=1)
     strata_N = stratum.astype(np.uint8)
     rows = np.column_stack([strata_N, truths_N, code_NM])[heard_N]
-    return _unique(
+    counted = _unique(
         rows,
         np.ones(len(rows), dtype=np.int64),
         np.where(voted_NM, strengths, 0.0).sum(axis=0),
     )
+    if boundary_N is None:
+        return counted
+    boundary = read_boundary(boundary_N, len(code_NM))
+    return replace(counted, texts=gather_texts(code_NM, strata_N, truths_N, boundary))
 
 
 def merge_patterns(parts: Sequence[VotePatterns]) -> VotePatterns:
@@ -161,7 +177,9 @@ def merge_patterns(parts: Sequence[VotePatterns]) -> VotePatterns:
     ])  # fmt: skip
     count = np.concatenate([part.count_P for part in parts])
     samples_M = np.sum([part.samples_M for part in parts], axis=0)
-    return _unique(rows, count, samples_M)
+    texts = [part.texts for part in parts if part.texts is not None]
+    merged = _unique(rows, count, samples_M)
+    return replace(merged, texts=merge_texts(texts)) if texts else merged
 
 
 def _unique(
@@ -182,6 +200,26 @@ def _unique(
         np.ascontiguousarray(rows[:, 2:]),
         total,
         samples_M,
+    )
+
+
+def _pack_texts(texts: OrderedTexts) -> dict[str, NDArray[Any]]:
+    return {
+        "text_boundary": texts.boundary_N,
+        "text_stratum": texts.stratum_N,
+        "text_truth": _swap(texts.truth_N, KEEP, _STORED_KEEP),
+        "text_code": texts.code_NM,
+        "text_group": texts.group_N,
+    }
+
+
+def _unpack_texts(found: Mapping[str, NDArray[Any]]) -> OrderedTexts:
+    return OrderedTexts(
+        found["text_boundary"],
+        found["text_stratum"],
+        _swap(found["text_truth"], _STORED_KEEP, KEEP),
+        found["text_code"],
+        found["text_group"],
     )
 
 

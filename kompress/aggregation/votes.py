@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from kompress.errors import InvalidVotes
 from kompress.types import (
     ABSTAIN,
+    NEW_TEXT,
     STRATA,
     BoolArray,
     CodeArray,
@@ -85,9 +86,17 @@ class Aggregator(Protocol):
     def __init__(self, **params: Any) -> None: ...
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,
     ) -> Posterior:
-        """Pool the votes word by word; see `pool_votes` for the arguments."""
+        """Pool the votes; see `pool_votes` for the arguments.
+
+        Rules that do not look along the text ignore `boundary_N`, what stands before
+        each word (`kompress.boundaries`); None: words are independent.
+        """
         ...
 
 
@@ -258,6 +267,41 @@ def read_stratum(stratum_N: ArrayLike, num_words: int) -> NDArray[np.intp]:
             f"0..{len(STRATA) - 1} into kompress.types.STRATA"
         )
     return codes_N.astype(np.intp)
+
+
+def read_boundary(boundary_N: ArrayLike, num_words: int) -> CodeArray:
+    """Check boundaries.
+
+    Args:
+        boundary_N: (N,) what stands before each word.
+        num_words: N.
+
+    Returns:
+        (N,) uint8; the first word always begins a text.
+
+    Raises:
+        InvalidVotes: another shape, or a code that is none.
+
+    Source: ours.
+    """
+    codes_N = np.asarray(boundary_N)
+    if codes_N.shape != (num_words,):
+        raise InvalidVotes(
+            f"boundaries have shape {codes_N.shape}; expected ({num_words},), a code "
+            "a word"
+        )
+    if not num_words:
+        return np.zeros(0, dtype=np.uint8)
+    if codes_N.dtype.kind not in "iu":
+        raise InvalidVotes(f"boundaries are {codes_N.dtype}; expected integer codes")
+    if codes_N.min() < 0 or codes_N.max() > NEW_TEXT:
+        raise InvalidVotes(
+            f"boundaries lie in {codes_N.min()}..{codes_N.max()}; expected 0 (same "
+            "line), 1 (next line), 2 (blank line between), 3 (another text)"
+        )
+    found_N = codes_N.astype(np.uint8)
+    found_N[0] = NEW_TEXT
+    return found_N
 
 
 def _read_p(p_NM: ArrayLike) -> NDArray[Any]:

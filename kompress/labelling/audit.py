@@ -106,12 +106,13 @@ class AuditBasis:
 
 @dataclass(frozen=True, slots=True)
 class AuditShard:
-    """One shard's audit documents: votes, strata, group and gold by text id."""
+    """One shard's audit documents: votes, strata and what else is known by text id."""
 
     votes: dict[int, list[VoteRow]]
     strata: dict[int, CodeArray]
     group_of: dict[int, str]
     gold_codes: dict[int, CodeArray]
+    boundaries: dict[int, CodeArray] | None = None
 
 
 class AuditSums:
@@ -177,7 +178,9 @@ def add_shard(
         progress: called for every rule.
     """
     config = basis.config
-    panels = make_panels(config.panel(), part.votes, part.strata, basis.calibration)
+    panels = make_panels(
+        config.panel(), part.votes, part.strata, basis.calibration, part.boundaries
+    )
     panel = panels.calibrated
     if not panel.text_ids:
         return

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kompress.aggregation import make_aggregator, rules_of
+from kompress.aggregation import make_aggregator, make_own_rule, rules_of
 from kompress.aggregation.learned import Learned, Learner
 from kompress.aggregation.statistics import others_voted
 from kompress.aggregation.votes import Aggregator
@@ -61,9 +61,8 @@ def pool(panels: Panels, rule: Aggregator, learned: Learned | None = None) -> Po
     """
     if learned is None:
         panel = panels.calibrated
-        return rule.aggregate(panel.p_WM, panel.strength_WM, panel.stratum_W)
-    panel = panels.raw
-    return learned.aggregate(panel.p_WM, panel.strength_WM, panel.stratum_W)
+        return _aggregate(rule, panel)
+    return _aggregate(learned, panels.raw)
 
 
 def pool_unlearned(panel: Panel, config: RoundConfig) -> Posterior:
@@ -72,10 +71,10 @@ def pool_unlearned(panel: Panel, config: RoundConfig) -> Posterior:
     A learner that fits itself to one shard would make another shard's texts part of
     what it says of a text.
     """
-    rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
+    rule = make_own_rule(config.aggregation)
     if isinstance(rule, Learner):
         rule = make_aggregator(UNLEARNED_RULE, {})
-    return rule.aggregate(panel.p_WM, panel.strength_WM, panel.stratum_W)
+    return _aggregate(rule, panel)
 
 
 def learners(config: RoundConfig) -> dict[str, Learner]:
@@ -153,7 +152,7 @@ def pool_consensus(panels: Panels, fitted: FittedConsensus) -> Posterior:
         fitted: the round's.
     """
     own = fitted.config.aggregation
-    rule = make_aggregator(own.rule, own.params)
+    rule = make_own_rule(own)
     learned = learned_of(rule, own.rule, fitted.fits)
     return _fall_back(pool(panels, rule, learned), panels, fitted.fallbacks)
 
@@ -225,13 +224,19 @@ def without_each(
 def _without(panels: Panels, column: int, fitted: FittedConsensus) -> Posterior:
     """Make the consensus of all but one column."""
     own = fitted.config.aggregation
-    rule = make_aggregator(own.rule, own.params)
+    rule = make_own_rule(own)
     label = label_without(own.rule, panels.raw.voters[column])
     learned = learned_of(rule, label, fitted.fits)
     # An abstention changes nothing, in every rule, and nobody falls back to it: it is
     # as if the column were gone.
     others = Panels(_silence(panels.raw, column), _silence(panels.calibrated, column))
     return _fall_back(pool(others, rule, learned), others, fitted.fallbacks)
+
+
+def _aggregate(rule: Aggregator | Learned, panel: Panel) -> Posterior:
+    return rule.aggregate(
+        panel.p_WM, panel.strength_WM, panel.stratum_W, panel.boundary_W
+    )
 
 
 def _silence(panel: Panel, column: int) -> Panel:

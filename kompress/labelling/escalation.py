@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kompress.aggregation import make_aggregator
+from kompress.aggregation import make_own_rule
 from kompress.aggregation.learned import Learned, Learner
 from kompress.config import RoundConfig
 from kompress.ensemble.information import entropy_bits
@@ -46,7 +46,7 @@ class ProvisionalConsensus:
         """
         self._names = names
         self._dependent = dependent_voters(config)
-        self._rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
+        self._rule = make_own_rule(config.aggregation)
         self._sums = PatternSums(len(names))
         self._learned: Learned | None = None
         self.learns = isinstance(self._rule, Learner)

@@ -8,13 +8,15 @@ so that a student's error cannot confirm itself.
 W = words of some texts, M = voters
 """
 
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kompress.aggregation.chain.texts import gather_texts
 from kompress.aggregation.patterns import VotePatterns, count_patterns, merge_patterns
 from kompress.config import PAIRWISE, RoundConfig
 from kompress.labelling.panel import Panel, make_panel
@@ -44,6 +46,7 @@ class EligibleVotes:
         gold_codes: `KEEP`, `DROP` or `UNKNOWN`, of the texts whose gold counts.
         without_gold: texts whose words count whether or not they have gold.
         group_of: the document group by text id.
+        boundaries: what stands before each word by text; None: not told.
     """
 
     votes: Mapping[int, Sequence[VoteRow]]
@@ -51,6 +54,7 @@ class EligibleVotes:
     gold_codes: Mapping[int, CodeArray]
     without_gold: frozenset[int]
     group_of: Mapping[int, str]
+    boundaries: Mapping[int, CodeArray] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def make_fit_data(names: Sequence[str], found: EligibleVotes) -> FitData:
         names: voters, in the order of the columns.
         found: of some texts.
     """
-    panel = make_panel(names, found.votes, found.strata)
+    panel = make_panel(names, found.votes, found.strata, boundaries=found.boundaries)
     truths, counts = [], []
     for text_id, stratum_N in panel.split(panel.stratum_W).items():
         unknown_N = np.full(stratum_N.size, UNKNOWN, dtype=np.uint8)
@@ -115,7 +119,9 @@ def join_fit_data(parts: Sequence[FitData], names: Sequence[str]) -> FitData:
         cut = [part.panel.split(own) for part, own in zip(parts, arrays, strict=True)]
         return np.concatenate([empty, *(cut[n][text_id] for text_id, n in where)])
 
-    stratum_W = lay_out([p.panel.stratum_W for p in parts], np.zeros(0, np.uint8))
+    none_0M, none_0 = np.zeros((0, len(names))), np.zeros(0, np.uint8)
+    told = [p.panel.boundary_W for p in parts if p.panel.boundary_W is not None]
+    stratum_W = lay_out([p.panel.stratum_W for p in parts], none_0)
     sizes = {
         text_id: end - start
         for part in parts
@@ -126,7 +132,6 @@ def join_fit_data(parts: Sequence[FitData], names: Sequence[str]) -> FitData:
             strict=False,
         )
     }
-    none_0M = np.zeros((0, len(names)))
     panel = Panel(
         voters=tuple(names),
         text_ids=ids,
@@ -134,10 +139,11 @@ def join_fit_data(parts: Sequence[FitData], names: Sequence[str]) -> FitData:
         p_WM=lay_out([part.panel.p_WM for part in parts], none_0M),
         strength_WM=lay_out([part.panel.strength_WM for part in parts], none_0M),
         stratum_W=stratum_W,
+        boundary_W=None if len(told) < len(parts) else lay_out(told, none_0),
     )
     return FitData(
         panel=panel,
-        truth_W=lay_out([part.truth_W for part in parts], np.zeros(0, np.uint8)),
+        truth_W=lay_out([part.truth_W for part in parts], none_0),
         counts_W=lay_out([part.counts_W for part in parts], np.zeros(0, np.bool_)),
         group_of={t: group for part in parts for t, group in part.group_of.items()},
     )
@@ -170,17 +176,41 @@ def draw_texts(data: FitData, limit: int, rng: np.random.Generator) -> BoolArray
 def count_joint_votes(data: FitData, dependent: frozenset[str]) -> VotePatterns:
     """Count the patterns of the words that may be learned from.
 
+    Where boundaries are told, whole texts of these words stand beside the patterns, in
+    order; of their other words the votes are read, never the truth.
+
     Args:
         data: some texts' votes.
         dependent: of `dependent_voters`: they count on words with gold only.
     """
     panel, counts_W = data.panel, data.counts_W
-    return count_patterns(
+    counted = count_patterns(
         codes_to_fit(data, dependent, counts_W),
         panel.strength_WM[counts_W],
         panel.stratum_W[counts_W],
         data.truth_W[counts_W],
     )
+    if panel.boundary_W is None:
+        return counted
+    whole_W = panel.whole_texts(counts_W)
+    texts = gather_texts(
+        codes_to_fit(data, dependent, whole_W),
+        panel.stratum_W[whole_W],
+        np.where(counts_W, data.truth_W, UNKNOWN).astype(np.uint8)[whole_W],
+        panel.boundary_W[whole_W],
+        _group_codes(data)[whole_W],
+    )
+    return replace(counted, texts=texts)
+
+
+def _group_codes(data: FitData) -> NDArray[np.uint32]:
+    """(W,) a number of each word's document group, the same in every shard."""
+    size_T = np.diff(data.panel.end_T, prepend=0)
+    codes_T = [
+        zlib.crc32(data.group_of[text_id].encode("utf-8", "surrogatepass"))
+        for text_id in data.panel.text_ids
+    ]
+    return np.repeat(np.array(codes_T, dtype=np.uint32), size_T)
 
 
 def codes_to_fit(
@@ -271,6 +301,12 @@ def _merge_columns(
 ) -> VotePatterns:
     """Lay out changed codes anew; rows on which nobody is left go."""
     samples = found.samples_M[columns] if samples_M is None else samples_M
+    texts = found.texts
+    if texts is not None:
+        code_NM = texts.code_NM[:, columns].copy()
+        silent = [m for m in range(len(columns)) if not samples[m]]
+        code_NM[:, silent] = ABSTAIN
+        texts = texts.with_codes(code_NM)
     left_P = (code_PM != ABSTAIN).any(axis=1)
     part = VotePatterns(
         found.stratum_P[left_P],
@@ -278,5 +314,6 @@ def _merge_columns(
         np.ascontiguousarray(code_PM[left_P]),
         found.count_P[left_P],
         samples,
+        texts,
     )
     return merge_patterns([part])

@@ -13,9 +13,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from kompress.aggregation import make_aggregator
+from kompress.aggregation import make_own_rule
 from kompress.aggregation.learned import Learned, Learner
-from kompress.aggregation.pairs import pair_rows
+from kompress.aggregation.pair_rows import pair_rows
 from kompress.aggregation.patterns import VotePatterns
 from kompress.aggregation.reliability.rule import Reliability
 from kompress.aggregation.votes import Aggregator
@@ -128,7 +128,7 @@ def keep_out_of_fold(
         (W,) whether a label would keep the word; False where truth is unknown.
     """
     own = take_both(panels, consensus_voters(config))
-    rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
+    rule = make_own_rule(config.aggregation)
     known_W = data.truth_W != UNKNOWN
     keep_W = np.zeros(known_W.size, dtype=np.bool_)
     if not isinstance(rule, Learner):
@@ -290,8 +290,13 @@ def _stream(seed: tuple[int, int], purpose: str) -> np.random.Generator:
 
 
 def _decide(panel: Panel, wanted_W: BoolArray, rule: Aggregator | Learned) -> BoolArray:
-    """Pool some words, and threshold as a label is stored."""
+    """Pool some words along their texts, and threshold as a label is stored."""
+    whole_W = panel.whole_texts(wanted_W)
+    boundary_W = panel.boundary_W
     posterior = rule.aggregate(
-        panel.p_WM[wanted_W], panel.strength_WM[wanted_W], panel.stratum_W[wanted_W]
+        panel.p_WM[whole_W],
+        panel.strength_WM[whole_W],
+        panel.stratum_W[whole_W],
+        None if boundary_W is None else boundary_W[whole_W],
     )
-    return keeps(posterior)
+    return keeps(posterior)[wanted_W[whole_W]]

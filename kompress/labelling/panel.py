@@ -14,7 +14,15 @@ from kompress.aggregation.calibration import apply_temperature
 from kompress.aggregation.replicates import pool_replicates
 from kompress.config import PAIRWISE, RoundConfig
 from kompress.decisions import Calibration
-from kompress.types import CodeArray, FloatArray, Label, Posterior, VoteRow
+from kompress.types import (
+    NEW_TEXT,
+    BoolArray,
+    CodeArray,
+    FloatArray,
+    Label,
+    Posterior,
+    VoteRow,
+)
 from kompress.voters import VOTERS
 
 
@@ -31,6 +39,7 @@ class Panel:
         strength_WM: samples behind each vote times the voter's κ, 0 where there is
             none.
         stratum_W: `farm` strata.
+        boundary_W: what stands before each word; None: words are independent.
     """
 
     voters: tuple[str, ...]
@@ -39,12 +48,21 @@ class Panel:
     p_WM: FloatArray
     strength_WM: FloatArray
     stratum_W: CodeArray
+    boundary_W: CodeArray | None = None
 
     def split(self, flat: NDArray[Any]) -> dict[int, NDArray[Any]]:
         """Cut an array over all words into one by text id."""
         # Of no texts, `np.split` would make one empty part.
         parts = np.split(flat, self.end_T[:-1]) if self.text_ids else []
         return dict(zip(self.text_ids, parts, strict=True))
+
+    def whole_texts(self, wanted_W: BoolArray) -> BoolArray:
+        """Tell which words lie in a text of which some word is wanted."""
+        size_T = np.diff(self.end_T, prepend=0)
+        text_W = np.repeat(np.arange(size_T.size), size_T)
+        some_T = np.bincount(text_W, weights=wanted_W, minlength=size_T.size) > 0
+        whole_W: BoolArray = some_T[text_W]
+        return whole_W
 
     def group_words(self, group_of: Mapping[int, str]) -> "WordGroups":
         """Number the words by document group, in the order of the groups' names.
@@ -90,6 +108,7 @@ def make_panel(
     votes: Mapping[int, Sequence[VoteRow]],
     strata: Mapping[int, CodeArray],
     calibration: Mapping[str, Calibration] | None = None,
+    boundaries: Mapping[int, CodeArray] | None = None,
 ) -> Panel:
     """Lay out votes; texts without any vote are left out (they are in `failures`).
 
@@ -98,6 +117,7 @@ def make_panel(
         votes: a round's votes by text; those of others are passed over.
         strata: `farm` codes by text.
         calibration: by voter; who is not in it counts as it votes.
+        boundaries: what stands before each word by text; None: words are independent.
     """
     text_ids = tuple(sorted(text_id for text_id in votes if votes[text_id]))
     sizes = [strata[text_id].size for text_id in text_ids]
@@ -117,7 +137,16 @@ def make_panel(
                 strength_WM[end - size : end, column] = strength_N
     flat = [strata[text_id] for text_id in text_ids]
     stratum_W = np.concatenate(flat) if flat else np.zeros(0, dtype=np.uint8)
-    raw = Panel(tuple(voters), text_ids, end_T, p_WM, strength_WM, stratum_W)
+    boundary_W = None
+    if boundaries is not None:
+        own = [
+            _boundary_of(boundaries.get(text_id), size)
+            for text_id, size in zip(text_ids, sizes, strict=True)
+        ]
+        boundary_W = np.concatenate([np.zeros(0, dtype=np.uint8), *own])
+    raw = Panel(
+        tuple(voters), text_ids, end_T, p_WM, strength_WM, stratum_W, boundary_W
+    )
     return calibrate(raw, calibration or {})
 
 
@@ -184,9 +213,10 @@ def make_panels(
     votes: Mapping[int, Sequence[VoteRow]],
     strata: Mapping[int, CodeArray],
     calibration: Mapping[str, Calibration],
+    boundaries: Mapping[int, CodeArray] | None = None,
 ) -> Panels:
     """Lay out votes for plain rules and for those that learn; see `make_panel`."""
-    raw = make_panel(voters, votes, strata)
+    raw = make_panel(voters, votes, strata, boundaries=boundaries)
     return Panels(raw, calibrate(raw, calibration))
 
 
@@ -202,6 +232,16 @@ def take_both(panels: Panels, voters: Sequence[str]) -> Panels:
     return Panels(
         take_columns(panels.raw, voters), take_columns(panels.calibrated, voters)
     )
+
+
+def _boundary_of(boundary_N: CodeArray | None, size: int) -> CodeArray:
+    """Take a text's boundaries; words that are not those of the votes stand alone.
+
+    Votes may be of an earlier split of the text, or the text forgotten meanwhile.
+    """
+    if boundary_N is None or boundary_N.size != size:
+        return np.full(size, NEW_TEXT, dtype=np.uint8)
+    return boundary_N
 
 
 def make_labels(panel: Panel, posterior: Posterior) -> dict[int, Label]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kompress.aggregation import make_aggregator
+from kompress.aggregation import make_own_rule
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.statistics import IntArray, balanced_accuracies, recalls
 from kompress.config import RoundConfig
@@ -114,10 +114,13 @@ def _pool(
         panels = Panels(panel, panel)
         keep_W = keep_out_of_fold(config, panels, data, dependent, lambda: None)
         return keep_W.astype(np.float64)
-    rule = make_aggregator(config.aggregation.rule, config.aggregation.params)
+    rule = make_own_rule(config.aggregation)
     patterns = count_joint_votes(data, dependent)
     learned = rule.fit(patterns) if isinstance(rule, Learner) else rule
-    return learned.aggregate(panel.p_WM, panel.strength_WM, panel.stratum_W).mean_N
+    posterior = learned.aggregate(
+        panel.p_WM, panel.strength_WM, panel.stratum_W, panel.boundary_W
+    )
+    return posterior.mean_N
 
 
 def _compare(

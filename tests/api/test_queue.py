@@ -68,6 +68,25 @@ def test_a_loop_needs_a_name_of_its_own_and_a_corpus_with_documents(sessions, co
             queue.start_loop(session, "y z", "c", make())
 
 
+@pytest.mark.parametrize(("given", "kept"), [({}, 2), ({"reliability_version": 1}, 1)])
+def test_a_loop_keeps_the_version_of_the_rule_that_it_began_with(
+    sessions, corpus, given, kept
+):
+    with sessions.begin() as session:
+        loop = start(session, make(rounds=[{}, {"folds": 3}], aggregation=given))
+        end_round(session, loop)
+        again = queue.enqueue_round(session, loop, "me")
+
+        for config in (loop.config["base"], again.config):
+            assert config["aggregation"]["reliability_version"] == kept
+
+
+def test_a_loop_from_before_versions_has_the_first():
+    config = make().resolve(1)
+
+    assert config.aggregation.reliability_version == 1
+
+
 def test_a_further_round_waits_for_the_open_one_and_merges_its_changes(
     sessions, corpus
 ):

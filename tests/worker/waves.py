@@ -1,13 +1,18 @@
 """Rounds of two waves: what the voters of the first said, and who saw the second."""
 
 import json
+import zlib
+from dataclasses import replace
 
 import numpy as np
 
+from db.queries.texts import load_texts
 from kompress.aggregation import make_aggregator
+from kompress.aggregation.chain.texts import gather_texts
 from kompress.aggregation.patterns import count_patterns, merge_patterns
+from kompress.boundaries import boundaries_of
 from kompress.ensemble.information import entropy_bits
-from kompress.types import STRATA, decode_votes
+from kompress.types import STRATA, UNKNOWN, decode_votes, encode_votes
 from tests.worker.worlds import change
 
 # Documents that every voter sees, whatever the posterior says of them; of those with
@@ -60,22 +65,38 @@ def escalations(farm):
     return dict(found)
 
 
-def fit_first_wave(farm, rule):
+def fit_first_wave(farm, rule, **params):
     """Fit a rule to the first wave's bytes on all train documents, with all their gold.
 
     A round of two waves learns from about `escalation.gold_words` of it: the same fit
     only while there is less gold than that.
     """
     parts = []
-    for text_id, truth in farm.query("""
-        SELECT d.text_id, g.codes FROM documents d
+    for text_id, group, truth in farm.query("""
+        SELECT d.text_id, d.group_id, g.codes FROM documents d
         LEFT JOIN gold g ON g.text_id = d.text_id AND g.use = 'calibrate'
         WHERE d.split = 'train'
     """):
         p_NM, stratum_N = cheap_votes(farm, text_id)
-        known = np.frombuffer(truth, np.uint8) if truth else None
-        parts.append(count_patterns(p_NM, np.ones(2), stratum_N, known))
-    return make_aggregator(rule, {}).fit(merge_patterns(parts))
+        unknown_N = np.full(stratum_N.size, UNKNOWN, dtype=np.uint8)
+        known_N = np.frombuffer(truth, np.uint8) if truth else unknown_N
+        counted = count_patterns(p_NM, np.ones(2), stratum_N, known_N)
+        number = np.uint32(zlib.crc32(group.encode()))
+        texts = gather_texts(
+            encode_votes(p_NM),
+            stratum_N,
+            known_N,
+            text_boundaries(farm, text_id),
+            np.full(stratum_N.size, number, dtype=np.uint32),
+        )
+        parts.append(replace(counted, texts=texts))
+    return make_aggregator(rule, params).fit(merge_patterns(parts))
+
+
+def text_boundaries(farm, text_id):
+    """What stands before each word of a text."""
+    with farm.sessions() as session:
+        return boundaries_of(load_texts(session, [text_id])[text_id])
 
 
 def cheap_votes(farm, text_id):
@@ -172,11 +193,12 @@ def worth_of(farm):
         FROM selections s JOIN documents d ON d.id = s.document_id
         WHERE s.round_id = 2
     """)
-    learned = fit_first_wave(farm, "reliability")
+    learned = fit_first_wave(farm, "reliability", version=1)
     value, size = {}, {}
     for text_id, document in rows:
         p_NM, stratum_N = cheap_votes(farm, text_id)
-        mean_N = learned.aggregate(p_NM, np.ones(2), stratum_N).mean_N
+        boundary_N = text_boundaries(farm, text_id)
+        mean_N = learned.aggregate(p_NM, np.ones(2), stratum_N, boundary_N).mean_N
         # What a sure answer tells is the word's entropy.
         value[document] = float((entropy_bits(mean_N) * (stratum_N == 0)).mean())
         size[document] = len(stratum_N)

@@ -25,6 +25,7 @@ from kompress.types import (
     LabelCounts,
     VoterStatRow,
 )
+from worker.evidence import load_boundaries
 from worker.heartbeat import Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stage
@@ -86,6 +87,7 @@ def load(session: Session, job: JobRow) -> AggregateInputs:
             votes.load_round_votes(session, job.round_id, text_ids),
             codes["farm"],
             held.decisions.calibration,
+            load_boundaries(session, text_ids),
         ),
         fitted=read_fitted(
             config,

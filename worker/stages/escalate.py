@@ -34,7 +34,7 @@ from kompress.labelling.fit_data import EligibleVotes
 from kompress.labelling.panel import make_panel
 from kompress.types import CodeArray, VoteRow
 from worker.budget import load_terms
-from worker.evidence import eligibility_of, load_eligible_votes
+from worker.evidence import eligibility_of, load_boundaries, load_eligible_votes
 from worker.heartbeat import PATIENCE_S, Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stream, StreamStage
@@ -78,12 +78,14 @@ class EscalateShard:
         document_of: document ids by text id.
         votes: all of them, by text id.
         strata: `farm` codes by text id.
+        boundaries: what stands before each word, by text id.
         failed: (document id, voter) that no voter would be asked again.
     """
 
     document_of: dict[int, int]
     votes: dict[int, list[VoteRow]]
     strata: dict[int, CodeArray]
+    boundaries: dict[int, CodeArray]
     failed: set[tuple[int, str]]
 
 
@@ -161,6 +163,7 @@ def read(
         document_of=document_of,
         votes=votes.load_round_votes(session, inputs.round_id, text_ids),
         strata=texts.load_strata(session, text_ids, "farm"),
+        boundaries=load_boundaries(session, text_ids),
         failed={
             (document_of[text_id], name)
             for name in (inputs.terms.names if inputs.terms else ())
@@ -189,7 +192,9 @@ def add(
     if not sums.consensus.is_ready:
         with heartbeat.patience(PATIENCE_S):
             sums.consensus.fit()
-    panel = make_panel(inputs.names, part.votes, part.strata)
+    panel = make_panel(
+        inputs.names, part.votes, part.strata, boundaries=part.boundaries
+    )
     mean_W = sums.consensus.pool(panel)
     document_of = part.document_of
     if inputs.terms is None:

@@ -24,6 +24,7 @@ from kompress.labelling.consensus import read_fitted
 from kompress.labelling.fitting import flatten_rates
 from kompress.labelling.verdicts import GOLD, MUST_KEEP
 from kompress.labelling.voter_stats import Histograms
+from worker.evidence import load_boundaries
 from worker.heartbeat import PATIENCE_S, Heartbeat
 from worker.runtime import Runtime
 from worker.stage import Stream, StreamStage
@@ -89,6 +90,7 @@ def read(
         strata=texts.load_strata(session, text_ids, "farm"),
         group_of=group_of,
         gold_codes={text_id: known[text_id][0].codes_N for text_id in known},
+        boundaries=load_boundaries(session, text_ids),
     )
 
 

@@ -15,7 +15,7 @@ from kompress.decisions import Pilot
 from kompress.labelling.panel import Panel, make_panel
 from kompress.labelling.pilot import run_pilot
 from kompress.types import CodeArray
-from worker.evidence import load_known, pinned_evidence
+from worker.evidence import load_boundaries, load_known, pinned_evidence
 from worker.heartbeat import Heartbeat
 from worker.pipeline import PILOT_WAVE
 from worker.runtime import Runtime
@@ -52,6 +52,7 @@ def load(session: Session, job: JobRow) -> PilotInputs:
         tuple(voter.name for voter in config.voters),
         votes.load_round_votes(session, job.round_id, text_ids),
         texts.load_strata(session, text_ids, "farm"),
+        boundaries=load_boundaries(session, text_ids),
     )
     return PilotInputs(
         config=config,

@@ -115,7 +115,11 @@ class DawidSkene:
         return learned
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
     ) -> Posterior:
         """Fit to these words alone, without gold, and pool them.
 
@@ -123,6 +127,7 @@ class DawidSkene:
             p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
             strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
             stratum_N: (N,) codes into `STRATA`.
+            boundary_N: not looked at: words are independent.
 
         Returns:
             The posterior; no vote at all gives Beta(1, 1). Weights are shares of the
@@ -257,7 +262,11 @@ class LearnedDawidSkene:
         }
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
     ) -> Posterior:
         """Pool the votes of the same voters; see `DawidSkene.aggregate`.
 

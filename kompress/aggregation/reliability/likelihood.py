@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 
-from kompress.aggregation.reliability.copies import common_scale, common_vote
+from kompress.aggregation.reliability.common_vote import common_scale, common_vote
 from kompress.aggregation.reliability.quantile_bins import QuantileBins
 from kompress.aggregation.reliability.tables import Tables
 from kompress.aggregation.votes import BLOCK_WORDS, read_votes

@@ -81,7 +81,11 @@ class ReliabilityFit:
         return keep_STM
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
     ) -> Posterior:
         """Pool raw votes of the same voters, word by word.
 
@@ -89,6 +93,7 @@ class ReliabilityFit:
             p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
             strength: (M,) or (N, M) samples behind each vote.
             stratum_N: (N,) codes into `STRATA`.
+            boundary_N: not looked at: words are independent.
 
         Returns:
             The posterior; no vote at all gives Beta(1, 1). A weight is the Jeffreys
@@ -247,7 +252,11 @@ class Reliability:
         return ReliabilityFit.of(data)
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
     ) -> Posterior:
         """Fit to these words, without gold, and pool them.
 
@@ -256,6 +265,7 @@ class Reliability:
                 as byte codes in any case.
             strength: (M,) or (N, M) samples behind each vote.
             stratum_N: (N,) codes into `STRATA`.
+            boundary_N: not looked at: words are independent.
 
         Returns:
             The posterior; no vote at all gives Beta(1, 1).
@@ -267,7 +277,7 @@ class Reliability:
         """
         votes_NM, strengths = np.asarray(p_NM), np.asarray(strength)
         stratum = read_stratum(stratum_N, len(votes_NM))
-        some = _spread(stratum)
+        some = spread_words(stratum)
         own = strengths if strengths.ndim == 1 else strengths[some]
         learned = self.fit(count_patterns(votes_NM[some], own, stratum[some]))
         return learned.aggregate(votes_NM, strengths, stratum)
@@ -280,7 +290,7 @@ def _by_stratum(
     return counts.astype(np.int64)
 
 
-def _spread(stratum_N: NDArray[np.intp]) -> NDArray[np.intp] | slice:
+def spread_words(stratum_N: NDArray[np.intp]) -> NDArray[np.intp] | slice:
     """Take at most `MAX_FIT_WORDS` words, evenly from each stratum, rare ones whole."""
     if stratum_N.size <= MAX_FIT_WORDS:
         return slice(None)

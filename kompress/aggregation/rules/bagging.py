@@ -54,7 +54,11 @@ class LearnedBagging:
         }
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
     ) -> Posterior:
         """Average what the regressions say of each word.
 
@@ -62,6 +66,7 @@ class LearnedBagging:
             p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
             strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
             stratum_N: (N,) codes into `STRATA`.
+            boundary_N: not looked at: words are independent.
 
         Returns:
             The posterior; no vote at all gives Beta(1, 1). A vote weighs the absolute
@@ -197,7 +202,11 @@ class Bagging:
         return found
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
     ) -> Posterior:
         """Pool with equal weights: without gold there is nothing else to learn.
 
@@ -205,6 +214,7 @@ class Bagging:
             p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
             strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
             stratum_N: (N,) codes into `STRATA`; only sorts the weights.
+            boundary_N: not looked at: words are independent.
 
         Raises:
             InvalidVotes: a shape, a probability, a strength or a stratum is wrong.

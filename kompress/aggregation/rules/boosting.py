@@ -77,7 +77,11 @@ class LearnedBoosting:
         }
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
     ) -> Posterior:
         """Add up what the votes on each word are worth.
 
@@ -85,6 +89,7 @@ class LearnedBoosting:
             p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
             strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
             stratum_N: (N,) codes into `STRATA`.
+            boundary_N: not looked at: words are independent.
 
         Returns:
             The posterior, of size 2 + V for V votes; no vote at all gives Beta(1, 1).
@@ -222,7 +227,11 @@ class Boosting:
         return found
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
     ) -> Posterior:
         """Pool with equal weights: without gold there is nothing else to learn.
 
@@ -230,6 +239,7 @@ class Boosting:
             p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
             strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
             stratum_N: (N,) codes into `STRATA`; only sorts the weights.
+            boundary_N: not looked at: words are independent.
 
         Raises:
             InvalidVotes: a shape, a probability, a strength or a stratum is wrong.

@@ -29,7 +29,11 @@ class PlainRule(ABC):
     __slots__ = ()
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
     ) -> Posterior:
         """Pool the votes, word by word.
 
@@ -37,6 +41,7 @@ class PlainRule(ABC):
             p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
             strength: (M,) or (N, M) samples behind each vote; 0 is no vote.
             stratum_N: (N,) codes into `STRATA`; only sorts the weights.
+            boundary_N: not looked at: words are independent.
 
         Returns:
             The posterior; no vote at all gives the prior.

@@ -82,7 +82,11 @@ class LearnedStacking:
         }
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
     ) -> Posterior:
         """Score the words by the weights.
 
@@ -90,6 +94,7 @@ class LearnedStacking:
             p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
             strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
             stratum_N: (N,) codes into `STRATA`.
+            boundary_N: not looked at: words are independent.
 
         Returns:
             The posterior; no vote at all gives Beta(1, 1). A vote weighs the absolute
@@ -272,7 +277,11 @@ class Stacking:
         return found
 
     def aggregate(
-        self, p_NM: ArrayLike, strength: ArrayLike, stratum_N: ArrayLike
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
     ) -> Posterior:
         """Pool with equal weights: without gold there is nothing else to learn.
 
@@ -280,6 +289,7 @@ class Stacking:
             p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
             strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
             stratum_N: (N,) codes into `STRATA`; only sorts the weights.
+            boundary_N: not looked at: words are independent.
 
         Returns:
             The posterior; no vote at all gives the prior.

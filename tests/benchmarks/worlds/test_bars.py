@@ -8,7 +8,7 @@ from itertools import groupby
 import pytest
 
 from benchmarks.worlds import WORLDS
-from benchmarks.worlds.summary import MAJORITY, summarise
+from benchmarks.worlds.summary import MAJORITY, UNIFORM, summarise
 from benchmarks.worlds.tables import failures
 from benchmarks.worlds.trials import run_trials
 from kompress.config import AggregationConfig
@@ -21,7 +21,7 @@ NUM_SEEDS = 3
 def test_the_default_rule_meets_every_bar_in_every_world_and_majority_does_not():
     default = AggregationConfig().rule
 
-    trials = run_trials(list(WORLDS), [default, MAJORITY], NUM_SEEDS, 1)
+    trials = run_trials(list(WORLDS), [default, MAJORITY, UNIFORM], NUM_SEEDS, 1)
     found = {
         name: summarise(list(own)) for name, own in groupby(trials, lambda t: t.world)
     }

@@ -17,7 +17,8 @@ from db.queries import (
     voters,
 )
 from db.queries import votes as votes_of
-from kompress.aggregation.pairs import error_correlation, pair_rows, sides_of
+from kompress.aggregation.pair_rows import pair_rows
+from kompress.aggregation.pairs import error_correlation, sides_of
 from kompress.aggregation.patterns import count_patterns
 from kompress.ensemble.diversity import measure_diversity
 from kompress.types import (

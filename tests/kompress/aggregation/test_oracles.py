@@ -9,6 +9,7 @@ from kompress.aggregation import AGGREGATORS
 from kompress.aggregation.dawid_skene.em import fit
 from kompress.aggregation.dawid_skene.rule import LearnedDawidSkene
 from kompress.aggregation.patterns import count_patterns
+from kompress.aggregation.reliability.rule import Reliability
 from kompress.aggregation.rules.plain import between_variance
 from kompress.ensemble.agreement import krippendorff_alpha
 from kompress.types import STRATA, BoolArray, FloatArray
@@ -205,7 +206,7 @@ def test_cleanlab_orders_the_voters_alike(run):
     # find which voter is how good: from .92 down to .6, in this order.
     weight_M = crowdlab(run, "best_quality")["annotator_weight"]
 
-    learned = AGGREGATORS["reliability"]().fit(
+    learned = Reliability().fit(
         count_patterns(run.hard_NM, run.strength_M, run.stratum_N)
     )
     posterior = learned.aggregate(run.hard_NM, run.strength_M, run.stratum_N)

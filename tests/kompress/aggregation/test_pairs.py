@@ -8,12 +8,10 @@ from hypothesis import strategies as st
 from kompress.aggregation.pairs import (
     count_error_pairs,
     error_correlation,
-    pair_rows,
     sides_of,
 )
-from kompress.aggregation.patterns import count_patterns
 from kompress.errors import InvalidVotes
-from kompress.types import DROP, KEEP, UNKNOWN, PairRow, decode_votes
+from kompress.types import DROP, KEEP, UNKNOWN, decode_votes
 
 
 def draw(seed, num_words=80, num_voters=3):
@@ -128,33 +126,6 @@ def test_a_resampled_group_counts_as_often_as_it_is_drawn():
         assert found == pytest.approx(expected, abs=1e-12)
 
 
-def test_rows_count_how_votes_fall_together():
-    codes_NM = np.array(
-        [
-            [254, 254],
-            [254, 0],
-            [254, 0],
-            [0, 254],
-            [0, 0],
-            [0, 0],
-            [254, 255],
-            [200, 130],
-        ],
-        dtype=np.uint8,
-    )
-    truth_N = [KEEP] * 5 + [DROP, KEEP, UNKNOWN]
-    patterns = count_patterns(codes_NM, [1, 1], [0] * 7 + [2], truth_N)
-
-    found = pair_rows(("a", "b"), patterns)
-
-    # The seventh word has no vote of b.
-    assert found == [
-        PairRow("a", "b", "plain", "drop", 0, 0, 0, 1),
-        PairRow("a", "b", "plain", "keep", 1, 2, 1, 1),
-        PairRow("a", "b", "number", "unknown", 1, 0, 0, 0),
-    ]
-
-
 def test_a_byte_keeps_where_its_probability_does():
     codes_NM = np.arange(256, dtype=np.uint8)[:, None]
 
@@ -170,6 +141,3 @@ def test_a_wrong_shape_is_refused():
         error_correlation([[True]], [[True, True]], [KEEP], [0])
     with pytest.raises(InvalidVotes, match="one a word"):
         error_correlation([[True, True]], [[True, True]], [KEEP, DROP], [0])
-    patterns = count_patterns([[0.2, 0.3]], [1, 1], [0])
-    with pytest.raises(InvalidVotes, match="1 names for 2 voters"):
-        pair_rows(("a",), patterns)

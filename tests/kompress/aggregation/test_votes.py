@@ -8,7 +8,7 @@ import pytest
 from kompress.aggregation import AGGREGATORS
 from kompress.aggregation.learned import Learner
 from kompress.aggregation.patterns import count_patterns
-from kompress.aggregation.votes import BLOCK_WORDS
+from kompress.aggregation.votes import BLOCK_WORDS, read_boundary
 from kompress.errors import InvalidVotes
 from kompress.types import STRATA, decode_votes
 
@@ -99,3 +99,13 @@ def test_weights_are_shares_of_a_stratum():
 
     assert posterior.weight_SM[0] == pytest.approx([6 / 7, 1 / 7])
     assert posterior.weight_SM[1].tolist() == [0, 0]
+
+
+def test_the_first_word_begins_a_text_whatever_is_said_of_it():
+    assert read_boundary([0, 0, 3, 1], 4).tolist() == [3, 0, 3, 1]
+
+
+@pytest.mark.parametrize("wrong", [[0, 4], [0], [0.0, 1.0], [-1, 0]])
+def test_other_boundaries_are_refused(wrong):
+    with pytest.raises(InvalidVotes, match="boundaries"):
+        read_boundary(np.array(wrong), 2)

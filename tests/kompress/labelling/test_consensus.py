@@ -36,7 +36,7 @@ class Echo:
     seen: list = field(default_factory=list)
     data: ClassVar[dict] = {}
 
-    def aggregate(self, p_NM, strength, stratum_N):
+    def aggregate(self, p_NM, strength, stratum_N, boundary_N=None):
         self.seen.append((np.array(p_NM), np.array(strength)))
         p_N = np.nan_to_num(p_NM[:, self.voter], nan=0.5)
         return Posterior(1 + p_N, 2 - p_N, np.zeros((len(STRATA), p_NM.shape[1])))
@@ -190,3 +190,27 @@ def test_the_winning_reference_is_the_only_column_of_its_consensus():
     assert own.raw.p_WM.shape == (2, 1)
     assert keep_WM[:, :3].tolist() == [[False] * 3, [True] * 3]
     assert known_WM[:, 3].tolist() == [False, False]
+
+
+def test_a_word_without_votes_follows_its_line_where_texts_are_told():
+    votes = {1: [vote("a", *[254] * 4, 255, *[254] * 4)]}
+    votes[1].append(vote("b", *[254] * 4, 255, *[254] * 4))
+    boundary_N = np.array([3] + [0] * 8, dtype=np.uint8)
+    rule = make_aggregator("reliability", {})
+    # Twenty texts of gold, one half kept whole and one dropped whole.
+    code_N = np.repeat([0, 254] * 10, 9).astype(np.uint8)
+    patterns = count_patterns(
+        np.stack([code_N, code_N], axis=1),
+        [1, 1],
+        np.zeros(180, dtype=np.uint8),
+        np.where(code_N > 0, KEEP, DROP),
+        np.tile(boundary_N, 20),
+    )
+
+    learned = rule.fit(patterns)
+
+    strata = {1: np.zeros(9, dtype=np.uint8)}
+    told = make_panels("ab", votes, strata, {}, {1: boundary_N})
+    untold = make_panels("ab", votes, strata, {})
+    assert pool(told, rule, learned).mean_N[4] > 0.9
+    assert pool(untold, rule, learned).mean_N[4] == 0.5

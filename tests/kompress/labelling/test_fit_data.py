@@ -266,3 +266,50 @@ def test_merging_holds_no_more_than_what_parts_merge_to():
     peak(1)
     # 729 patterns a part: 180 of them are waiting at most.
     assert peak(800) < 1.2 * peak(200)
+
+
+def test_texts_stand_beside_the_patterns_and_tell_only_truth_that_counts():
+    votes = {1: [vote("a", 254, 0, 9)], 2: [vote("a", 7, 8)], 3: [vote("a", 5)]}
+    sizes = {1: 3, 2: 2, 3: 1}
+    strata = {t: np.zeros(size, dtype=np.uint8) for t, size in sizes.items()}
+    boundaries = {1: [3, 0, 1], 2: [3, 2], 3: [3]}
+    panel = make_panel(
+        "a",
+        votes,
+        strata,
+        boundaries={t: np.array(b, dtype=np.uint8) for t, b in boundaries.items()},
+    )
+    truth_W = np.array([KEEP, UNKNOWN, DROP, UNKNOWN, UNKNOWN, KEEP], dtype=np.uint8)
+    counts_W = np.array([True, False, False, True, True, False])
+    groups = {1: "g", 2: "h", 3: "g"}
+
+    found = count_joint_votes(FitData(panel, truth_W, counts_W, groups), frozenset())
+    none = leave_out(found, 0)
+
+    texts = found.texts
+    assert texts is not None
+    # Text 3 does not count; of text 1 only the first word's truth does.
+    assert texts.boundary_N.tolist() == [3, 0, 1, 3, 2]
+    assert texts.truth_N.tolist() == [KEEP, *[UNKNOWN] * 4]
+    assert texts.code_NM[:, 0].tolist() == [254, 0, 9, 7, 8]
+    assert np.unique(texts.group_N).size == 2
+    assert none.texts is not None
+    assert (none.texts.code_NM == 255).all()
+
+
+def test_boundaries_join_with_their_texts():
+    def part(text_id, boundary):
+        votes = {text_id: [vote("a", *[9] * len(boundary))]}
+        found = EligibleVotes(
+            votes,
+            {text_id: np.zeros(len(boundary), dtype=np.uint8)},
+            {},
+            frozenset({text_id}),
+            {text_id: "g"},
+            {text_id: np.array(boundary, dtype=np.uint8)},
+        )
+        return make_fit_data("a", found)
+
+    joined = join_fit_data([part(2, [3, 1]), part(1, [3, 2, 0])], "a")
+
+    assert joined.panel.boundary_W.tolist() == [3, 2, 0, 3, 1]

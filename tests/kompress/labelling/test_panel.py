@@ -223,3 +223,14 @@ def test_only_voters_that_ask_a_model_are_calibrated():
     )
 
     assert teachers(config) == ("t",)
+
+
+def test_words_of_another_split_or_of_a_forgotten_text_stand_alone():
+    votes = {t: [VoteRow(t, "a", 0, 1, np.zeros(2, dtype=np.uint8))] for t in (1, 2, 3)}
+    strata = {t: np.zeros(2, dtype=np.uint8) for t in votes}
+    boundaries = {1: np.array([3, 1]), 2: np.array([3, 0, 0])}
+
+    panel = make_panel("a", votes, strata, boundaries=boundaries)
+
+    assert panel.boundary_W is not None
+    assert panel.boundary_W.tolist() == [3, 1, 3, 3, 3, 3]

@@ -19,6 +19,7 @@ from tests.worker.waves import (
     keep_some_gold,
     put_words,
     seen,
+    text_boundaries,
     worth_of,
 )
 from tests.worker.worlds import change
@@ -224,7 +225,7 @@ def test_a_rule_that_learns_is_fitted_to_the_first_wave(farm, rule):
             voters=two_waves(),
             escalation={"share": 0.25},
             selection={"random_slice": 0.0},
-            aggregation={"rule": rule, "compare": []},
+            aggregation={"rule": rule, "compare": [], "reliability_version": 2},
             shard_documents=size,
         )
     farm.run(until="train")
@@ -241,7 +242,8 @@ def test_a_rule_that_learns_is_fitted_to_the_first_wave(farm, rule):
     bits = {}
     for text_id, document in rows:
         p_NM, stratum_N = cheap_votes(farm, text_id)
-        mean_N = learned.aggregate(p_NM, np.ones(2), stratum_N).mean_N
+        boundary_N = text_boundaries(farm, text_id)
+        mean_N = learned.aggregate(p_NM, np.ones(2), stratum_N, boundary_N).mean_N
         bits[document] = -float(
             np.mean(mean_N * np.log2(mean_N) + (1 - mean_N) * np.log2(1 - mean_N))
         )

@@ -17,7 +17,7 @@ from db.queries import (
     voters,
     votes,
 )
-from kompress.aggregation.pairs import pair_rows
+from kompress.aggregation.pair_rows import pair_rows
 from kompress.aggregation.patterns import count_patterns
 from kompress.aggregation.rules.stacking import Stacking
 from kompress.decisions import Decisions

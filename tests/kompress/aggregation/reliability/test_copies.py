@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kompress.aggregation.patterns import VotePatterns, count_patterns
+from kompress.aggregation.reliability.common_vote import common_scale
 from kompress.aggregation.reliability.copies import (
-    common_scale,
     find_copies,
     join_copies,
 )

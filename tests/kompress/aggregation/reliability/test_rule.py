@@ -125,7 +125,7 @@ def test_more_words_than_a_fit_needs_are_thinned_but_rare_strata_are_whole(monke
     stratum = np.repeat([0, 3, 5], [50_000, 40, 9_000])
     monkeypatch.setattr(reliability, "MAX_FIT_WORDS", 10_000)
 
-    some = reliability._spread(stratum)
+    some = reliability.spread_words(stratum)
 
     sizes = np.bincount(stratum[some], minlength=6)
     assert sizes[3] == 40

@@ -1,0 +1,1 @@
+"""Truth along a text: what a word's neighbours say of it."""
