@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from kompress.aggregation.chain.forward_backward import log, run_chain
+from kompress.aggregation.chain.forward_backward import MAX_EVIDENCE, log, run_chain
 from kompress.types import ABSTAIN, JSON, NEW_TEXT, P_OF_CODE, CodeArray, FloatArray
 
 # A text's share of words to keep starts as so many words of the usual share.
@@ -50,7 +50,7 @@ class Chain:
     A word's evidence is `scale` · (its log-odds less the usual ones), plus what each
     vote adds, plus its stratum's, plus `of_text` · the log-odds of its text's share of
     words to keep, less the usual ones. What the rest of the text adds to a word's own
-    log-odds counts `tempering`, and no log-odds beyond `limit` are said.
+    log-odds counts `tempering`, and log-odds stay below `limit`.
 
     Attributes:
         transition_BZZ: (4, 2, 2) P(truth | truth before) by boundary.
@@ -125,7 +125,12 @@ class Chain:
         if self.tempering < 1:
             alone_N = evidence_N + self.usual
             along_N = alone_N + self.tempering * (along_N - alone_N)
-        return np.clip(along_N, -self.limit, self.limit)
+        if self.limit >= MAX_EVIDENCE:
+            return along_N
+        # Softly, so that surer words stay surer: x / (1 + (x/limit)^4)^(1/4).
+        square_N = np.square(along_N / self.limit)
+        bounded_N: FloatArray = along_N / np.sqrt(np.sqrt(1 + square_N * square_N))
+        return bounded_N
 
     def evidence(self, words: WordEvidence) -> FloatArray:
         """(N,) what each word says by itself, as the chain counts it."""

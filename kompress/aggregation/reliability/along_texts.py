@@ -167,17 +167,17 @@ class AlongTextsFit:
         Source: `AlongTexts`.
         """
         code_NM, strengths, stratum = read_votes(p_NM, strength, stratum_N)
-        alone = self._mix(code_NM, strengths, stratum)
         if boundary_N is None:
-            return alone
+            return self._mix(code_NM, strengths, stratum)
         boundary = read_boundary(boundary_N, len(code_NM))
         if self.chain is None or not boundary.size:
-            return alone
+            return self._mix(code_NM, strengths, stratum)
         if self.is_open:
             # Along a text evidence has to be what it is; the chain limits what is said.
             told = self.all_words.aggregate(code_NM, strengths, stratum)
+            alone = be_modest(told, plain_mean(code_NM, stratum, self.groups))
         else:
-            told = alone
+            alone = told = self._mix(code_NM, strengths, stratum)
         words = WordEvidence(_log_odds(told), code_NM, stratum, boundary)
         return _with_log_odds(alone, self.chain.follow(words))
 
