@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
+import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,9 +25,11 @@ from starlette.concurrency import run_in_threadpool
 from api import problems
 from api.errors import ServerBusy, ServerStopping
 from api.problems import problem
-from kompress.export.client_rules import passes_through, shorten
+from kompress.export.client_rules import Shortened, passes_through, shorten
+from kompress.soundness import count_json_elements, is_same_json
 from kompress.students.tokenizer import WordTokenizer
 from kompress.types import FloatArray
+from kompress.words import word_list
 
 MAX_BODY_BYTES = 4 << 20
 # For a batch's budget before anything is tokenised; code and logs lie near it.
@@ -255,7 +258,9 @@ async def _compress(
     if isinstance(asked, Response):
         return asked
     if passes_through(asked.content):
-        return _answer(asked.content, asked.content, student.id)
+        words = word_list(asked.content)
+        whole = Shortened(asked.content, np.ones(len(words), dtype=np.bool_))
+        return _answer(asked.content, whole, student.id)
     try:
         score_N = await _wait(request, scorer.submit(asked.content))
     except (ServerBusy, ServerStopping) as error:
@@ -275,7 +280,7 @@ def _shorten(
     short = shorten(
         asked.content, score_N, student.tokenizer, override=override, keep_rate=rate
     )
-    return _answer(asked.content, short.text, student.id)
+    return _answer(asked.content, short, student.id)
 
 
 def _openapi() -> dict[str, Any]:
@@ -359,29 +364,20 @@ async def _wait(request: Request, scored: "Future[FloatArray]") -> FloatArray | 
         scored.cancel()
 
 
-def _answer(text: str, short: str, student_id: str) -> Response:
-    num_words, num_kept = len(text.split()), len(short.split())
+def _answer(text: str, short: Shortened, student_id: str) -> Response:
+    num_words, num_kept = len(text.split()), len(short.text.split())
+    is_valid = is_same_json(text, short.text)
+    left, whole = (
+        (0, 0) if is_valid is None else count_json_elements(text, short.keep_N)
+    )
     content: dict[str, Any] = {
-        "compressed": short,
+        "compressed": short.text,
         "original_tokens": num_words,
         "compressed_tokens": num_kept,
         "compression_ratio": num_kept / num_words if num_words else 1.0,
         "model_used": student_id,
-        "json_valid": _json_survives(text, short),
+        # Valid and nothing missing; None where the text is no JSON object or list.
+        "json_valid": is_valid,
+        "json_elements_left": left / whole if whole else None,
     }
     return JSONResponse(content)
-
-
-def _json_survives(text: str, short: str) -> bool | None:
-    """Whether what was a JSON object or list still is JSON; None for other texts."""
-    if text.lstrip()[:1] not in ("{", "[") or not _is_json(text):
-        return None
-    return short == text or _is_json(short)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True

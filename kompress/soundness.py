@@ -9,6 +9,11 @@ import json
 import re
 from typing import Any
 
+import numpy as np
+
+from kompress.types import BoolArray
+from kompress.words import split_words
+
 # Words whose loss turns a sentence round. Negations: Huddleston & Pullum 2002, ch. 9.
 _NEGATIONS = (
     "not|no|none|nor|neither|never|nothing|nobody|nowhere|cannot|without|"
@@ -81,12 +86,57 @@ def check_json(text: str, compressed: str) -> bool | None:
         return False
 
 
-def is_json(text: str) -> bool:
-    """Say whether a text is a JSON object or list, not too deep to read.
+def is_same_json(text: str, compressed: str) -> bool | None:
+    """Say whether a compression of a JSON text is valid and lacks nothing.
+
+    Args:
+        text: the whole text.
+        compressed: its shortened form.
+
+    Returns:
+        None if the text is no JSON object or list; else whether the compression parses
+        to the same values, white space aside.
 
     Source: RFC 8259, as Python's `json` reads it.
     """
-    return _parse(text) is not None
+    whole = _parse(text)
+    if whole is None:
+        return None
+    rest = _parse(compressed)
+    try:
+        return bool(rest is not None and rest == whole)
+    except RecursionError:
+        return False
+
+
+def count_json_elements(text: str, keep_N: BoolArray) -> tuple[int, int]:
+    """Count the elements of a JSON text, and those of which every word is kept.
+
+    Elements are keys, strings, numbers, true, false and null: what is lost when words
+    go, whether or not what is left still parses.
+
+    Args:
+        text: a JSON object or list.
+        keep_N: (N,) which of its words are kept.
+
+    Returns:
+        How many elements are left, and how many there are.
+    """
+    words = split_words(text)
+    start_N = np.array([word.start for word in words], dtype=np.int64)
+    end_N = np.array([word.end for word in words], dtype=np.int64)
+    lost_N1 = np.append(0, np.cumsum(~keep_N))
+    spans = [found.span() for found in _ELEMENT.finditer(text)]
+    start_E, end_E = np.array(spans, dtype=np.int64).reshape(-1, 2).T
+    # The words that reach into an element: from the first that ends after its start.
+    first_E = np.searchsorted(end_N, start_E, side="right")
+    last_E = np.searchsorted(start_N, end_E, side="left")
+    left_E = lost_N1[last_E] == lost_N1[first_E]
+    return int(left_E.sum()), len(spans)
+
+
+# In a text that is JSON nothing else begins with these.
+_ELEMENT = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null')
 
 
 class _Object(list[Any]):

@@ -297,9 +297,10 @@ class Score:
         stratum: a name of `STRATA`, `all`, or a kind as `kind=bash_output`.
         metric: `exact_pct`, `keep_rate`, `token_savings`, `f1`, `precision`, `recall`,
             `decision_pct`, `fact_pct`, `exact_auc`, `override_delta`; guards
-            `negation_pct`, `lines_intact_pct`, `json_valid_pct`, `json_faithful_pct`,
-            `json_broken`; on request `override_extra`, `override_ms`, and on perturbed
-            suites `exact_pct_drop`, `keep_rate_drop`, `f1_drop`.
+            `negation_pct`, `lines_intact_pct`, `json_valid_pct`, `json_elements_pct`,
+            `json_faithful_pct`, `json_broken`; on request `override_extra`,
+            `override_ms`, and on perturbed suites `exact_pct_drop`, `keep_rate_drop`,
+            `f1_drop`.
         value: NaN-free; None where the denominator is 0.
         n: the denominator's count (words, facts or questions).
         rule_set: which rule set named the must-keep words, '' where none did.
@@ -370,6 +371,7 @@ class CountKey:
     kind: str
     category: str
     rule_set: str
+    rule_version: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ class LabelCount(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     category: Mapped[str] = mapped_column(primary_key=True)
     rule_set: Mapped[str] = mapped_column(primary_key=True)
+    rule_version: Mapped[str] = mapped_column(primary_key=True)
     num_documents: Mapped[int] = mapped_column(BigInteger)
     num_words: Mapped[int] = mapped_column(BigInteger)
     num_kept: Mapped[int] = mapped_column(BigInteger)

@@ -20,13 +20,14 @@ _LABEL = {
     "mean": "bytea",
     "sd": "bytea",
 }
-_COUNT_KEY = ("round_id", "source", "kind", "category", "rule_set")
+_COUNT_KEY = ("round_id", "source", "kind", "category", "rule_set", "rule_version")
 _COUNT = {
     "round_id": "int8",
     "source": "text",
     "kind": "text",
     "category": "text",
     "rule_set": "text",
+    "rule_version": "text",
     "num_documents": "int8",
     "num_words": "int8",
     "num_kept": "int8",

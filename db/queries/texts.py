@@ -72,6 +72,14 @@ _CODES = text("""
              length(split_version) DESC, split_version DESC
 """)
 
+_VERSIONS = text("""
+    SELECT DISTINCT ON (text_id, rule_set) text_id, rule_set, rule_version
+    FROM text_strata
+    WHERE text_id = ANY(:text_ids)
+    ORDER BY text_id, rule_set, length(rule_version) DESC, rule_version DESC,
+             length(split_version) DESC, split_version DESC
+""")
+
 
 def store_texts(session: Session, texts: Sequence[NewText]) -> dict[bytes, int]:
     """Store texts and their codes; what is there already stays as it is.
@@ -152,6 +160,21 @@ def load_strata(
         },
     )
     return {text_id: np.frombuffer(codes, dtype=np.uint8) for text_id, codes in rows}
+
+
+def load_rule_versions(
+    session: Session, text_ids: Sequence[int]
+) -> dict[str, dict[int, str]]:
+    """Say which version of the rules gave what `load_strata` loads.
+
+    Returns:
+        By rule set and text id; texts never classified so are left out.
+    """
+    found: dict[str, dict[int, str]] = {}
+    rows = session.execute(_VERSIONS, {"text_ids": list(text_ids)})
+    for text_id, rule_set, version in rows:
+        found.setdefault(rule_set, {})[text_id] = version
+    return found
 
 
 def _num_bytes(item: NewText) -> int:

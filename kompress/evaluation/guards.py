@@ -8,7 +8,13 @@ import numpy as np
 from kompress.evaluation.figures import Figure, RowMaker, share
 from kompress.evaluation.predictions import Predictions
 from kompress.evaluation.prepared_suite import PreparedSuite
-from kompress.soundness import check_json, check_lines, is_guarded, is_json
+from kompress.soundness import (
+    check_json,
+    check_lines,
+    count_json_elements,
+    is_guarded,
+    is_same_json,
+)
 from kompress.types import BoolArray, Score
 from kompress.words import join_kept, word_list
 
@@ -19,7 +25,8 @@ def guard_rows(predictions: Predictions) -> list[Score]:
     At the own threshold, without and with the config's override: `negation_pct`
     (negations, conditions and modals kept / all of them; by kind too),
     `lines_intact_pct` (texts that pass `check_lines` / texts), and, where texts are
-    JSON, `json_valid_pct` (those that still parse), `json_faithful_pct` (those that
+    JSON, `json_valid_pct` (those that parse and lack nothing), `json_elements_pct`
+    (elements of which every word is kept / elements), `json_faithful_pct` (those that
     pass `check_json`) and `json_broken` (how many do not pass; no interval). At each
     keep_rate: `negation_pct`. Of single texts, without override: `negation_pct` and
     `json_faithful_pct` where they have any.
@@ -64,7 +71,9 @@ def _figures(
     suite: PreparedSuite, guarded_W: BoolArray, keep_W: BoolArray
 ) -> list[Figure]:
     """Count the guarded words, and the texts whose lines and whose JSON are intact."""
-    lines_T, json_T, valid_T, faithful_T = np.zeros((4, suite.num_texts))
+    lines_T, json_T, valid_T, faithful_T, left_T, elements_T = np.zeros(
+        (6, suite.num_texts)
+    )
     for index, (text, keep_N) in enumerate(
         zip(suite.texts, suite.split(keep_W), strict=True)
     ):
@@ -74,13 +83,15 @@ def _figures(
         if faithful is not None:
             json_T[index] = 1
             faithful_T[index] = faithful
-            valid_T[index] = is_json(compressed)
+            valid_T[index] = bool(is_same_json(text.text, compressed))
+            left_T[index], elements_T[index] = count_json_elements(text.text, keep_N)
     found = [
         negations(suite, guarded_W, keep_W),
         share("lines_intact_pct", lines_T, np.ones_like(lines_T)),
     ]
     if json_T.any():
         found.append(share("json_valid_pct", valid_T, json_T))
+        found.append(share("json_elements_pct", left_T, elements_T))
         found.append(share("json_faithful_pct", faithful_T, json_T))
     return found
 

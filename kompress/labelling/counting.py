@@ -52,7 +52,7 @@ class LabelCounter:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._sums: dict[tuple[str, str, str], MaskSums] = {}
+        self._sums: dict[tuple[str, str, str, str], MaskSums] = {}
 
     def add(
         self,
@@ -60,6 +60,7 @@ class LabelCounter:
         kind: str,
         keep_N: BoolArray,
         codes: Mapping[str, CodeArray],
+        versions: Mapping[str, str],
         *,
         known_N: BoolArray | None = None,
     ) -> None:
@@ -70,6 +71,7 @@ class LabelCounter:
             kind: the document's kind.
             keep_N: (N,) the mask.
             codes: (N,) must-keep codes by rule set.
+            versions: of the rules that gave them, by rule set.
             known_N: (N,) False for words that the voter abstained from; they leave
                 its denominators. None counts all.
         """
@@ -82,15 +84,15 @@ class LabelCounter:
             else:
                 words_S, kept_S = count_mask(codes_N[known_N], keep_N[known_N])
             for group in (kind, ALL):
-                key = (source, group, rule_set)
+                key = (source, group, rule_set, versions[rule_set])
                 self._sums.setdefault(key, MaskSums()).add(words_S, kept_S)
 
     def rows(self) -> dict[CountKey, LabelCounts]:
         """Give one row a category that occurs, and `all`, in key order."""
         rows: dict[CountKey, LabelCounts] = {}
-        for (source, kind, rule_set), sums in sorted(self._sums.items()):
+        for (source, kind, *rules), sums in sorted(self._sums.items()):
             words, kept = sums.words_S, sums.kept_S
-            rows[CountKey(source, kind, ALL, rule_set)] = LabelCounts(
+            rows[CountKey(source, kind, ALL, *rules)] = LabelCounts(
                 num_documents=sums.documents,
                 num_words=int(words.sum()),
                 num_kept=int(kept.sum()),
@@ -99,7 +101,7 @@ class LabelCounter:
             )
             for code, name in enumerate(STRATA):
                 if words[code]:
-                    rows[CountKey(source, kind, name, rule_set)] = LabelCounts(
+                    rows[CountKey(source, kind, name, *rules)] = LabelCounts(
                         num_documents=int(sums.documents_S[code]),
                         num_words=int(words[code]),
                         num_kept=int(kept[code]),
@@ -114,6 +116,7 @@ def count_labels(
     labels: Mapping[str, Mapping[int, Label]],
     kind_of: Mapping[int, str],
     codes: Mapping[str, Mapping[int, CodeArray]],
+    versions: Mapping[str, Mapping[int, str]],
 ) -> dict[CountKey, LabelCounts]:
     """Count every voter's masks and every source's labels over a shard's documents.
 
@@ -122,6 +125,7 @@ def count_labels(
         labels: by source and text.
         kind_of: the document's kind by text id.
         codes: must-keep codes by rule set and text.
+        versions: of the rules that gave them, likewise.
     """
     counter = LabelCounter()
     p_by_text = panel.split(panel.p_WM)
@@ -129,13 +133,14 @@ def count_labels(
         if text_id not in p_by_text:
             continue
         own = {rule_set: codes[rule_set][text_id] for rule_set in RULE_SETS}
+        rules = {rule_set: versions[rule_set][text_id] for rule_set in RULE_SETS}
         for column, voter in enumerate(panel.voters):
             p_N = p_by_text[text_id][:, column]
             keep_N = np.nan_to_num(p_N) >= 0.5
-            counter.add(voter, kind, keep_N, own, known_N=~np.isnan(p_N))
+            counter.add(voter, kind, keep_N, own, rules, known_N=~np.isnan(p_N))
         for source, by_text in labels.items():
             if text_id in by_text:
-                counter.add(source, kind, by_text[text_id].keep_N, own)
+                counter.add(source, kind, by_text[text_id].keep_N, own, rules)
     return counter.rows()
 
 

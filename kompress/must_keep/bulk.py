@@ -20,7 +20,7 @@ from kompress.must_keep.classify import (
     classify_words,
     narrow,
 )
-from kompress.must_keep.farm import MAX_CHARS
+from kompress.must_keep.farm import ESCAPES, MAX_CHARS
 from kompress.types import CodeArray
 from kompress.words import ASCII_SEPARATORS, WIDE_SEPARATORS, word_list
 
@@ -134,7 +134,7 @@ def _classify_lines(words: pl.Series, rule_set: str) -> CodeArray:
 def _classify_distinct(words: pl.Series) -> CodeArray:
     """Classify U distinct words; each rule sees only what none before it caught."""
     code_U = np.zeros(len(words), np.uint8)
-    left = words.str.head(MAX_CHARS)
+    left = words.str.replace_all(ESCAPES, "").str.head(MAX_CHARS)
     place = np.arange(len(words))
     for code, pattern in enumerate(FARM_PATTERNS.values(), start=1):
         hit = left.str.contains(pattern)

@@ -6,11 +6,12 @@ N = words
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from kompress.errors import InvalidConfig
-from kompress.must_keep.farm import FARM, FARM_VERSION, MAX_CHARS
+from kompress.must_keep.farm import ESCAPES, FARM, FARM_VERSION, MAX_CHARS
 from kompress.must_keep.published import (
     HEADROOM_042,
     HEADROOM_042_PREDICATE,
@@ -21,10 +22,11 @@ from kompress.types import CATEGORIES, OTHER, PLAIN, STRATA, CodeArray
 from kompress.words import split_words
 
 # Any change of a rule set changes its version; counts and strata are stored under it.
+# What a published rule set catches has the category that `farm` gives it.
 RULE_VERSIONS: dict[str, str] = {
     "farm": FARM_VERSION,
-    "headroom-0.42": "0.42.0",
-    "kompress-r0": "r0",
+    "headroom-0.42": f"0.42.0+{FARM_VERSION}",
+    "kompress-r0": f"r0+{FARM_VERSION}",
 }
 # One expression a category, in `CATEGORIES` order; Rust and Postgres run the same.
 FARM_PATTERNS: dict[str, str] = {
@@ -45,6 +47,7 @@ PREDICATES: dict[str, re.Pattern[str]] = {
 _FARM_SEARCHES: list[Callable[[str], object]] = [
     re.compile(pattern).search for pattern in FARM_PATTERNS.values()
 ]
+_without_escapes = partial(re.compile(ESCAPES).sub, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ def narrow(word: str, farm_code: int, rule_set: str) -> int:
 
 def _classify(word: str, rule_set: str) -> int:
     """Classify one word."""
-    head = word[:MAX_CHARS]
+    head = _without_escapes(word)[:MAX_CHARS]
     for code, search in enumerate(_FARM_SEARCHES, start=1):
         if search(head) is not None:
             return narrow(word, code, rule_set)

@@ -1,18 +1,26 @@
 """The farm's own must-keep rules, in the order of their categories.
 
 A word falls into the first category, in the order of `kompress.types.CATEGORIES`, of
-which one rule is found in it. `db/functions/must_keep_v01.sql` holds the same patterns;
+which one rule is found in it. `db/functions/must_keep_v03.sql` holds the same patterns;
 a test compares them.
 """
 
 from dataclasses import dataclass
 
 # Changes whenever any word would be classified differently.
-FARM_VERSION = "1"
+FARM_VERSION = "2"
 
 # `farm` judges a word by its first characters: a minified file or an encoded image is
 # one word of megabytes, on which searching costs the square of its length.
 MAX_CHARS = 256
+
+# Terminal escapes say how a word looks and nothing of what it says: `farm` judges it
+# without them. CSI, OSC up to its end or the word's, and those of two characters, as
+# ECMA-48 has them.
+ESCAPES = (
+    r"\u001b(\[[0-9:;<=>?]*[ -/]*[@-~]|\][^\u0007\u001b]*(\u0007|\u001b\\)?"
+    r"|[@-Z\\^_])"
+)
 
 # Where a word or a part of it begins and ends …
 START = r"(^|[^A-Za-z0-9_])"
@@ -29,6 +37,14 @@ _KEY = (
 )
 _FIGURE = r"([0-9]+([.,_][0-9]+)?|[.][0-9]+)"
 _TAIL = r"[^A-Za-z0-9_./\u0025]*[.]?[^A-Za-z0-9_./\u0025]*"
+# Digits that are not ASCII's: fractions, Arabic, Indic, Thai, Lao, Tibetan, Burmese,
+# Khmer, Mongolian, full-width, Roman and vulgar fractions of Unicode's number forms.
+_OTHER_DIGITS = (
+    r"\u00bc-\u00be\u0660-\u0669\u06f0-\u06f9\u0966-\u096f\u09e6-\u09ef"
+    r"\u0a66-\u0a6f\u0ae6-\u0aef\u0b66-\u0b6f\u0be6-\u0bef\u0c66-\u0c6f"
+    r"\u0ce6-\u0cef\u0d66-\u0d6f\u0e50-\u0e59\u0ed0-\u0ed9\u0f20-\u0f29"
+    r"\u1040-\u1049\u17e0-\u17e9\u1810-\u1819\u2150-\u2188\uff10-\uff19"
+)
 _HEX_MIX = "|".join(
     f"[0-9a-f]{{{i}{',' if i == 5 else ''}}}([0-9][a-f]|[a-f][0-9])[0-9a-f]{{{5 - i},}}"
     for i in range(6)
@@ -59,6 +75,19 @@ _ROOTS = (
     "cmd|internal|packages|build|dist|target|include|scripts|examples|feature|feat|fix|"
     "release|hotfix|node_modules|application|image|audio|video|dev|proc|sys|tmp"
 )
+# Kinds of what a cluster manages, as its tools write them before a name.
+_RESOURCES = (
+    "pods?|svc|services?|deploy|deployments?([.]apps)?|sts|statefulsets?([.]apps)?|ds|"
+    "daemonsets?([.]apps)?|rs|replicasets?([.]apps)?|jobs?([.]batch)?|cronjobs?([.]batch)?|configmaps?|cm|"
+    "secrets?|nodes?|ns|namespaces?|pvc|pv|ingress|ing|hpa|sa|serviceaccounts?|"
+    "containers?|images?|volumes?|networks?"
+)
+_BUILD_FILES = (
+    "Makefile|Dockerfile|Containerfile|Jenkinsfile|Vagrantfile|Rakefile|Gemfile|"
+    "Procfile|Brewfile|Pipfile|Podfile|Justfile|Fastfile|Earthfile|Tiltfile|BUILD[.]bazel|"
+    "CMakeLists|Caddyfile|Guardfile"
+)
+_LITERALS = "true|false|null|nil|none|None|True|False|yes|no|on|off"
 _SIGNALS = (
     "error|errors|err|warn|warning|warnings|fatal|critical|panic|panicked|exception|"
     "exceptions|traceback|fail|fails|failed|failing|failure|failures|fault|faults|"
@@ -132,6 +161,13 @@ FARM: tuple[Rule, ...] = (
         ("1.2.3", "10.0.0.1"),
     ),
     Rule(
+        "number",
+        "a figure of another script",
+        rf"[{_OTHER_DIGITS}]",
+        ("٣٤٥", "１２３", "５％", "१२", "½", "３月"),
+        ("abc", "不要"),
+    ),
+    Rule(
         "unit",
         "a figure with its unit",
         rf"(^|[^A-Za-z0-9_.:]|[^0-9A-Fa-f]:){_FIGURE}({_UNITS})(/[A-Za-z]+)?"
@@ -150,10 +186,10 @@ FARM: tuple[Rule, ...] = (
         "unit",
         "a figure and a name, or a unit after its figure",
         rf"(^|[^A-Za-z0-9_.-]){_FIGURE}-[a-z]{{2,}}{END}"
-        r"|^[(\[]?([kKMGT]i?B|[mnu]s|[kMG]?Hz|k?g|m?mol|m[gLl]|mcg|mmHg|k?Wh?|px|rpm|fps"
+        r"|^[(\[]?([kKMGT]i?B|[mn]s|[kMG]?Hz|k?g|m?mol|m[gLl]|mcg|mmHg|k?Wh?|px|rpm|fps"
         r"|\u0025)(/[A-Za-z]+)?[),;:]*[.]?$",
         ("64-bit", "3-way", "KiB", "ms,", "(MB/s)", "mg."),
-        ("is", "g++", "a-1-bit", "in"),
+        ("is", "us", "g++", "a-1-bit", "in"),
     ),
     Rule(
         "version",
@@ -310,6 +346,45 @@ FARM: tuple[Rule, ...] = (
     ),
     Rule(
         "path",
+        "rooted, of one letter, or a short name without a vowel",
+        r"(^|[^A-Za-z0-9_/<.*)])/[A-Za-z]([.]?$|[^A-Za-z0-9_/>.])"
+        rf"|{START}[a-z0-9@][a-z0-9_-]{{2,}}/[bcdfghjklmnpqrstvwxz]{{2,}}{END}",
+        ("/x", "(/q)", "lodash/fp", "core/fs"),
+        ("n/a", "</p>", "w/o", "km/h"),
+    ),
+    Rule(
+        "path",
+        "with backslashes",
+        r"(^|[^A-Za-z0-9_\\])\\\\[A-Za-z0-9_.-]+\\[A-Za-z0-9_.$-]"
+        r"|[A-Za-z0-9_.$-]{2,}\\[A-Za-z0-9_.$-]{2,}\\[A-Za-z0-9_.$-]{2}"
+        r"|(^|[^A-Za-z0-9_.\\])([.][.]?|[A-Za-z0-9_.-]{2,})\\[A-Zac-eg-mo-qsw-z0-9_.][A-Za-z0-9_.-]"
+        rf"|(^|[^A-Za-z0-9_.\\])([.][.]?|{_ROOTS}|obj|Debug|Release)\\[A-Za-z0-9_.]",
+        (
+            r"\\server\share",
+            r"src\main\java",
+            r"build\out",
+            r"..\lib",
+            r"bin\Debug",
+            r"src\new",
+        ),
+        (r"\d+", r"one\nTwo", r"\n", r"a\b", r"\bfoo\b"),
+    ),
+    Rule(
+        "path",
+        "a build file, a resource of a cluster, an image and its tag",
+        rf"{START}({_BUILD_FILES}){END}|{START}({_RESOURCES})/[A-Za-z0-9]"
+        rf"|{START}[a-z0-9][a-z0-9._-]*/[a-z0-9._/-]+:[A-Za-z0-9_]",
+        (
+            "Makefile",
+            "(Dockerfile)",
+            "pod/nginx",
+            "job.batch/a",
+            "foo/bar:latest",
+        ),
+        ("and/or", "and/or:", "makefile", "podium"),
+    ),
+    Rule(
+        "path",
         "a file by its extension",
         rf"[.]({_EXTENSIONS})($|[^A-Za-z0-9_(])",
         (
@@ -357,6 +432,25 @@ FARM: tuple[Rule, ...] = (
         r"[A-Za-z0-9]_+[A-Za-z0-9]|(^|[^A-Za-z0-9_])_+[A-Za-z]|[A-Za-z0-9]__",
         ("snake_case", "load_shard(n)", "__init__", "_private", "x_1"),
         ("_", "__", "____"),
+    ),
+    Rule(
+        "identifier",
+        "a key and its value",
+        r"[A-Za-z_][A-Za-z0-9_.-]*=[^= -,.;:!?)\]}>~]"
+        r"|[A-Za-z0-9_][\"']:[^ ]"
+        rf"|[A-Za-z0-9_][\"']?:({_LITERALS})($|[^A-Za-z0-9_])",
+        (
+            "user=root",
+            "tty=ssh",
+            "status=M",
+            "stat=Deferred:",
+            "overlap:false",
+            '{"ok":false}',
+            '"enabled":false',
+            "debug=false",
+            '{"name":"x"}',
+        ),
+        ("a==b", "=", "x=", "note:this", "false", "::on"),
     ),
     Rule(
         "identifier",
@@ -424,9 +518,17 @@ FARM: tuple[Rule, ...] = (
     ),
     Rule(
         "formula",
+        "a comparison of two operands, a negated name",
+        r"^[(\[]*[A-Za-z0-9_.]+[<>][A-Za-z0-9_.(-]+[)\],;:.]*$|(^|[(\[&|])![A-Za-z_]",
+        ("1>2", "a<b", "i<n", "(x>y)", "!done", "(!ok"),
+        ("<b>text</b>", "vector<int>", "a->b", "x=>y", "wow!", "!="),
+    ),
+    Rule(
+        "formula",
         "a comparison or a connective on its own",
-        r"^[(]?(==|!=|===|!==|<=|>=|&&|[|][|])$",
-        ("==", "!=", "<=", "&&", "||"),
+        r"^[(]?(==|!=|===|!==|<=|>=|&&|[|][|]|<|>|<<|>>|:=|=~|!~"
+        r"|[\u2208-\u220b\u2248\u2260-\u2267\u2282-\u2287])$",
+        ("==", "!=", "<=", "&&", "||", ">", "<", ">>", ":=", "=~", "≤", "≠"),
         ("=", "=====", "->", "|"),
     ),
     Rule(

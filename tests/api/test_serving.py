@@ -68,6 +68,7 @@ def test_a_text_comes_back_with_what_the_remote_contract_asks_for(client, studen
         "compression_ratio": 0.5,
         "model_used": student.id,
         "json_valid": None,
+        "json_elements_left": None,
     }
 
 
@@ -95,15 +96,22 @@ def test_short_texts_come_back_as_they_are_without_the_model(client, student):
 
 
 @pytest.mark.parametrize(
-    ("text", "valid"),
+    ("text", "valid", "left"),
     [
-        (json.dumps([{"key": f"value {n}"} for n in range(40)]), False),
-        (json.dumps({"short": 1}), True),  # passes through
-        ("[ not JSON " + PROSE, None),
+        # Of three words an item every other one stays, and figures: 20 of 40 keys, and
+        # the values of the 20 other items.
+        (json.dumps([{"key": f"value {n}"} for n in range(40)]), False, 0.5),
+        # What is left of a list of words parses, and lacks half of them.
+        (json.dumps(["WORD", *(["word", "other"] * 40), "END"]), False, 0.5),
+        (json.dumps({"short": 1}), True, 1.0),  # passes through
+        ("[ not JSON " + PROSE, None, None),
     ],
 )
-def test_json_that_no_longer_parses_is_marked(client, text, valid):
-    assert ask(client, text).json()["json_valid"] is valid
+def test_json_that_lacks_anything_is_marked(client, text, valid, left):
+    answer = ask(client, text).json()
+
+    assert answer["json_valid"] is valid
+    assert answer["json_elements_left"] == pytest.approx(left, abs=0.02)
 
 
 @pytest.mark.parametrize(

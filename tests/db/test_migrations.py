@@ -172,7 +172,9 @@ def test_rounds_of_before_the_record_show_the_same(migrate):
     assert second.decisions == Decisions()
     assert describe_pilot(made.pilot) == OLD_PILOT["sentence"]
     assert [one.stratum for one in made.pilot.collapsed] == ["hex"]
-    assert promotion_row(made.promotion) == OLD_PROMOTION
+    shown = promotion_row(made.promotion)
+    assert {**shown, **OLD_PROMOTION} == shown
+    assert shown["figure"] == "f1"
     assert {name: seen[name] for name in seen.keys() & OLD_DIVERSITY.keys()} == {
         name: OLD_DIVERSITY[name] for name in seen.keys() & OLD_DIVERSITY.keys()
     }

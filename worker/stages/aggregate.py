@@ -39,6 +39,7 @@ class AggregateInputs:
         documents: of the shard.
         train_ids: the texts of those that may be trained on.
         codes: must-keep codes by rule set and text.
+        versions: of the rules that gave them, likewise.
         panels: the votes.
         fitted: what the consensus is made by.
     """
@@ -46,6 +47,7 @@ class AggregateInputs:
     documents: list[DocumentRow]
     train_ids: set[int]
     codes: dict[str, dict[int, CodeArray]]
+    versions: dict[str, dict[int, str]]
     panels: Panels
     fitted: FittedConsensus
 
@@ -82,6 +84,7 @@ def load(session: Session, job: JobRow) -> AggregateInputs:
         documents=documents,
         train_ids={row.text_id for row in chosen if row.role == "train"},
         codes=codes,
+        versions=texts.load_rule_versions(session, text_ids),
         panels=make_panels(
             config.panel(),
             votes.load_round_votes(session, job.round_id, text_ids),
@@ -117,7 +120,7 @@ def compute(
     kind_of = {document.text_id: document.kind for document in inputs.documents}
     return AggregateOutputs(
         labels=made,
-        counts=count_labels(panel, made, kind_of, inputs.codes),
+        counts=count_labels(panel, made, kind_of, inputs.codes, inputs.versions),
         stats=judge_without_gold(inputs.panels, inputs.fitted),
         must_keep={
             document.id: count_caught(

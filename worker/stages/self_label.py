@@ -47,6 +47,7 @@ class SelfLabelInputs:
     documents: list[DocumentRow]
     texts: dict[int, str]
     codes: dict[str, dict[int, CodeArray]]
+    versions: dict[str, dict[int, str]]
     # Where a source needs it: the round's consensus, or (N,) P(keep) of the teachers
     # that corrected the student's draft.
     teacher: dict[int, Label]
@@ -105,6 +106,7 @@ def load(session: Session, job: JobRow) -> SelfLabelInputs:
         documents=documents,
         texts=texts.load_texts(session, text_ids),
         codes=codes,
+        versions=texts.load_rule_versions(session, text_ids),
         teacher=teacher,
         corrected=corrected,
     )
@@ -127,6 +129,7 @@ def compute(
     for document, score_N in zip(inputs.documents, scores, strict=True):
         text_id = document.text_id
         codes = {name: inputs.codes[name][text_id] for name in RULE_SETS}
+        versions = {name: inputs.versions[name][text_id] for name in RULE_SETS}
         found = label_text(
             inputs.texts[text_id],
             score_N,
@@ -137,7 +140,7 @@ def compute(
         )
         for source, label in found.items():
             made[source][text_id] = label
-            counter.add(source, document.kind, label.keep_N, codes)
+            counter.add(source, document.kind, label.keep_N, codes, versions)
     return SelfLabelOutputs(labels=made, counts=counter.rows())
 
 

@@ -8,8 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
-from scipy.stats import poisson
+from scipy.special import expit, pdtr, pdtrik
 
 from kompress.aggregation.patterns import VotePatterns, count_patterns
 from kompress.aggregation.rules.stacking import (
@@ -164,7 +163,7 @@ class Bagging:
             count_P = patterns.count_P.copy()
             bits_P = _mix(key_P + np.uint64(resample)) >> np.uint64(11)
             uniform_P = bits_P / 2.0**53  # below 1, where the Poisson's end is
-            count_P[known_P] = poisson.ppf(uniform_P, gold.count_P)
+            count_P[known_P] = _poisson_quantile(uniform_P, gold.count_P)
             drawn = replace(patterns, count_P=count_P).take(count_P > 0)
             fits.append(Stacking().fit(drawn, along_M=along_M))
         return LearnedBagging(
@@ -221,6 +220,16 @@ class Bagging:
         """
         patterns = count_patterns(p_NM, strength, stratum_N)
         return self.fit(patterns).aggregate(p_NM, strength, stratum_N)
+
+
+def _poisson_quantile(
+    uniform_P: FloatArray, mean_P: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """(P,) the least k with P(X <= k) >= u; `scipy.stats` would look for torch."""
+    k_P = np.ceil(pdtrik(uniform_P, mean_P))
+    below_P = np.maximum(k_P - 1, 0)
+    k_P = np.where(pdtr(below_P, mean_P) >= uniform_P, below_P, k_P)
+    return np.maximum(k_P, 0).astype(np.int64)
 
 
 def _name_patterns(patterns: VotePatterns) -> NDArray[np.uint64]:

@@ -10,7 +10,7 @@ def test_quality_gives_the_rows_of_both_views(client, sessions, config):
     with sessions.begin() as session:
         loop = queue.start_loop(session, "x", "c", parse_config(LoopConfig, config))
         (row,) = loops.rounds_of(session, loop.id)
-        key = CountKey("consensus", "all", "all", "farm")
+        key = CountKey("consensus", "all", "all", "farm", "2")
         # 12 of 16 must-keep words survive: 0.75; 50 of 80 words are kept: 0.625.
         labels.add_label_counts(session, row.id, {key: LabelCounts(1, 80, 50, 16, 12)})
 

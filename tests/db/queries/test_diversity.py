@@ -221,7 +221,9 @@ class Till:
             votes_of.link_votes(session, world.round_id, voter_id, texts, 1)
             num_words = 10 * len(texts)
             counted = {
-                CountKey(name, "all", "all", "farm"): LabelCounts(1, num_words, 1, 1, 1)
+                CountKey(name, "all", "all", "farm", "2"): LabelCounts(
+                    1, num_words, 1, 1, 1
+                )
             }
             labels.add_label_counts(session, world.round_id, counted)
 

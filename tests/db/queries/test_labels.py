@@ -40,8 +40,8 @@ def test_the_first_label_of_a_round_and_source_stays(session, world):
 
 
 def test_the_counts_of_shards_add_up(session, world):
-    everything = CountKey("silver", "all", "all", "farm")
-    hexes = CountKey("silver", "all", "hex", "farm")
+    everything = CountKey("silver", "all", "all", "farm", "2")
+    hexes = CountKey("silver", "all", "hex", "farm", "2")
     first = {
         everything: LabelCounts(2, 30, 20, 10, 9),
         hexes: LabelCounts(1, 4, 3, 4, 3),
@@ -53,13 +53,13 @@ def test_the_counts_of_shards_add_up(session, world):
 
     rows = session.execute(
         text(
-            """SELECT source, kind, category, rule_set, num_documents, num_words,
-                      num_kept, num_must_keep, num_must_keep_kept
+            """SELECT source, kind, category, rule_set, rule_version, num_documents,
+                      num_words, num_kept, num_must_keep, num_must_keep_kept
                FROM label_counts WHERE round_id = :round_id"""
         ),
         {"round_id": world.round_id},
     )
-    assert {CountKey(*row[:4]): LabelCounts(*row[4:]) for row in rows} == {
+    assert {CountKey(*row[:5]): LabelCounts(*row[5:]) for row in rows} == {
         everything: LabelCounts(3, 40, 25, 12, 10),
         hexes: LabelCounts(1, 4, 3, 4, 3),
     }

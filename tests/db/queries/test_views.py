@@ -24,8 +24,9 @@ from kompress.types import CountKey, LabelCounts, RuleStatRow, Score, VoterStatR
 VIEWS = Path(db.__file__).parent / "views"
 # Design §5: names and order are the contract.
 COLUMNS = {
-    "label_quality": "loop, round, source, kind, category, rule_set, num_documents, "
-    "num_words, num_kept, num_must_keep, num_must_keep_kept, mk_in_ref, keep_rate",
+    "label_quality": "loop, round, source, kind, category, rule_set, rule_version, "
+    "num_documents, num_words, num_kept, num_must_keep, num_must_keep_kept, "
+    "mk_in_ref, keep_rate",
     "round_summary": "loop, round, status, stop_reason, num_documents, num_failures, "
     "mk_in_ref, mk_in_ref_corpus, mk_in_ref_corpus_se, label_keep_rate, f1_gold, "
     "f1_keep_rate, exact_pct, exact_keep_rate, override_delta, student, usd, seconds",
@@ -54,7 +55,7 @@ def test_a_view_has_the_columns_of_the_contract(session, view):
 
 
 def add_counts(session, round_id, source, *counts):
-    key = CountKey(source, "all", "all", "farm")
+    key = CountKey(source, "all", "all", "farm", "2")
     labels.add_label_counts(session, round_id, {key: LabelCounts(*counts)})
 
 

@@ -72,8 +72,10 @@ def test_guards_are_those_worked_by_hand():
     assert find(rows, "negation_pct", override="headroom-0.42").value == 1.0
     assert find(rows, "negation_pct", text=PROSE.sha256).value == 1 / 2
     assert find(rows, "lines_intact_pct").value == 1.0
-    # {"x": 2, "c": 3} parses, and says what was never said.
-    assert find(rows, "json_valid_pct").value == 1.0
+    # {"x": 2, "c": 3} parses, lacks two of six elements, and says what nobody said.
+    assert find(rows, "json_valid_pct").value == 0.0
+    elements = find(rows, "json_elements_pct")
+    assert (elements.value, elements.n) == (pytest.approx(4 / 6), 6)
     assert find(rows, "json_faithful_pct").value == 0.0
     assert (find(rows, "json_broken").value, find(rows, "json_broken").n) == (1.0, 1)
     assert find(rows, "json_faithful_pct", text=DATA.sha256).value == 0.0

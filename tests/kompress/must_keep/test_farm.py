@@ -59,3 +59,36 @@ def test_a_word_is_judged_by_its_first_characters():
     far = "a" * MAX_CHARS
 
     assert classify_words([f"{far}=42", f"{far[:-3]}=42"]).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("category", "words"),
+    [
+        ("identifier", "user=root tty=ssh status=M stat=Deferred: overlap:false"),
+        ("identifier", '{"ok":false} "enabled":false debug=false mode=strict'),
+        ("path", r"\\server\share\dir src\main\java\App build\out ..\lib\a"),
+        ("path", "Makefile Dockerfile foo/bar:latest pod/nginx /x lodash/fp"),
+        ("number", "٣٤٥ １２３ ５％ １２：３０ ½"),
+        ("formula", "1>2 a<b i<n > < >> ≤ ≥ ≠ := =~ !done"),
+        ("plain", "us nicht | table"),
+    ],
+)
+def test_what_people_s_logs_are_made_of(category, words):
+    codes = classify_words(words.split())
+
+    assert {STRATA[code] for code in codes} == {category}
+
+
+@pytest.mark.parametrize(
+    ("coloured", "bare"),
+    [
+        ("\x1b[31merror\x1b[0m", "error"),
+        ("\x1b[32mbuilding\x1b[0m", "building"),
+        ("\x1b[1;38;5;208m42\x1b[m", "42"),
+        ("\x1b]8;;https://x.org\x07link\x1b]8;;\x07", "link"),
+        ("\x1b[2K\x1b[1G", ""),
+        ("\x1b(", "("),  # half an escape, of which no rule knows anything
+    ],
+)
+def test_a_word_is_judged_without_its_escapes(coloured, bare):
+    assert classify_words([coloured]).tolist() == classify_words([bare]).tolist()

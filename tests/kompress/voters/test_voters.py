@@ -23,17 +23,17 @@ NEEDED = {"teacher": {"engine": "vllm", "model": "tiny"}}
 HOSTED = {"engine": "openai", "endpoint": "here"}
 # Stored votes are found by them: a new hash is a vote that is asked, and paid, again.
 FINGERPRINTS = [
-    ("references", {}, "f2f8bbfb8ce0"),
-    ("references", {"method": "bag_of_words", "worst_gap": 0.2}, "ca659e104560"),
+    ("references", {}, "4933232fbcb0"),
+    ("references", {"method": "bag_of_words", "worst_gap": 0.2}, "5fbebbba1262"),
     ("salience", {}, "4206e2b4413a"),
     ("salience", {"keep_rate": 0.6}, "0bc9a91d0e47"),
     ("self_information", {}, "f1b25364bb08"),
     ("self_information", {"min_count": 1}, "4ba444669206"),
     ("syntax", {}, "00452ae9556b"),
-    ("simulated", {}, "79d1b83c4863"),
-    ("simulated", {"truth": "hash", "samples": 5}, "9b0c64dbff84"),
-    ("soundness", {}, "5d44d1cea5b5"),
-    ("soundness", {"signals": ["json"], "silent_p": None}, "cc716924d3db"),
+    ("simulated", {}, "2a073193bd66"),
+    ("simulated", {"truth": "hash", "samples": 5}, "4d3dabda6263"),
+    ("soundness", {}, "a6db02c7d1f9"),
+    ("soundness", {"signals": ["json"], "silent_p": None}, "012cb8f3a678"),
     ("teacher", {}, "58735bedde59"),
     ("teacher", {"protocol": "rewrite", "samples": 3}, "101f584cda3a"),
     ("teacher", {"protocol": "quotes", "criterion": "qa"}, "5a9d0c49be73"),

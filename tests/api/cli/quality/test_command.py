@@ -24,10 +24,14 @@ def loop(farm, ndjson, sessions):
         (document,) = corpora.documents(session, found.corpus_id, 1)
         labels.store_labels(session, first.id, "silver", {document.text_id: label})
         counts = {
-            CountKey("silver", "all", "all", "farm"): LabelCounts(1, 3, 2, 2, 1),
-            CountKey("silver", "all", "number", "farm"): LabelCounts(1, 3, 2, 1, 1),
-            CountKey("silver", "log", "all", "farm"): LabelCounts(1, 3, 2, 2, 1),
-            CountKey("silver", "all", "all", "kompress-r0"): LabelCounts(1, 3, 2, 0, 0),
+            CountKey("silver", "all", "all", "farm", "2"): LabelCounts(1, 3, 2, 2, 1),
+            CountKey("silver", "all", "number", "farm", "2"): LabelCounts(
+                1, 3, 2, 1, 1
+            ),
+            CountKey("silver", "log", "all", "farm", "2"): LabelCounts(1, 3, 2, 2, 1),
+            CountKey("silver", "all", "all", "kompress-r0", "r0+2"): LabelCounts(
+                1, 3, 2, 0, 0
+            ),
         }
         labels.add_label_counts(session, first.id, counts)
     return "mine"
@@ -43,9 +47,9 @@ def test_json_gives_every_row_of_the_view(farm, loop):
     assert whole["keep_rate"] == pytest.approx(2 / 3)
     assert by_key["all", "all", "kompress-r0"]["mk_in_ref"] is None
     assert list(whole) == [
-        "loop", "round", "source", "kind", "category", "rule_set", "num_documents",
-        "num_words", "num_kept", "num_must_keep", "num_must_keep_kept", "mk_in_ref",
-        "keep_rate",
+        "loop", "round", "source", "kind", "category", "rule_set", "rule_version",
+        "num_documents", "num_words", "num_kept", "num_must_keep",
+        "num_must_keep_kept", "mk_in_ref", "keep_rate",
     ]  # fmt: skip
 
 
@@ -77,17 +81,19 @@ def criteria(farm, loop, sessions):
         for source, (whole, hexes, numbers) in kept.items():
             # Of 10 words 4 are hex and 4 numbers.
             counts |= {
-                CountKey(source, "all", "all", "farm"): LabelCounts(
+                CountKey(source, "all", "all", "farm", "2"): LabelCounts(
                     2, 10, whole, 8, hexes + numbers
                 ),
-                CountKey(source, "all", "number", "farm"): LabelCounts(
+                CountKey(source, "all", "number", "farm", "2"): LabelCounts(
                     2, 4, numbers, 4, numbers
                 ),
-                CountKey(source, "all", "hex", "farm"): LabelCounts(
+                CountKey(source, "all", "hex", "farm", "2"): LabelCounts(
                     2, 4, hexes, 4, hexes
                 ),
-                CountKey(source, "all", "plain", "farm"): LabelCounts(2, 2, 0, 0, 0),
-                CountKey(source, "log", "all", "farm"): LabelCounts(1, 9, 1, 1, 0),
+                CountKey(source, "all", "plain", "farm", "2"): LabelCounts(
+                    2, 2, 0, 0, 0
+                ),
+                CountKey(source, "log", "all", "farm", "2"): LabelCounts(1, 9, 1, 1, 0),
             }
         labels.add_label_counts(session, first.id, counts)
         fitted = {"for_qa": Calibration(2.0, 3.5, 70), "for_agent": Calibration()}

@@ -94,7 +94,8 @@ def panel(farm, ndjson, sessions):
             own_N = codes_NM[:, NAMES.index(name)]
             cast(session, first.id, ids[name], found[:50], own_N)  # 1,000 words
         labels.add_label_counts(session, first.id, {
-            CountKey(source, "all", "all", "farm"): LabelCounts(60, 1_000, 500, 9, 9)
+            CountKey(source, "all", "all", "farm", "2"):
+                LabelCounts(60, 1_000, 500, 9, 9)
             for source in (*NAMES, "consensus")
         })  # fmt: skip
     return "mine", measured, found, codes_NM, truth_N
