@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 RUNS ?= 20
+# Processes that `make test` runs tests in; each has a Postgres of its own.
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -45,8 +47,9 @@ check: $(READY) ## linters, types, import contracts, documents, schema against m
 
 test: check ## all checks and tests, with coverage of kompress, db and worker
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q --hypothesis-profile=ci \
-		-m "not chaos and not images and not client and not vllm" $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -q --hypothesis-profile=ci -n $(JOBS) --dist loadfile \
+		--no-loadscope-reorder -m "not serial and not chaos and not images and not client and not vllm" $(ARGS)
+	@$(BIN)/coverage run -m pytest -q --hypothesis-profile=ci -m serial $(ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90
 
 chaos: $(READY) ## the long fault run

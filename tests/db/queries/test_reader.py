@@ -80,6 +80,7 @@ def test_a_query_is_stopped_at_its_time_limit(reader):
         run(reader, "SELECT pg_sleep(9)", timeout_s=0.05)
 
 
+@pytest.mark.serial
 def test_planning_and_running_share_one_limit(reader):
     # Postgres computes the constant while it plans: two limits would be four seconds.
     query = "SELECT mk_in_ref(repeat('disk full ', 800000), 'x'), pg_sleep(9)"
@@ -91,6 +92,7 @@ def test_planning_and_running_share_one_limit(reader):
     assert time.monotonic() - started < 0.3 + GRACE_S + 0.5
 
 
+@pytest.mark.serial
 def test_a_query_that_no_limit_stops_loses_its_connection(reader):
     # translate() looks at no limit before its end, some seconds from here.
     query = "SELECT length(translate(repeat('a', 30000000), repeat('z', 99), ''))"
