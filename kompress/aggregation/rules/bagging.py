@@ -229,7 +229,7 @@ def _poisson_quantile(
     k_P = np.ceil(pdtrik(uniform_P, mean_P))
     below_P = np.maximum(k_P - 1, 0)
     k_P = np.where(pdtr(below_P, mean_P) >= uniform_P, below_P, k_P)
-    return np.maximum(k_P, 0).astype(np.int64)
+    return np.asarray(np.maximum(k_P, 0), dtype=np.int64)
 
 
 def _name_patterns(patterns: VotePatterns) -> NDArray[np.uint64]:
