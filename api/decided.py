@@ -34,6 +34,12 @@ FIGURES = {
     "exact_at_target": "exact_pct at the target keep_rate",
     "mk_in_ref_raw": "mk_in_ref before override",
 }
+# What was used up, by what is limited.
+LIMITS = {
+    "rounds": "limit on rounds: {used:.0f} of {maximum:.0f} are done",
+    "usd": "limit on money: {used:.2f} of {maximum:.2f} USD are spent",
+    "seconds": "limit on time: {used:.0f} of {maximum:.0f} s are used",
+}
 
 
 def describe_stop(code: str, stop: "StopReason | None") -> str:
@@ -45,24 +51,23 @@ def describe_stop(code: str, stop: "StopReason | None") -> str:
     """
     if stop is None:
         return code
-    if stop.code != "limit":
-        names = ", ".join(FIGURES[name] for name in stop.figures)
-        rounds = "1 round" if stop.num_rounds == 1 else f"{stop.num_rounds} rounds"
-        no_gain = f"{stop.code}: no gain in {names} for {rounds} at keep_rate"
-        if stop.code == "drifted":
-            return (
-                f"{no_gain} above {stop.target_keep_rate:g}: students only keep more, "
-                f"the last one {stop.keep_rate:.3f}"
-            )
+    if stop.code == "failed":
+        others = f" and {stop.num_failed - 1} more" if stop.num_failed > 1 else ""
+        return f"failed: {stop.stage} (job {stop.job_id}{others}): {stop.error}"
+    if stop.code == "limit":
+        return LIMITS[stop.of].format(used=stop.used, maximum=stop.maximum)
+    names = ", ".join(FIGURES[name] for name in stop.figures)
+    rounds = "1 round" if stop.num_rounds == 1 else f"{stop.num_rounds} rounds"
+    no_gain = f"{stop.code}: no gain in {names} for {rounds} at keep_rate"
+    if stop.code == "drifted":
         return (
-            f"{no_gain} at most {stop.target_keep_rate:g}, and override_delta "
-            f"{stop.override_delta:.4f} is within {stop.override_tolerance:g}"
+            f"{no_gain} above {stop.target_keep_rate:g}: students only keep more, "
+            f"the last one {stop.keep_rate:.3f}"
         )
-    if stop.of == "rounds":
-        return f"limit on rounds: {stop.used:.0f} of {stop.maximum:.0f} are done"
-    if stop.of == "usd":
-        return f"limit on money: {stop.used:.2f} of {stop.maximum:.2f} USD are spent"
-    return f"limit on time: {stop.used:.0f} of {stop.maximum:.0f} s are used"
+    return (
+        f"{no_gain} at most {stop.target_keep_rate:g}, and override_delta "
+        f"{stop.override_delta:.4f} is within {stop.override_tolerance:g}"
+    )
 
 
 def with_stop_reasons(

@@ -5,13 +5,15 @@ to the broker: the relay sends the hints.
 """
 
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from api.corpus_checks import check_corpus
 from api.names import check_name
 from db.models import Loop, Round
-from db.queries import loops, records, students
+from db.queries import loops, parked, records, students
 from kompress.aggregation import make_aggregator
 from kompress.config import (
     NEWEST_RELIABILITY,
@@ -37,6 +39,7 @@ def start_loop(
     *,
     priority: int = 0,
     actor: str = "farm",
+    endpoints: Path | None = None,
 ) -> Loop:
     """Insert a loop pinned to the corpus as it is now, and its first round.
 
@@ -47,19 +50,13 @@ def start_loop(
         config: what the loop computes; immutable from here on.
         priority: greater first.
         actor: who asked, for the audit trail.
+        endpoints: as of `check_start`.
 
     Raises:
-        InvalidRequest: the name holds other characters than a URL takes.
-        InvalidConfig: a voter, an aggregation rule or a suite is unknown, or one of
-            their parameters.
-        NotFound: no corpus has that name, or no student is what a recipe starts from.
-        Conflict: a loop has that name already, or the corpus is empty.
+        InvalidRequest, InvalidConfig, NotFound, Conflict: as `check_start`.
     """
-    check_name("loop", name)
     config = _pin_versions(config)
-    check_loop_config(config)
-    for number in range(1, max(1, len(config.rounds)) + 1):
-        _check_parent(session, config.resolve(number).recipe.parent)
+    check_start(session, name, corpus, config, endpoints=endpoints)
     loop = loops.create_loop(
         session,
         name,
@@ -76,6 +73,39 @@ def start_loop(
         detail={"corpus": corpus, "corpus_seq": loop.corpus_seq, "priority": priority},
     )
     return loop
+
+
+def check_start(
+    session: Session,
+    name: str,
+    corpus: str,
+    config: LoopConfig,
+    *,
+    endpoints: Path | None = None,
+) -> None:
+    """Refuse a loop of which it is known by now that it cannot come to its end.
+
+    Args:
+        session: of the farm's database; nothing is stored.
+        name: the loop's.
+        corpus: the corpus' name.
+        config: the loop's.
+        endpoints: the operator's file of endpoints, None where it is not known here.
+
+    Raises:
+        InvalidRequest: the name holds other characters than a URL takes.
+        InvalidConfig: a voter, an aggregation rule or a suite is unknown, or one of
+            their parameters; or the corpus lacks what the config needs.
+        NotFound: no corpus has that name, or no student is what a recipe starts from.
+        Conflict: a loop has that name already, or the corpus is empty or has no train
+            document.
+    """
+    check_name("loop", name)
+    check_loop_config(config)
+    for number in range(1, max(1, len(config.rounds)) + 1):
+        _check_parent(session, config.resolve(number).recipe.parent)
+    held = loops.check_new(session, name, corpus)
+    check_corpus(session, held, config, endpoints=endpoints)
 
 
 def _pin_versions(config: LoopConfig) -> LoopConfig:
@@ -157,6 +187,24 @@ def cancel_loop(session: Session, loop: Loop, actor: str) -> None:
         Conflict: the loop has ended.
     """
     _set_status(session, loop, actor, status="cancelled", kind="loop_cancelled")
+
+
+def retry_job(session: Session, job_id: int, actor: str) -> None:
+    """Let a failed job run again, and its loop if that ended for it.
+
+    Raises:
+        NotFound: no failed job has that id.
+        Conflict: its loop has gone on with a later round.
+    """
+    job = parked.retry(session, job_id)
+    records.add_event(
+        session,
+        actor,
+        "job_retried",
+        loop_id=job.loop_id,
+        round_id=job.round_id,
+        job_id=job_id,
+    )
 
 
 def check_loop_config(config: LoopConfig) -> None:

@@ -1,6 +1,7 @@
 """Why a loop stopped: a code, and the figures behind it.
 
-Stored in `rounds.stop` and `loops.stop`; `kompress.selection.stopping` finds it.
+Stored in `rounds.stop` and `loops.stop`; `kompress.selection.stopping` finds
+it, but for jobs that failed.
 """
 
 from collections.abc import Mapping
@@ -70,8 +71,27 @@ class LimitReached:
     code: Literal["limit"] = "limit"
 
 
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """A loop of which a job failed for good, so that its round could not go on.
+
+    Attributes:
+        stage: the stage of the job.
+        job_id: the first one that failed.
+        error: what it failed with.
+        num_failed: how many jobs of its step failed.
+        code: as `stop_reason` shows it.
+    """
+
+    stage: str
+    job_id: int
+    error: str
+    num_failed: int
+    code: Literal["failed"] = "failed"
+
+
 # Why a loop stopped by itself; one that a person cancelled has the code `cancelled`.
-StopReason = Converged | Drifted | LimitReached
+StopReason = Converged | Drifted | LimitReached | JobFailed
 
 _STOP: TypeAdapter[StopReason] = TypeAdapter(
     Annotated[StopReason, Field(discriminator="code")]

@@ -26,6 +26,7 @@ def after_lost_lease(session: Session, expired: ExpiredJob) -> None:
             "(out of memory, a crash in a library); see the worker's log, then "
             "retry the job",
         )
+        advance(session, expired.round_id, num_finished=1)
         return
     loops.lock_round(session, expired.round_id)
     job = jobs.get_job(session, expired.id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from db.kinds import STAGES
-from db.queries import loops, selections
+from db.queries import loops, parked, selections
 from db.queries.jobs import JobSpec
 from kompress.config import LoopConfig, RoundConfig, VoterConfig, parse_config
 
@@ -91,9 +91,11 @@ def next_jobs(state: RoundState) -> Step | None:
 def advance(session: Session, round_id: int, *, num_finished: int) -> bool:
     """Count down under the round's lock and open the next step at zero.
 
+    At zero with a parked job the round ends as failed, and its loop with it.
+
     Args:
-        num_finished: jobs that this transaction ended; 0 recounts from the rows, as
-            the relay does for every running round.
+        num_finished: jobs that this transaction ended or parked; 0 recounts from the
+            rows, as the relay does for every running round.
 
     Returns:
         Whether a step was opened, so that there are jobs to hint at.
@@ -107,6 +109,8 @@ def advance(session: Session, round_id: int, *, num_finished: int) -> bool:
     if open_jobs > 0:
         if open_jobs != held.open_jobs:
             loops.set_open_jobs(session, round_id, open_jobs)
+        return False
+    if parked.end_failed_round(session, held):
         return False
     config = parse_config(RoundConfig, held.config)
     stop = parse_config(LoopConfig, held.loop_config).stop

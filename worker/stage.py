@@ -207,7 +207,7 @@ def _fail(runtime: Runtime, job: JobRow, error: Exception, started: float) -> No
         if isinstance(error, DBAPIError) and is_outage(error):
             jobs.release(session, job, delay_s=1.0)
             return
-        jobs.fail(session, job, report, park=park)
+        is_parked = jobs.fail(session, job, report, park=park)
         records.add_event(
             session,
             runtime.worker,
@@ -217,6 +217,8 @@ def _fail(runtime: Runtime, job: JobRow, error: Exception, started: float) -> No
             job_id=job.id,
             detail={"error": f"{type(error).__name__}: {error}"[:2000]},
         )
+        if is_parked:
+            advance(session, job.round_id, num_finished=1)
 
     _end(runtime, job, write, started)
 

@@ -63,14 +63,13 @@ def show_job(
 def retry_jobs(
     job_ids: Annotated[list[int], typer.Argument(help="Ids of failed jobs.")],
 ) -> None:
-    """Let failed jobs run again, with a clean count of errors."""
+    """Let failed jobs run again, and the loops that ended for them."""
+    from api import queue
     from api.cli.connection import actor, open_session
-    from db.queries import jobs, records
 
     with open_session() as session:
         for job_id in job_ids:
-            jobs.retry(session, job_id)
-            records.add_event(session, actor(), "job_retried", job_id=job_id)
+            queue.retry_job(session, job_id, actor())
     say(f"{len(job_ids)} jobs are pending again")
 
 

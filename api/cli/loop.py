@@ -100,18 +100,18 @@ def start_loop(
             for note in notes:
                 # With --json, standard output is the loop alone.
                 typer.echo(note, err=as_json)
+        name = name or queue.free_name(session, stem)
         if plan:
-            from api.cli.plan import plan_loop, print_plan
-
-            print_plan(plan_loop(session, corpus, loop_config), as_json=as_json)
+            _print_plan(session, name, corpus, loop_config, as_json=as_json)
             return
         loop = queue.start_loop(
             session,
-            name or queue.free_name(session, stem),
+            name,
             corpus,
             loop_config,
             priority=priority,
             actor=actor(),
+            endpoints=_endpoints(),
         )
         row = _loop_row(loop)
         _warn_unserved(session)
@@ -224,6 +224,24 @@ def enqueue_round(
         print_json(found)
     else:
         say(f"round {found['round']} of {found['loop']} waits for workers")
+
+
+def _endpoints() -> Path | None:
+    """Give the operator's file of endpoints, if the environment names one."""
+    from api.settings import load_settings
+
+    return load_settings().endpoints
+
+
+def _print_plan(
+    session: Any, name: str, corpus: str, config: Any, *, as_json: bool
+) -> None:
+    """Print what a loop will ask, unless its start would be refused."""
+    from api.cli.plan import plan_loop, print_plan
+    from api.queue import check_start
+
+    check_start(session, name, corpus, config, endpoints=_endpoints())
+    print_plan(plan_loop(session, corpus, config, _endpoints()), as_json=as_json)
 
 
 def _check_sources(

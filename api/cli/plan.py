@@ -1,6 +1,7 @@
 """`farm loop start --plan`: what a loop's first round will ask, and what that costs."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.cli.output import print_json, print_table, say
@@ -27,13 +28,16 @@ NOTES = (
 )
 
 
-def plan_loop(session: "Session", corpus: str, config: "LoopConfig") -> dict[str, Any]:
+def plan_loop(
+    session: "Session", corpus: str, config: "LoopConfig", endpoints_file: Path | None
+) -> dict[str, Any]:
     """Estimate the first round, without storing anything.
 
     Args:
         session: of the farm's database.
         corpus: the corpus' name.
-        config: the loop's.
+        config: the loop's; `api.queue.check_start` has let it pass.
+        endpoints_file: the operator's, None for none.
 
     Returns:
         JSON: a row for each voter, the total, what escalation saves, notes.
@@ -42,16 +46,13 @@ def plan_loop(session: "Session", corpus: str, config: "LoopConfig") -> dict[str
         InvalidConfig: a voter, or an endpoint that it names, is wrong.
         NotFound: no corpus has that name.
     """
-    from api.queue import check_loop_config
-    from api.settings import load_settings
     from db.queries import corpora
     from kompress.teachers.endpoints import read_endpoints
 
-    check_loop_config(config)
     first = config.resolve(1)
     held = corpora.get_corpus(session, corpus)
     sampled, wave_1, later = _expect(session, held, first)
-    endpoints = read_endpoints(load_settings().endpoints)
+    endpoints = read_endpoints(endpoints_file)
     rows = []
     for voter in first.voters:
         usage = _usage(voter, endpoints, sampled)
@@ -60,7 +61,7 @@ def plan_loop(session: "Session", corpus: str, config: "LoopConfig") -> dict[str
     for judge in () if first.protocol == "words" else first.pairwise.judges:
         usage = _usage_of_judge(judge, endpoints, sampled, first)
         rows.append(_row(judge, endpoints, usage, wave_1, wave_1) | {"wave": "pairs"})
-    return _sum_up(rows, config.stop.max_usd, _notes(rows, endpoints, held.external_ok))
+    return _sum_up(rows, config.stop.max_usd, _notes(rows))
 
 
 def print_plan(plan: Mapping[str, Any], *, as_json: bool) -> None:
@@ -225,28 +226,12 @@ def _sum_up(
     }
 
 
-def _notes(
-    rows: Sequence[Mapping[str, Any]],
-    endpoints: "Mapping[str, Endpoint]",
-    external_ok: bool,  # private, read from a row
-) -> list[str]:
-    """Say what the figures rest on, and what will be refused."""
+def _notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what the figures rest on."""
     notes = list(NOTES)
     if any(row["wave"] == "pairs" for row in rows):
         notes.append(
             "comparisons: every voter and sample is taken to give a reference, each of "
             "half its text"
-        )
-    external = sorted(
-        {
-            r["endpoint"]
-            for r in rows
-            if r["endpoint"] and endpoints[r["endpoint"]].external
-        }
-    )
-    if external and not external_ok:
-        notes.append(
-            f"{', '.join(external)}: external, but the corpus was not added with "
-            "--external-ok; the loop would be refused"
         )
     return notes

@@ -79,15 +79,21 @@ def read_status(session: "Session", loop: str = "") -> dict[str, Any]:
 
 
 def with_rate(step: dict[str, Any]) -> dict[str, Any]:
-    """Add jobs a minute and seconds left to a step; None while nothing is known."""
+    """Add jobs a minute and seconds left to a step; None where nothing is known."""
     seconds, worth = step["seconds"], step["jobs_worth"]
     rate = worth / seconds if seconds and worth else None
     left = step["jobs"] - step["cancelled"] - worth
-    is_open = step["pending"] + step["running"] > 0
+    is_open = step["pending"] + step["running"] + step["failed"] > 0
+    if not is_open:
+        seconds_left = 0.0
+    elif rate and not step["failed"]:
+        seconds_left = left / rate
+    else:
+        seconds_left = None
     return {
         **step,
         "jobs_per_minute": rate * 60 if rate else None,
-        "seconds_left": left / rate if rate and is_open else (None if is_open else 0.0),
+        "seconds_left": seconds_left,
     }
 
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from api import queue
 from api.decided import describe_stop
-from api.deps import Actor, CurrentLoop, DbSession
+from api.deps import Actor, CurrentLoop, CurrentServices, DbSession
 from api.schemas import LoopIn, LoopOut, RoundIn, RoundOut
 from db.models import Loop, Round
 from db.queries import loops
@@ -17,7 +17,11 @@ router = APIRouter(prefix="/v1/loops", tags=["loops"])
 
 @router.post("", status_code=201)
 def start_loop(
-    body: LoopIn, session: DbSession, actor: Actor, response: Response
+    body: LoopIn,
+    session: DbSession,
+    actor: Actor,
+    services: CurrentServices,
+    response: Response,
 ) -> LoopOut:
     """Start a loop on a corpus as it is now; its first round is enqueued."""
     loop = queue.start_loop(
@@ -27,6 +31,7 @@ def start_loop(
         parse_config(LoopConfig, body.config),
         priority=body.priority,
         actor=actor,
+        endpoints=services.settings.endpoints,
     )
     response.headers["Location"] = f"/v1/loops/{loop.id}"
     return _to_out(session, loop)

@@ -171,6 +171,7 @@ _FAIL = text("""
         run_after = clock_timestamp()
                     + make_interval(secs => least(60, power(2, num_errors)))
     WHERE id = :job_id AND attempt = :attempt AND status = 'running'
+    RETURNING status
 """)
 
 _RETRY = text("""
@@ -355,17 +356,25 @@ def release(
     _end(session, _RELEASE, job, delay_s=delay_s, reason=reason)
 
 
-def fail(session: Session, job: JobRow, error: str, *, park: bool) -> None:
+def fail(session: Session, job: JobRow, error: str, *, park: bool) -> bool:
     """Count an error; retry later with growing delay, or park the job as `failed`.
+
+    Returns:
+        Whether it is parked; then count it down, for its round waits for it no more.
 
     Raises:
         LeaseLost: another attempt owns the job.
     """
-    _end(session, _FAIL, job, error=error, park=park, max_errors=MAX_ERRORS)
+    values = {"error": error, "park": park, "max_errors": MAX_ERRORS}
+    values |= {"job_id": job.id, "attempt": job.attempt}
+    status = session.scalar(_FAIL, values)
+    if status is None:
+        raise lease_lost(session, job)
+    return bool(status == "failed")
 
 
 def park(session: Session, job_id: int, error: str) -> None:
-    """Park a job that no attempt owns as `failed`, with what to do about it."""
+    """Park a job that no attempt owns as `failed`, with what to do; count it down."""
     session.execute(_PARK, {"job_id": job_id, "error": error})
 
 
@@ -387,7 +396,7 @@ def get_job(session: Session, job_id: int) -> JobRow:
 
 
 def retry(session: Session, job_id: int) -> None:
-    """Make a parked job pending again.
+    """Make a parked job pending again; `db.queries.parked` counts it in its round.
 
     Raises:
         NotFound: no failed job has that id.

@@ -52,7 +52,7 @@ _COUNT_DOWN = text("""
 _COUNT_OPEN = text("""
     SELECT count(*) FROM jobs
     WHERE round_id = :round_id AND stage = :stage AND wave = :wave
-      AND status IN ('pending', 'running', 'failed')
+      AND status IN ('pending', 'running')
 """)
 _CANCEL_JOBS = text("""
     UPDATE jobs SET status = 'cancelled', finished_at = clock_timestamp(),
@@ -62,16 +62,8 @@ _CANCEL_JOBS = text("""
 """)
 
 
-def create_loop(
-    session: Session,
-    name: str,
-    corpus_name: str,
-    config: dict[str, Any],
-    first_round: dict[str, Any],
-    *,
-    priority: int = 0,
-) -> Loop:
-    """Insert a loop pinned to the corpus as it is now, its first round and first job.
+def check_new(session: Session, name: str, corpus_name: str) -> Corpus:
+    """Give the corpus that a new loop can be on.
 
     Raises:
         NotFound: no corpus has that name.
@@ -90,6 +82,24 @@ def create_loop(
         )
     if session.scalar(select(Loop.id).where(Loop.name == name)) is not None:
         raise Conflict(f"a loop named {name!r} exists; choose another --name")
+    return corpus
+
+
+def create_loop(
+    session: Session,
+    name: str,
+    corpus_name: str,
+    config: dict[str, Any],
+    first_round: dict[str, Any],
+    *,
+    priority: int = 0,
+) -> Loop:
+    """Insert a loop pinned to the corpus as it is now, its first round and first job.
+
+    Raises:
+        NotFound, Conflict: as `check_new`.
+    """
+    corpus = check_new(session, name, corpus_name)
     loop = Loop(
         name=name,
         corpus_id=corpus.id,
@@ -261,7 +271,7 @@ def count_down(session: Session, round_id: int, num_finished: int) -> int | None
 
 
 def count_open_jobs(session: Session, held: RoundRow) -> int:
-    """Count the jobs of the round's stage and wave that have not ended."""
+    """Count the jobs of the round's stage and wave that can still run."""
     values = {"round_id": held.id, "stage": held.stage, "wave": held.wave}
     return int(session.execute(_COUNT_OPEN, values).scalar_one())
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from db.errors import NotFound
 from db.kinds import ASKING, STAGES
 from db.models import Voter
-from db.queries import loops
+from db.queries import loops, parked
 from kompress.types import Fingerprint
 
 # Until then a round has only collected votes.
@@ -28,9 +28,15 @@ _INSERT = text("""
     ON CONFLICT (name, fingerprint) DO NOTHING
 """)
 _ID = text("SELECT id FROM voters WHERE name = :name AND fingerprint = :fingerprint")
+# Those that run, and those that ended for a job of the voter and were not gone on from.
 _ROUNDS = text("""
     SELECT r.id FROM rounds r
-    WHERE r.status = 'running' AND r.decisions -> 'voters' ? :name
+    WHERE r.decisions -> 'voters' ? :name AND (
+        r.status = 'running' OR r.status = 'failed'
+        AND EXISTS (SELECT FROM jobs j WHERE j.round_id = r.id AND j.voter = :name
+                    AND j.status = 'failed')
+        AND NOT EXISTS (SELECT FROM rounds n WHERE n.loop_id = r.loop_id
+                        AND n.number > r.number))
     ORDER BY r.id
 """)
 # What it was to be asked; running attempts notice by their heartbeat.
@@ -132,7 +138,8 @@ def quarantine(session: Session, name: str, *, on: bool) -> None:
     """Take a voter out of every loop, or let it back into new rounds.
 
     Running rounds go on without it: what it was to be asked is cancelled, and while a
-    round has not aggregated yet, it uses none of its votes. These stay stored.
+    round has not aggregated yet, it uses none of its votes. These stay stored. So does
+    a round that ended for a job of this voter.
 
     Raises:
         NotFound: no voter has that name; the message lists what exists.
@@ -166,5 +173,6 @@ def _withdraw(session: Session, name: str) -> None:
         )
         if held.stage in BEFORE_LABELS:
             session.execute(_UNLINK, {"round_id": round_id, "name": name})
+        parked.revive_round(session, held)
     # What a step that opened meanwhile has planned; now none can.
     session.execute(_WITHDRAW, values)

@@ -13,6 +13,7 @@ from kompress.decisions import (
 from kompress.stop_reason import (
     Converged,
     Drifted,
+    JobFailed,
     LimitReached,
     stop_as_json,
     stop_from_json,
@@ -155,6 +156,16 @@ def test_a_promotion_is_laid_out_for_programs():
             "limit",
             LimitReached("seconds", 200.4, 150.0),
             "limit on time: 200 of 150 s are used",
+        ),
+        (
+            "failed",
+            JobFailed("train", 12, "TrainingFailed: no label", 1),
+            "failed: train (job 12): TrainingFailed: no label",
+        ),
+        (
+            "failed",
+            JobFailed("teach", 3, "OSError: no network", 4),
+            "failed: teach (job 3 and 3 more): OSError: no network",
         ),
         (
             "drifted",

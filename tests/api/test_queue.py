@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from sqlalchemy import text
 
@@ -5,11 +6,11 @@ from api import queue
 from api.errors import InvalidRequest
 from api.intake import ingest
 from db.errors import Conflict, NotFound
-from db.queries import loops, records
+from db.queries import jobs, loops, parked, records, voters
 from kompress.config import LoopConfig, parse_config
 from kompress.errors import InvalidConfig
-from kompress.stop_reason import LimitReached
-from kompress.types import Document
+from kompress.stop_reason import JobFailed, LimitReached
+from kompress.types import Document, Fingerprint, Gold
 
 VOTER = {"name": "salience", "kind": "salience"}
 MODEL = {"engine": "vllm", "model": "m"}
@@ -22,7 +23,7 @@ JUDGE = {
 
 @pytest.fixture
 def corpus(sessions):
-    ingest(sessions, "c", [Document("one two", "log", "a")])
+    ingest(sessions, "c", [Document("one two", "log", "a", split="train")])
     return "c"
 
 
@@ -217,3 +218,107 @@ def test_a_mistake_of_a_later_round_is_found_at_the_start():
 
     with pytest.raises(InvalidConfig, match="round 2: evaluation"):
         queue.check_loop_config(config)
+
+
+REFERENCES = {"name": "r", "kind": "references", "params": {"origin": "qa"}}
+HOSTED = {
+    "name": "t",
+    "kind": "teacher",
+    "params": {"engine": "openai", "endpoint": "hosted", "model": "m"},
+}
+ENDPOINTS = """
+[hosted]
+url = "https://api.example.com/v1"
+models = ["m"]
+external = true
+forced_tokens = true
+logprobs = true
+"""
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        (
+            {"recipe": {"mix": [{"source": "gold"}]}},
+            (
+                "round 1: recipe.mix trains on gold, and no train document of corpus "
+                "'c' has calibration gold"
+            ),
+        ),
+        (
+            {"recipe": {"mix": [{"source": "consensus", "kinds": ["poem"]}]}},
+            (
+                "round 1: recipe.mix trains on documents of kinds poem; the train "
+                "documents of corpus 'c' are of log"
+            ),
+        ),
+        (
+            {"voters": [VOTER, REFERENCES]},
+            "round 1: voters.r reads references of origin 'qa'; corpus 'c' has none",
+        ),
+        (
+            {"voters": [VOTER, HOSTED]},
+            "round 1: voters.t asks the endpoint 'hosted', which is external",
+        ),
+        (
+            {"voters": [{**VOTER, "name": "bad"}]},
+            "round 1: in quarantine: bad; release the voter",
+        ),
+    ],
+)
+def test_a_loop_that_could_not_come_to_its_end_is_refused_at_its_start(
+    sessions, corpus, tmp_path, base, said
+):
+    path = tmp_path / "endpoints.toml"
+    path.write_text(ENDPOINTS)
+    with sessions.begin() as session:
+        voters.register_voter(session, Fingerprint("bad", {}), "salience", {})
+        voters.quarantine(session, "bad", on=True)
+
+        with pytest.raises(InvalidConfig) as refusal:
+            queue.check_start(session, "x", "c", make(**base), endpoints=path)
+
+    assert str(refusal.value).startswith(said)
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_a_loop_may_train_on_gold_where_there_is_some(sessions):
+    truth = Gold("me", "calibrate", np.array([0, 1], dtype=np.uint8))
+    ingest(sessions, "c", [Document("one two", "log", "a", split="train", gold=truth)])
+
+    with sessions() as session:
+        mix = {"mix": [{"source": "gold"}]}
+        queue.check_start(session, "x", "c", make(recipe=mix))
+
+
+def test_a_corpus_without_train_documents_starts_no_loop(sessions):
+    ingest(sessions, "c", [Document("one two", "log", "a", split="audit")])
+
+    with sessions() as session, pytest.raises(Conflict, match="none of them in train"):
+        start(session)
+
+
+def test_a_retry_opens_the_loop_that_ended_unless_it_went_on(sessions, corpus):
+    with sessions.begin() as session:
+        loop = start(session)
+        (row,) = jobs.list_jobs(session)
+        session.execute(text("UPDATE jobs SET status = 'failed', last_error = 'oh'"))
+        held = loops.lock_round(session, loops.rounds_of(session, loop.id)[0].id)
+        assert parked.end_failed_round(session, held)
+        session.expire_all()
+        assert (loop.status, loop.stop) == ("stopped", JobFailed("select", row["id"],
+                                                                 "oh", 1))  # fmt: skip
+
+        queue.retry_job(session, row["id"], "me")
+
+        session.expire_all()
+        assert (loop.status, loop.stop_reason, loop.stop) == ("running", "", None)
+        event = records.list_events(session, loop.id)[-1]
+        assert (event.kind, event.job_id) == ("job_retried", row["id"])
+        session.execute(text("UPDATE jobs SET status = 'failed'"))
+        parked.end_failed_round(session, held)
+        session.expire_all()
+        queue.enqueue_round(session, loop, "me")
+        with pytest.raises(Conflict, match="gone on with round 2"):
+            queue.retry_job(session, row["id"], "me")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from db.queries import jobs, workers
+from db.queries import jobs, parked, workers
 from db.queries.dispatch import HINTS_PER_SLOT
 from tests.worker.worlds import (
     EVERYTHING,
@@ -187,6 +187,7 @@ class RelayMachine(RuleBasedStateMachine):
             self.revive()
             age(self.sessions, 200)
             mend(self.sessions, self.broker, resend_s=3)
+            self.retry_parked()
             recount(self.sessions)
             top_up(self.sessions, self.broker)
             for hint in self.broker.take_all():
@@ -194,13 +195,15 @@ class RelayMachine(RuleBasedStateMachine):
         assert self.has_ended()
         self.nothing_is_lost_repeated_or_unbounded()
 
+    def retry_parked(self):
+        """Jobs that lost too many leases are parked: a person retries them."""
+        for (job_id,) in query(
+            self.sessions, "SELECT id FROM jobs WHERE status = 'failed'"
+        ):
+            with self.sessions.begin() as session:
+                parked.retry(session, job_id)
+
     def run_to_its_end(self, hint):
-        # Jobs that lost too many leases are parked: a person retries them.
-        change(
-            self.sessions,
-            "UPDATE jobs SET status = 'pending', num_lost_leases = 0 "
-            "WHERE status = 'failed'",
-        )
         with self.sessions.begin() as session:
             job = jobs.claim(session, hint.job_id, worker="w1", lease_s=LEASE_S)
         if job is not None:

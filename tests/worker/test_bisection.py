@@ -140,7 +140,10 @@ def test_what_cannot_be_halved_is_parked_with_what_to_do(sessions, stage):
     assert status == "failed"
     assert error.startswith("3 leases were lost: its worker dies or hangs")
     assert "retry the job" in error
-    assert read_round(sessions) == (stage, 0, 1)
+    assert read_round(sessions) == (stage, 0, 0)
+    assert query(sessions, "SELECT status, stop_reason FROM loops") == [
+        ("stopped", "failed")
+    ]
 
 
 def test_a_shard_is_not_halved_before_its_time(sessions):

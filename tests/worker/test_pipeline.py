@@ -257,8 +257,8 @@ def test_a_recount_believes_the_rows_and_not_the_count(sessions):
     with sessions.begin() as session:
         advance(session, world.round_id, num_finished=0)
 
-    # One is pending, one is parked: a parked job holds its step open.
-    assert read(sessions, world) == ("aggregate", 0, 2)
+    # One is pending; one is parked, and waited for no more.
+    assert read(sessions, world) == ("aggregate", 0, 1)
 
 
 def test_at_zero_the_next_step_is_open_with_its_jobs(sessions):

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import text
 
 from db.kinds import ARGS_VERSION
-from db.queries import jobs, loops
+from db.queries import jobs, loops, parked
 from db.queries.workers import drain, register
 from kompress.errors import InvalidConfig
 from tests.worker.worlds import (
@@ -159,7 +159,7 @@ def test_errors_back_off_then_park_the_job_with_its_traceback(sessions, runtime)
     error = job_row(sessions, job_id, "last_error")[0]
     assert error.startswith("Traceback")
     assert error.endswith("OSError: no network\n")
-    assert open_step(sessions, world) == ("aggregate", 1)
+    assert open_step(sessions, world) == ("aggregate", 0)
     assert len(query(sessions, "SELECT * FROM events WHERE kind = 'job_failed'")) == 3
 
 
@@ -177,9 +177,55 @@ def test_a_parked_job_revives_and_the_round_goes_on(sessions, runtime):
     run_stage(failing(InvalidConfig("no such voter")), runtime, world.job_ids[0])
 
     with sessions.begin() as session:
-        jobs.retry(session, world.job_ids[0])
+        parked.retry(session, world.job_ids[0])
     run_stage(PLAIN, runtime, world.job_ids[0])
 
+    assert open_step(sessions, world) == ("judge", 1)
+
+
+def ends(sessions):
+    return query(
+        sessions,
+        "SELECT r.status, r.stop_reason, l.status, l.stop_reason, l.stop ->> 'error' "
+        "FROM rounds r JOIN loops l ON l.id = r.loop_id",
+    )[0]
+
+
+def test_a_job_that_failed_for_good_ends_its_loop_once_nothing_else_can_run(
+    sessions, runtime
+):
+    world = make_world(sessions, num_shards=3)
+    first, second, third = world.job_ids
+    run_stage(failing(InvalidConfig("no such\nvoter")), runtime, first)
+    run_stage(PLAIN, runtime, second)
+    assert ends(sessions) == ("running", "", "running", "", None)
+
+    run_stage(PLAIN, runtime, third)
+
+    said = "kompress.errors.InvalidConfig: no such\nvoter"
+    assert ends(sessions) == ("failed", "failed", "stopped", "failed", said)
+    assert effects(sessions) == {second: 1, third: 1}
+    events = query(
+        sessions,
+        "SELECT job_id, detail ->> 'error' FROM events WHERE kind = 'loop_stopped'",
+    )
+    assert events == [(first, said)]
+
+
+def test_a_retried_job_opens_the_loop_that_ended_for_it(sessions, runtime):
+    world = make_world(sessions, num_shards=2)
+    for job_id in world.job_ids:
+        run_stage(failing(InvalidConfig("no such voter")), runtime, job_id)
+    assert ends(sessions)[:2] == ("failed", "failed")
+
+    for job_id in world.job_ids:
+        with sessions.begin() as session:
+            parked.retry(session, job_id)
+        assert ends(sessions) == ("running", "", "running", "", None)
+        run_stage(PLAIN, runtime, job_id)
+
+    # The first one ran alone, so the loop ended again for the second.
+    assert effects(sessions) == dict.fromkeys(world.job_ids, 1)
     assert open_step(sessions, world) == ("judge", 1)
 
 

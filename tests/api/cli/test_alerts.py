@@ -21,7 +21,7 @@ FALLBACK = {"hex": Fallback("t1", 0.5, 0.93, -0.5, -0.31, words=40)}
 
 @pytest.fixture
 def loop(farm, ndjson):
-    farm("corpus", "add", "ops", ndjson({"text": "disk full"}))
+    farm("corpus", "add", "ops", ndjson({"text": "disk full", "split": "train"}))
     farm("loop", "start", "ops", "--name", "mine")
     return "mine"
 

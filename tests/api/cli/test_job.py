@@ -7,7 +7,7 @@ from db.queries import jobs, workers
 
 @pytest.fixture
 def loop(farm, ndjson):
-    farm("corpus", "add", "ops", ndjson({"text": "disk full"}))
+    farm("corpus", "add", "ops", ndjson({"text": "disk full", "split": "train"}))
     farm("loop", "start", "ops", "--name", "mine")
     return "mine"
 
@@ -89,7 +89,7 @@ def test_a_worker_refuses_a_queue_that_nothing_fills(farm):
     assert "teach.VOTER" in said
 
 
-STEP = {"jobs": 4, "done": 1, "running": 1, "pending": 2, "cancelled": 0,
+STEP = {"jobs": 4, "done": 1, "running": 1, "pending": 2, "failed": 0, "cancelled": 0,
         "jobs_worth": 1.5, "seconds": 30.0}  # fmt: skip
 
 
@@ -112,6 +112,12 @@ def test_nothing_is_known_of_a_step_that_has_not_begun():
 )
 def test_durations_read_as_people_say_them(seconds, text):
     assert format_seconds(seconds) == text
+
+
+def test_nothing_is_left_where_a_job_failed_for_good():
+    found = with_rate({**STEP, "running": 0, "pending": 0, "failed": 1})
+
+    assert found["seconds_left"] is None
 
 
 def test_a_bar_is_full_at_one_and_empty_at_nothing():

@@ -9,7 +9,12 @@ from kompress.types import Score
 @pytest.fixture
 def tried(farm, ndjson, sessions):
     """Two loops: v3 was scored and promoted, v4 has no student and was cancelled."""
-    farm("corpus", "add", "ops", ndjson({"text": "disk full"}, {"text": "all well"}))
+    farm(
+        "corpus",
+        "add",
+        "ops",
+        ndjson({"text": "disk full", "split": "train"}, {"text": "all well"}),
+    )
     farm("loop", "start", "ops", "--recipe", "v3", "--name", "first")
     farm("loop", "start", "ops", "--recipe", "v4", "--name", "second")
     farm("loop", "cancel", "second")

@@ -20,7 +20,12 @@ kind = "syntax"
 
 @pytest.fixture
 def corpus(farm, ndjson):
-    farm("corpus", "add", "ops", ndjson({"text": "disk full"}, {"text": "all well"}))
+    farm(
+        "corpus",
+        "add",
+        "ops",
+        ndjson({"text": "disk full", "split": "train"}, {"text": "all well"}),
+    )
     return "ops"
 
 

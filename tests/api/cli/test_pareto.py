@@ -24,7 +24,7 @@ def rows(own, qualities, *, interval=0.02):
 @pytest.fixture
 def scored(farm, ndjson, sessions):
     """A loop of two students and random dropping."""
-    farm("corpus", "add", "ops", ndjson({"text": "disk full"}))
+    farm("corpus", "add", "ops", ndjson({"text": "disk full", "split": "train"}))
     farm("loop", "start", "ops", "--recipe", "v4", "--name", "mine")
     with sessions.begin() as session:
         loop = loops.get_loop(session, "mine")

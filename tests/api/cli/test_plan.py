@@ -44,7 +44,7 @@ def loop_file(farm, ndjson, tmp_path, monkeypatch):
     (tmp_path / "endpoints.toml").write_text(ENDPOINTS)
     monkeypatch.setenv("FARM_ENDPOINTS", str(tmp_path / "endpoints.toml"))
     rows = [{"text": f"disk {n} is full of {n} logs"} for n in range(40)]
-    farm("corpus", "add", "ops", ndjson(*rows))
+    farm("corpus", "add", "ops", ndjson(*rows), "--external-ok")
     path = tmp_path / "loop.toml"
     path.write_text(CONFIG)
     return path
@@ -103,7 +103,6 @@ def test_a_plan_in_words_names_voters_savings_and_what_stands_against_it(
 
     assert "large" in said
     assert "escalation saves about" in said
-    assert "--external-ok" in said
     assert "stop.max_usd is 0.01" in said
 
 
@@ -113,3 +112,24 @@ def test_a_plan_names_an_endpoint_that_is_not_there(farm, loop_file, tmp_path):
     said = farm.mistake("loop", "start", "ops", "--config", loop_file, "--plan")
 
     assert "no endpoint is called 'hosted'" in said
+
+
+@pytest.mark.parametrize(
+    ("corpus", "name", "said"),
+    [
+        ("ops", "a b", "found the loop name 'a b'"),
+        ("ops", "taken", "a loop named 'taken' exists"),
+        ("private", "new", "which is external, but corpus 'private'"),
+        ("audit", "new", "none of them in train"),
+    ],
+)
+def test_a_plan_refuses_what_the_start_refuses(
+    farm, loop_file, ndjson, corpus, name, said
+):
+    farm("loop", "start", "ops", "--name", "taken")
+    farm("corpus", "add", "private", ndjson({"text": "a b", "split": "train"}))
+    farm("corpus", "add", "audit", ndjson({"text": "a b", "split": "audit"}))
+    arguments = ["loop", "start", corpus, "--config", loop_file, "--name", name]
+
+    assert said in farm.mistake(*arguments)
+    assert said in farm.mistake(*arguments, "--plan")

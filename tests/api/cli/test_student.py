@@ -32,8 +32,8 @@ def trained(farm, home, ndjson, sessions):
     place = home / "artifacts" / digest[:2] / digest
     place.parent.mkdir(parents=True)
     place.write_bytes(blob)
-    farm("corpus", "add", "ops", ndjson({"text": "disk full", "split": "held_out",
-                                         "kind": "bash_output"}))  # fmt: skip
+    held_out = {"text": "disk full", "split": "held_out", "kind": "bash_output"}
+    farm("corpus", "add", "ops", ndjson(held_out, {"text": "well", "split": "train"}))
     farm("loop", "start", "ops", "--name", "mine")
     with sessions.begin() as session:
         loop = loops.get_loop(session, "mine")

@@ -5,7 +5,7 @@ from kompress.types import Document
 
 
 def test_events_come_page_by_page_with_their_actor(client, sessions, config):
-    ingest(sessions, "c", [Document("one two", "log", "a")])
+    ingest(sessions, "c", [Document("one two", "log", "a", split="train")])
     with sessions.begin() as session:
         queue.start_loop(session, "x", "c", parse_config(LoopConfig, config))
     client.post("/v1/loops/x/pause")

@@ -12,7 +12,7 @@ OWN = ("id", "name", "loop_id", "round_id", "created_at", "run_after")
 
 @pytest.fixture
 def corpus(sessions):
-    ingest(sessions, "c", [Document("one two", "log", "a")])
+    ingest(sessions, "c", [Document("one two", "log", "a", split="train")])
     return "c"
 
 
@@ -118,3 +118,12 @@ def test_a_round_is_added_once_none_is_open(client, sessions, corpus, config):
     assert wrong.status_code == 422
     assert added.status_code == 201
     assert (added.json()["number"], added.json()["config"]["folds"]) == (2, 0)
+
+
+def test_a_corpus_without_train_documents_is_409(client, sessions, config):
+    ingest(sessions, "c", [Document("one two", "log", "a", split="audit")])
+
+    answer = post(client, config)
+
+    assert answer.status_code == 409
+    assert "none of them in train" in answer.json()["detail"]

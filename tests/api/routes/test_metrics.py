@@ -8,7 +8,7 @@ from kompress.types import Document
 
 
 def test_metrics_show_queues_jobs_and_live_workers(client, sessions, config):
-    ingest(sessions, "c", [Document("one two", "log", "a")])
+    ingest(sessions, "c", [Document("one two", "log", "a", split="train")])
     with sessions.begin() as session:
         queue.start_loop(session, "x", "c", parse_config(LoopConfig, config))
         workers.register(session, "w", queues=["cpu", "control"], slots=2, version="1")

@@ -6,7 +6,7 @@ from kompress.types import CountKey, Document, LabelCounts
 
 
 def test_quality_gives_the_rows_of_both_views(client, sessions, config):
-    ingest(sessions, "c", [Document("one two", "log", "a")])
+    ingest(sessions, "c", [Document("one two", "log", "a", split="train")])
     with sessions.begin() as session:
         loop = queue.start_loop(session, "x", "c", parse_config(LoopConfig, config))
         (row,) = loops.rounds_of(session, loop.id)

@@ -7,7 +7,7 @@ from kompress.types import Document, Score
 
 
 def test_a_student_is_shown_with_its_lineage_and_scores(client, sessions, config):
-    ingest(sessions, "c", [Document("one two", "log", "a")])
+    ingest(sessions, "c", [Document("one two", "log", "a", split="train")])
     with sessions.begin() as session:
         loop = queue.start_loop(session, "x", "c", parse_config(LoopConfig, config))
         (row,) = loops.rounds_of(session, loop.id)

@@ -182,11 +182,13 @@ def test_opening_a_stage_moves_the_round_and_makes_its_jobs(session, world):
 @pytest.mark.parametrize(
     ("status", "is_open"),
     [
-        ("pending", True), ("running", True), ("failed", True),
+        ("pending", True), ("running", True), ("failed", False),
         ("done", False), ("split", False), ("cancelled", False),
     ],
 )  # fmt: skip
-def test_a_parked_job_keeps_its_step_open(session, world, add_job, status, is_open):
+def test_only_what_can_still_run_keeps_its_step_open(
+    session, world, add_job, status, is_open
+):
     add_job(session, world, "select", status=status)
     add_job(session, world, "teach")  # of another step
     held = loops.read_round(session, world.round_id)

@@ -1,9 +1,12 @@
 """A voter is its name and its fingerprint."""
 
 import pytest
+from sqlalchemy import update
 
 from db.errors import NotFound
-from db.queries import voters
+from db.models import Job, Loop, Round
+from db.queries import loops, parked, voters
+from kompress.decisions import Decisions
 from kompress.types import Fingerprint
 
 
@@ -46,3 +49,20 @@ def test_an_unknown_voter_is_refused_with_what_there_is(session):
         voters.quarantine(session, "rulse", on=True)
     with pytest.raises(NotFound, match="no voter has id 0"):
         voters.get_voter(session, 0)
+
+
+def test_a_round_that_ended_for_a_voter_goes_on_without_it(session, world, add_job):
+    register(session)
+    job_id = add_job(session, world, "teach", wave=1, voter="rules", status="failed")
+    decisions = Decisions(voters={"rules": 1})
+    session.execute(update(Round).values(stage="teach", wave=1, decisions=decisions))
+    held = loops.lock_round(session, world.round_id)
+    assert parked.end_failed_round(session, held)
+
+    voters.quarantine(session, "rules", on=True)
+
+    held = loops.lock_round(session, world.round_id)
+    assert (held.status, held.decisions.quarantined) == ("running", ("rules",))
+    session.expire_all()
+    assert session.get_one(Loop, world.loop_id).status == "running"
+    assert session.get_one(Job, job_id).status == "cancelled"
