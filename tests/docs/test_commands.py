@@ -7,12 +7,12 @@ import pytest
 import typer
 
 from api.cli.main import app
-from benchmarks.__main__ import NAMES
+from benchmarks.__main__ import NAMES, OF_A_FILE
 from tests.docs.pages import ROOT, documents, inline_code, read, search, shell_lines
 
 FARM = typer.main.get_command(app)
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", read(ROOT / "Makefile"), re.MULTILINE))
-BENCHES = set(NAMES)
+BENCHES = {*NAMES, *OF_A_FILE}
 # Shell operators, after which a command has ended.
 ENDS = {"&&", "||", "|", ";", ">", "<", "2>", "&"}
 INLINE = re.compile(r"(?:farm|make|python -m) ")

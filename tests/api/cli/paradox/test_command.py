@@ -50,7 +50,7 @@ def store(sessions, number, voters, rules, truth="gold", beside=BESIDE):
 @pytest.fixture
 def loop(farm, ndjson, sessions):
     """A loop of one round whose own rule is `beta`."""
-    farm("corpus", "add", "ops", ndjson({"text": "disk full"}))
+    farm("corpus", "add", "ops", ndjson({"text": "disk full", "split": "train"}))
     farm("loop", "start", "ops", "--name", "mine")
     with sessions.begin() as session:
         (first,) = loops.rounds_of(session, loops.get_loop(session, "mine").id)

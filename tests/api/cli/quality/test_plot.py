@@ -46,7 +46,12 @@ def test_equal_figures_give_equal_pictures(tmp_path):
 
 @pytest.fixture
 def judged(farm, ndjson, sessions):
-    farm("corpus", "add", "ops", ndjson({"id": "a", "kind": "log", "text": "a b"}))
+    farm(
+        "corpus",
+        "add",
+        "ops",
+        ndjson({"id": "a", "kind": "log", "text": "a b", "split": "train"}),
+    )
     farm("loop", "start", "ops", "--name", "mine")
     counts = np.arange(256).tolist()
     with sessions.begin() as session:
