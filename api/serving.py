@@ -29,7 +29,6 @@ from kompress.export.client_rules import Shortened, passes_through, shorten
 from kompress.soundness import count_json_elements, is_same_json
 from kompress.students.tokenizer import WordTokenizer
 from kompress.types import FloatArray
-from kompress.words import word_list
 
 MAX_BODY_BYTES = 4 << 20
 # For a batch's budget before anything is tokenised; code and logs lie near it.
@@ -257,14 +256,12 @@ async def _compress(
     asked = await _read_request(request)
     if isinstance(asked, Response):
         return asked
-    if passes_through(asked.content):
-        words = word_list(asked.content)
-        whole = Shortened(asked.content, np.ones(len(words), dtype=np.bool_))
-        return _answer(asked.content, whole, student.id)
-    try:
-        score_N = await _wait(request, scorer.submit(asked.content))
-    except (ServerBusy, ServerStopping) as error:
-        return _refuse(error)
+    score_N: FloatArray | None = np.zeros(0)  # of a text that passes through
+    if not passes_through(asked.content):
+        try:
+            score_N = await _wait(request, scorer.submit(asked.content))
+        except (ServerBusy, ServerStopping) as error:
+            return _refuse(error)
     if score_N is None:
         return Response(status_code=CLIENT_GONE)
     return await run_in_threadpool(_shorten, asked, score_N, student, override)

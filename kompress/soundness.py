@@ -102,6 +102,8 @@ def is_same_json(text: str, compressed: str) -> bool | None:
     whole = _parse(text)
     if whole is None:
         return None
+    if compressed == text:
+        return True
     rest = _parse(compressed)
     try:
         return bool(rest is not None and rest == whole)

@@ -297,3 +297,40 @@ def test_a_stopping_scorer_finishes_what_waits_and_takes_no_more(student):
     stopper.join()
 
     assert [future.result().shape for future in futures] == [(2,), (1,)]
+
+
+@pytest.mark.serial
+def test_a_large_text_that_passes_through_holds_up_nobody():
+    items = [{"id": n, "ok": True} for n in range(100_000)]
+    content = json.dumps(items, separators=(",", ":"))  # one word of 2 MB
+
+    held_s, took_s = asyncio.run(time_of(create_app(Half()), content))
+
+    # Others are served while the text is looked at, and not only after it.
+    assert held_s < 0.8 * took_s
+
+
+async def time_of(app, content):
+    """Give how long the loop stood still during a request, and how long that took."""
+    pauses_s = []
+
+    async def beat():
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.01)
+            pauses_s.append(time.perf_counter() - began)
+
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://test"
+        ) as client,
+    ):
+        beating = asyncio.create_task(beat())
+        await asyncio.sleep(0.05)
+        began = time.perf_counter()
+        await client.post("/compress", json={"content": content}, timeout=60)
+        took_s = time.perf_counter() - began
+        await asyncio.sleep(0.05)
+        beating.cancel()
+    return max(pauses_s), took_s

@@ -23,8 +23,22 @@ BATCH = 40
 
 EXAMPLES = [word for rule in FARM for word in (*rule.catches, *rule.spares)]
 CHARACTERS = st.characters(codec="utf-8", exclude_characters="\0")
+# Whole, cut and nested: random characters never make an escape.
+ESCAPES = [
+    "\x1b[31m",
+    "\x1b[0m",
+    "\x1b[",
+    "\x1b",
+    "\x1b]8;;x\x07",
+    "\x1b]0;",
+    "\x1b\\",
+    "\x1bM",
+]
 PIECES = st.one_of(
-    st.sampled_from(EXAMPLES), st.sampled_from(SEPARATORS), st.text(CHARACTERS)
+    st.sampled_from(EXAMPLES),
+    st.sampled_from(ESCAPES),
+    st.sampled_from(SEPARATORS),
+    st.text(CHARACTERS),
 )
 TEXTS = st.one_of(st.text(CHARACTERS), st.lists(PIECES).map("".join))
 
