@@ -142,10 +142,8 @@ def run_stage(
             opened = _store(stage, runtime, job, outputs, started)
         if opened:
             send_hints()
-    except JobCancelled as cancelled:
-        LOGGER.info("%s: %s; nothing was stored", job.title, cancelled)
     except LeaseLost as lost:
-        LOGGER.warning("%s: %s; nothing was stored", job.title, lost)
+        _log_lost(job, lost)
     except Interrupted as reason:
         LOGGER.info("%s is handed back: %s", job.title, reason)
         _end(runtime, job, lambda session: jobs.release(session, job), started)
@@ -262,12 +260,16 @@ def _end(
 
     try:
         _transact(runtime, job, write_with_costs)
-    except JobCancelled as cancelled:
-        LOGGER.info("%s: %s; nothing was stored", job.title, cancelled)
     except LeaseLost as lost:
-        LOGGER.warning("%s: %s; nothing was stored", job.title, lost)
+        _log_lost(job, lost)
     except DBAPIError as error:
         LOGGER.warning("%s: its lease will run out: %s", job.title, error)
+
+
+def _log_lost(job: JobRow, lost: LeaseLost) -> None:
+    """Say that an attempt stored nothing: an operator's wish, or worth a look."""
+    level = logging.INFO if isinstance(lost, JobCancelled) else logging.WARNING
+    LOGGER.log(level, "%s: %s; nothing was stored", job.title, lost)
 
 
 def _transact(runtime: Runtime, job: JobRow, write: Callable[[Session], T]) -> T:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
@@ -295,13 +295,19 @@ def open_stage(
     )
 
 
-def finish_round(session: Session, round_id: int, stop: StopReason | None) -> None:
+def finish_round(
+    session: Session,
+    round_id: int,
+    stop: StopReason | None,
+    *,
+    status: Literal["finished", "failed"] = "finished",
+) -> None:
     """End a round with why the loop stops; None where it goes on."""
     session.execute(
         update(Round)
         .where(Round.id == round_id)
         .values(
-            status="finished",
+            status=status,
             stop_reason=stop.code if stop else "",
             stop=stop,
             open_jobs=0,

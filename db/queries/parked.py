@@ -11,7 +11,7 @@ from db.errors import Conflict
 from db.models import Loop, Round
 from db.queries import jobs, records
 from db.queries.jobs import JobRow
-from db.queries.loops import RoundRow, lock_round
+from db.queries.loops import RoundRow, finish_round, lock_round, stop_loop
 from kompress.stop_reason import JobFailed
 
 MAX_REASON_CHARS = 500
@@ -39,19 +39,8 @@ def end_failed_round(session: Session, held: RoundRow) -> bool:
     if row is None:
         return False
     stop = JobFailed(row.stage, row.id, reason_in(row.last_error), row.num_failed)
-    ended = {
-        "stop_reason": stop.code,
-        "stop": stop,
-        "finished_at": text("clock_timestamp()"),
-    }
-    session.execute(
-        update(Round)
-        .where(Round.id == held.id)
-        .values(status="failed", open_jobs=0, **ended)
-    )
-    session.execute(
-        update(Loop).where(Loop.id == held.loop_id).values(status="stopped", **ended)
-    )
+    finish_round(session, held.id, stop, status="failed")
+    stop_loop(session, held.loop_id, stop, None)
     records.add_event(
         session,
         "farm",
