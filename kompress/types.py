@@ -327,6 +327,11 @@ class Score:
     ci_low: float | None = None
     ci_high: float | None = None
 
+    def is_at(self, keep_rate: float) -> bool:
+        """Whether it was measured at a fixed keep_rate, without override."""
+        fixed = self.target_keep_rate
+        return fixed is not None and abs(fixed - keep_rate) < 1e-9 and not self.override
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:

@@ -195,10 +195,8 @@ def _value_at(
     for score in scores:
         if (
             (score.suite, score.metric, score.stratum) == (suite, metric, "all")
-            and not score.override
             and not score.text_sha256
-            and score.target_keep_rate is not None
-            and abs(score.target_keep_rate - keep_rate) < 1e-9
+            and score.is_at(keep_rate)
         ):
             return score.value
     return None

@@ -257,9 +257,7 @@ def decisions_by_text(
         if (
             score.metric not in {"decision_pct", "fact_pct"}
             or not score.text_sha256
-            or score.override
-            or score.target_keep_rate is None
-            or abs(score.target_keep_rate - target_keep_rate) >= 1e-9
+            or not score.is_at(target_keep_rate)
         ):
             continue
         held = found.get(score.text_sha256, DecisionCounts(0, 0, 0, 0))
