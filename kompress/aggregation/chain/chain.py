@@ -9,8 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from kompress.aggregation.chain.forward_backward import MAX_EVIDENCE, log, run_chain
-from kompress.types import ABSTAIN, JSON, NEW_TEXT, P_OF_CODE, CodeArray, FloatArray
+from kompress.aggregation.chain.forward_backward import (
+    MAX_EVIDENCE,
+    log,
+    run_chain,
+)
+from kompress.aggregation.chain.texts import text_numbers
+from kompress.types import ABSTAIN, JSON, P_OF_CODE, CodeArray, FloatArray
 
 # A text's share of words to keep starts as so many words of the usual share.
 _USUAL_WORDS = 10.0
@@ -163,7 +168,7 @@ def text_share(words: WordEvidence, usual: float) -> FloatArray:
 
     Source: empirical Bayes of a mixing proportion; Dempster et al. 1977.
     """
-    text_N = np.cumsum(words.boundary_N == NEW_TEXT) - 1
+    text_N = text_numbers(words.boundary_N)
     # `bincount` adds in the order of the words: a text's sum is its own.
     size_D = np.bincount(text_N).astype(np.float64)
     prior = _USUAL_WORDS * float(expit(usual))

@@ -22,6 +22,7 @@ from kompress.aggregation.chain.forward_backward import (
     exp,
     run_chain,
 )
+from kompress.aggregation.chain.texts import text_numbers, text_starts
 from kompress.types import (
     ABSTAIN,
     KEEP,
@@ -126,8 +127,7 @@ def _text_means(
     said_NM: FloatArray, voted_NM: BoolArray, boundary_N: CodeArray
 ) -> FloatArray:
     """(N, M) mean vote of each voter in the word's text."""
-    start_D = np.flatnonzero(boundary_N == NEW_TEXT)
-    text_N = np.cumsum(boundary_N == NEW_TEXT) - 1
+    start_D, text_N = text_starts(boundary_N), text_numbers(boundary_N)
     sum_DM = np.add.reduceat(said_NM, start_D, axis=0)
     votes_DM = np.add.reduceat(voted_NM.astype(np.float64), start_D, axis=0)
     mean_NM: FloatArray = (sum_DM / np.maximum(votes_DM, 1))[text_N]

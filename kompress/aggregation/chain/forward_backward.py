@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import exp2, xlogy
 
+from kompress.aggregation.chain.texts import text_starts
 from kompress.types import NEW_TEXT, CodeArray, FloatArray
 
 # Beyond σ(30) a float64 has little room.
@@ -85,11 +86,6 @@ def log(values: FloatArray) -> FloatArray:
     """Take logarithms, element by element; see `exp`."""
     result: FloatArray = xlogy(1.0, values)
     return result
-
-
-def text_starts(boundary_N: CodeArray) -> NDArray[np.intp]:
-    """Give the place of each text's first word."""
-    return np.flatnonzero(boundary_N == NEW_TEXT)
 
 
 def _batches(boundary_N: CodeArray) -> Iterator[slice]:

@@ -43,7 +43,7 @@ class OrderedTexts:
     @property
     def text_N(self) -> NDArray[np.intp]:
         """(N,) the number of each word's text."""
-        return np.cumsum(self.boundary_N == NEW_TEXT) - 1
+        return text_numbers(self.boundary_N)
 
     @property
     def known_N(self) -> BoolArray:
@@ -72,6 +72,16 @@ class OrderedTexts:
     def with_codes(self, code_NM: CodeArray) -> "OrderedTexts":
         """Put other votes in place of these."""
         return replace(self, code_NM=np.ascontiguousarray(code_NM))
+
+
+def text_starts(boundary_N: CodeArray) -> NDArray[np.intp]:
+    """Give the place of each text's first word."""
+    return np.flatnonzero(boundary_N == NEW_TEXT)
+
+
+def text_numbers(boundary_N: CodeArray) -> NDArray[np.intp]:
+    """Give the number of each word's text, from 0."""
+    return np.cumsum(boundary_N == NEW_TEXT) - 1
 
 
 def gather_texts(
@@ -123,7 +133,7 @@ def merge_texts(parts: Sequence[OrderedTexts]) -> OrderedTexts:
 
 def _sample(whole: OrderedTexts, *, own_groups: bool) -> OrderedTexts:
     """Order texts by digest, those with gold first, and take as many as fit."""
-    start_D = np.flatnonzero(whole.boundary_N == NEW_TEXT)
+    start_D = text_starts(whole.boundary_N)
     if not start_D.size:
         return whole
     size_D = np.diff(np.append(start_D, whole.boundary_N.size))

@@ -16,8 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from kompress.aggregation.chain.chain import Chain, WordEvidence
 from kompress.aggregation.chain.fit import fit_gold, fit_open
-from kompress.aggregation.chain.forward_backward import exp, log, text_starts
-from kompress.aggregation.chain.texts import MAX_OPEN_WORDS, OrderedTexts
+from kompress.aggregation.chain.forward_backward import exp, log
+from kompress.aggregation.chain.texts import (
+    MAX_OPEN_WORDS,
+    OrderedTexts,
+    text_starts,
+)
 from kompress.aggregation.learned import Learned
 from kompress.aggregation.patterns import (
     VotePatterns,
@@ -323,7 +327,7 @@ class AlongTexts:
         if patterns.texts is None:
             return alone
         chain = fit_chain(alone, patterns.texts, patterns.strength_M)
-        return AlongTextsFit(groups, all_words, gold_words, mix_A, doubt, chain)
+        return replace(alone, chain=chain)
 
     def load(self, data: JSON) -> Learned:
         """Bring back what a fit's `data` laid out, of whichever version."""
@@ -369,14 +373,7 @@ class AlongTexts:
         texts = _count(votes_NM, strengths, stratum, own, boundary[own]).texts
         if texts is not None and boundary.size:
             chain = fit_chain(learned, texts, patterns.strength_M)
-            learned = AlongTextsFit(
-                learned.groups,
-                learned.all_words,
-                None,
-                learned.mix_A,
-                learned.doubt,
-                chain,
-            )
+            learned = replace(learned, chain=chain)
         along: Posterior = learned.aggregate(votes_NM, strengths, stratum, boundary)
         return along
 
