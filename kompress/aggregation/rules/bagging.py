@@ -7,30 +7,28 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import expit, pdtr, pdtrik
 
-from kompress.aggregation.patterns import VotePatterns, count_patterns
+from kompress.aggregation.patterns import VotePatterns
 from kompress.aggregation.rules.stacking import (
     MAX_SCORE,
+    GoldLearner,
+    LearnedByWord,
     Stacking,
     go_along,
     vote_logit,
 )
-from kompress.aggregation.votes import (
-    Block,
-    Pooled,
-    check_num_voters,
-    pool_votes,
-    sum_voters,
-)
+from kompress.aggregation.votes import Block, Pooled, sum_voters
 from kompress.errors import InvalidConfig, InvalidVotes
-from kompress.types import ABSTAIN, JSON, STRATA, UNKNOWN, FloatArray, Posterior
+from kompress.types import ABSTAIN, JSON, STRATA, UNKNOWN, FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LearnedBagging:
+class LearnedBagging(LearnedByWord):
     """Weights of M voters' logits, one set a resample.
+
+    A vote weighs the absolute value of its voter's mean weight.
 
     Attributes:
         num_gold_words: words that were resampled.
@@ -52,35 +50,13 @@ class LearnedBagging:
             "weight": self.weight_BM.tolist(),
         }
 
-    def aggregate(
-        self,
-        p_NM: ArrayLike,
-        strength: ArrayLike,
-        stratum_N: ArrayLike,
-        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
-    ) -> Posterior:
-        """Average what the regressions say of each word.
+    @property
+    def num_voters(self) -> int:
+        """M."""
+        return int(self.weight_BM.shape[1])
 
-        Args:
-            p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
-            strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
-            stratum_N: (N,) codes into `STRATA`.
-            boundary_N: not looked at: words are independent.
-
-        Returns:
-            The posterior; no vote at all gives Beta(1, 1). A vote weighs the absolute
-            value of its voter's mean weight.
-
-        Raises:
-            InvalidVotes: a shape, a probability, a strength or a stratum is wrong, or
-                the voters are not as many as were fitted.
-
-        Source: see `Bagging`.
-        """
-        votes_NM = check_num_voters(p_NM, self.weight_BM.shape[1])
-        return pool_votes(votes_NM, strength, stratum_N, combine=self._combine)
-
-    def _combine(self, block: Block) -> Pooled:
+    def combine(self, block: Block) -> Pooled:
+        """Average what the regressions say of one block."""
         x_MC = vote_logit(block.p_MC)  # 0 where there is no vote
         sum_C = np.zeros(x_MC.shape[1])
         square_C = np.zeros(x_MC.shape[1])
@@ -107,7 +83,7 @@ class LearnedBagging:
 
 
 @dataclass(frozen=True, slots=True)
-class Bagging:
+class Bagging(GoldLearner):
     """Average `stacking` over resamples of its gold.
 
     Each of B resamples takes every word of gold a Poisson(1) number of times, and fits
@@ -199,27 +175,6 @@ class Bagging:
                 f"column for each of {len(STRATA)} strata; fit again"
             )
         return found
-
-    def aggregate(
-        self,
-        p_NM: ArrayLike,
-        strength: ArrayLike,
-        stratum_N: ArrayLike,
-        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
-    ) -> Posterior:
-        """Pool with equal weights: without gold there is nothing else to learn.
-
-        Args:
-            p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
-            strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
-            stratum_N: (N,) codes into `STRATA`; only sorts the weights.
-            boundary_N: not looked at: words are independent.
-
-        Raises:
-            InvalidVotes: a shape, a probability, a strength or a stratum is wrong.
-        """
-        patterns = count_patterns(p_NM, strength, stratum_N)
-        return self.fit(patterns).aggregate(p_NM, strength, stratum_N)
 
 
 def _poisson_quantile(

@@ -8,23 +8,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from kompress.aggregation.patterns import VotePatterns, count_patterns
+from kompress.aggregation.patterns import VotePatterns
 from kompress.aggregation.rules.stacking import (
     MAX_SCORE,
+    GoldLearner,
+    LearnedByWord,
     Stacking,
     go_along,
     vote_logit,
 )
-from kompress.aggregation.votes import (
-    Block,
-    Pooled,
-    check_num_voters,
-    pool_votes,
-    sum_voters,
-)
+from kompress.aggregation.votes import Block, Pooled, sum_voters
 from kompress.errors import InvalidConfig, InvalidVotes
 from kompress.types import (
     ABSTAIN,
@@ -35,7 +30,6 @@ from kompress.types import (
     UNKNOWN,
     BoolArray,
     FloatArray,
-    Posterior,
     decode_votes,
     encode_votes,
 )
@@ -53,8 +47,8 @@ _EQUAL = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LearnedBoosting:
-    """What every vote adds to the log-odds of keep.
+class LearnedBoosting(LearnedByWord):
+    """What every vote adds to the log-odds of keep; its size is what a vote weighs.
 
     Attributes:
         num_gold_words: words that it was fitted to.
@@ -76,35 +70,13 @@ class LearnedBoosting:
             "score": self.score_MK.tolist(),
         }
 
-    def aggregate(
-        self,
-        p_NM: ArrayLike,
-        strength: ArrayLike,
-        stratum_N: ArrayLike,
-        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
-    ) -> Posterior:
-        """Add up what the votes on each word are worth.
+    @property
+    def num_voters(self) -> int:
+        """M."""
+        return len(self.score_MK)
 
-        Args:
-            p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
-            strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
-            stratum_N: (N,) codes into `STRATA`.
-            boundary_N: not looked at: words are independent.
-
-        Returns:
-            The posterior, of size 2 + V for V votes; no vote at all gives Beta(1, 1).
-            A vote weighs what it adds to the log-odds, without its sign.
-
-        Raises:
-            InvalidVotes: a shape, a probability, a strength or a stratum is wrong, or
-                the voters are not as many as were fitted.
-
-        Source: see `Boosting`.
-        """
-        votes_NM = check_num_voters(p_NM, len(self.score_MK))
-        return pool_votes(votes_NM, strength, stratum_N, combine=self._combine)
-
-    def _combine(self, block: Block) -> Pooled:
+    def combine(self, block: Block) -> Pooled:
+        """Add up what the votes on one block are worth; size 2 + V for V votes."""
         code_MC = encode_votes(block.p_MC)
         added_MC = np.take_along_axis(self.score_MK, code_MC.astype(np.intp), axis=1)
         added_MC = np.where(block.voted_MC, added_MC, 0.0)
@@ -117,7 +89,7 @@ class LearnedBoosting:
 
 
 @dataclass(frozen=True, slots=True)
-class Boosting:
+class Boosting(GoldLearner):
     """Add up thresholds on votes, each chosen for what it adds on gold to the others.
 
     The score starts at the log-odds of gold. A step tries every threshold on every
@@ -225,27 +197,6 @@ class Boosting:
                 f"expected {len(STRATA)}, one a stratum; fit again"
             )
         return found
-
-    def aggregate(
-        self,
-        p_NM: ArrayLike,
-        strength: ArrayLike,
-        stratum_N: ArrayLike,
-        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
-    ) -> Posterior:
-        """Pool with equal weights: without gold there is nothing else to learn.
-
-        Args:
-            p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
-            strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
-            stratum_N: (N,) codes into `STRATA`; only sorts the weights.
-            boundary_N: not looked at: words are independent.
-
-        Raises:
-            InvalidVotes: a shape, a probability, a strength or a stratum is wrong.
-        """
-        patterns = count_patterns(p_NM, strength, stratum_N)
-        return self.fit(patterns).aggregate(p_NM, strength, stratum_N)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

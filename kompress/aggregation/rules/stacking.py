@@ -5,6 +5,7 @@ K = S + M coefficients (an intercept a stratum, a weight a voter)
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,9 +52,85 @@ _MAX_HALVINGS = 20
 _LAST_STEP = 1e-7
 
 
+class LearnedByWord(ABC):
+    """What a `GoldLearner` learned: it pools block by block, by `combine`."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def num_voters(self) -> int:
+        """M."""
+
+    @abstractmethod
+    def combine(self, block: Block) -> Pooled:
+        """Pool one block of words; no vote at all gives Beta(1, 1)."""
+
+    def aggregate(
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
+    ) -> Posterior:
+        """Pool the words by what was learned.
+
+        Args:
+            p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
+            strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
+            stratum_N: (N,) codes into `STRATA`.
+            boundary_N: not looked at: words are independent.
+
+        Returns:
+            The posterior; no vote at all gives Beta(1, 1).
+
+        Raises:
+            InvalidVotes: a shape, a probability, a strength or a stratum is wrong, or
+                the voters are not as many as were fitted.
+        """
+        votes_NM = check_num_voters(p_NM, self.num_voters)
+        return pool_votes(votes_NM, strength, stratum_N, combine=self.combine)
+
+
+class GoldLearner(ABC):
+    """A `Learner` that learns from gold alone, word by word."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def fit(self, patterns: VotePatterns) -> LearnedByWord:
+        """Learn from the patterns whose truth is known."""
+
+    def aggregate(
+        self,
+        p_NM: ArrayLike,
+        strength: ArrayLike,
+        stratum_N: ArrayLike,
+        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
+    ) -> Posterior:
+        """Pool with equal weights: without gold there is nothing else to learn.
+
+        Args:
+            p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
+            strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
+            stratum_N: (N,) codes into `STRATA`; only sorts the weights.
+            boundary_N: not looked at: words are independent.
+
+        Returns:
+            The posterior; no vote at all gives Beta(1, 1).
+
+        Raises:
+            InvalidVotes: a shape, a probability, a strength or a stratum is wrong.
+        """
+        patterns = count_patterns(p_NM, strength, stratum_N)
+        return self.fit(patterns).aggregate(p_NM, strength, stratum_N)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class LearnedStacking:
+class LearnedStacking(LearnedByWord):
     """Weights of M voters' logits, and how well they are known.
+
+    A vote weighs the absolute value of its voter's weight.
 
     Attributes:
         num_gold_words: words that the weights were fitted to.
@@ -81,35 +158,13 @@ class LearnedStacking:
             "covariance": self.covariance_KK.tolist(),
         }
 
-    def aggregate(
-        self,
-        p_NM: ArrayLike,
-        strength: ArrayLike,
-        stratum_N: ArrayLike,
-        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
-    ) -> Posterior:
-        """Score the words by the weights.
+    @property
+    def num_voters(self) -> int:
+        """M."""
+        return int(self.weight_M.size)
 
-        Args:
-            p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
-            strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
-            stratum_N: (N,) codes into `STRATA`.
-            boundary_N: not looked at: words are independent.
-
-        Returns:
-            The posterior; no vote at all gives Beta(1, 1). A vote weighs the absolute
-            value of its voter's weight.
-
-        Raises:
-            InvalidVotes: a shape, a probability, a strength or a stratum is wrong, or
-                the voters are not as many as were fitted.
-
-        Source: see `Stacking`.
-        """
-        votes_NM = check_num_voters(p_NM, self.weight_M.size)
-        return pool_votes(votes_NM, strength, stratum_N, combine=self._combine)
-
-    def _combine(self, block: Block) -> Pooled:
+    def combine(self, block: Block) -> Pooled:
+        """Score one block by the weights."""
         x_MC = vote_logit(block.p_MC)  # 0 where there is no vote
         stratum_C = block.stratum_C
         score_C = self.intercept_S[stratum_C] + sum_voters(
@@ -141,7 +196,7 @@ class LearnedStacking:
 
 
 @dataclass(frozen=True, slots=True)
-class Stacking:
+class Stacking(GoldLearner):
     """Weigh voters' logits as gold says, shrunk towards equal weights.
 
     A word of stratum s has the score b_s + Σ w_m logit(p_m) over its V votes, an
@@ -225,9 +280,10 @@ class Stacking:
         known_P = patterns.truth_P != UNKNOWN
         has_both = np.unique(patterns.truth_P[known_P]).size > 1
         gold = patterns.take(known_P & has_both)
-        along_M = go_along(gold) if along_M is None else along_M
+        laid = _Gold.of(gold)
+        along_M = laid.along_M if along_M is None else along_M
         lower_M = np.where(along_M[heard_M], 0.0, -np.inf)
-        problem = _Problem.of(gold, heard_M, start_K, precision_KK, lower_M)
+        problem = _Problem.of(laid, heard_M, start_K, precision_KK, lower_M)
         coefficient_K = problem.solve() if gold.num_words else start_K
         hessian = cho_factor(problem.hessian(coefficient_K))
         covariance_KK = cho_solve(hessian, np.eye(start_K.size))
@@ -276,31 +332,38 @@ class Stacking:
             )
         return found
 
-    def aggregate(
-        self,
-        p_NM: ArrayLike,
-        strength: ArrayLike,
-        stratum_N: ArrayLike,
-        boundary_N: ArrayLike | None = None,  # noqa: ARG002  # one shape for all
-    ) -> Posterior:
-        """Pool with equal weights: without gold there is nothing else to learn.
 
-        Args:
-            p_NM: (N, M) P(keep) with NaN for an abstention, or uint8 byte codes.
-            strength: (M,) or (N, M) samples; only tells 0 (no vote) from the rest.
-            stratum_N: (N,) codes into `STRATA`; only sorts the weights.
-            boundary_N: not looked at: words are independent.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Gold:
+    """The patterns of known truth, as numbers."""
 
-        Returns:
-            The posterior; no vote at all gives the prior.
+    stratum_PS: FloatArray
+    x_PM: FloatArray  # logits, 0 where there is no vote
+    voted_PM: BoolArray
+    keep_P: FloatArray
+    total_P: FloatArray
 
-        Raises:
-            InvalidVotes: a shape, a probability, a strength or a stratum is wrong.
+    @classmethod
+    def of(cls, gold: VotePatterns) -> "_Gold":
+        p_PM = decode_votes(gold.code_PM)
+        total_P = gold.count_P.astype(np.float64)
+        return cls(
+            (gold.stratum_P[:, None] == np.arange(len(STRATA))).astype(float),
+            vote_logit(np.where(np.isnan(p_PM), 0.5, p_PM)),
+            ~np.isnan(p_PM),
+            np.where(gold.truth_P == KEEP, total_P, 0.0),
+            total_P,
+        )
 
-        Source: see the class.
-        """
-        patterns = count_patterns(p_NM, strength, stratum_N)
-        return self.fit(patterns).aggregate(p_NM, strength, stratum_N)
+    @property
+    def along_M(self) -> BoolArray:
+        """(M,) whether n · cov(logit, truth), summed over strata, is at least 0."""
+        votes_SM = self.stratum_PS.T @ (self.total_P[:, None] * self.voted_PM)
+        keeps_SM = self.stratum_PS.T @ (self.keep_P[:, None] * self.voted_PM)
+        x_SM = self.stratum_PS.T @ (self.total_P[:, None] * self.x_PM)
+        both_SM = self.stratum_PS.T @ (self.keep_P[:, None] * self.x_PM)
+        chance_SM = x_SM * keeps_SM / np.maximum(votes_SM, 1)
+        return np.asarray((both_SM - chance_SM).sum(axis=0) >= 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -317,22 +380,17 @@ class _Problem:
     @classmethod
     def of(
         cls,
-        gold: VotePatterns,
+        gold: "_Gold",
         heard_M: BoolArray,
         start_K: FloatArray,
         precision_KK: FloatArray,
         lower_M: FloatArray,
     ) -> "_Problem":
-        """Lay out the patterns of known truth."""
-        stratum_PS = (gold.stratum_P[:, None] == np.arange(len(STRATA))).astype(float)
-        p_PM = decode_votes(gold.code_PM[:, heard_M])
-        x_PM = vote_logit(np.where(np.isnan(p_PM), 0.5, p_PM))
-        total_P = gold.count_P.astype(np.float64)
-        keep_P = np.where(gold.truth_P == KEEP, total_P, 0.0)
+        """Take the voters that were heard."""
         return cls(
-            x_PK=np.hstack([stratum_PS, x_PM]),
-            keep_P=keep_P,
-            total_P=total_P,
+            x_PK=np.hstack([gold.stratum_PS, gold.x_PM[:, heard_M]]),
+            keep_P=gold.keep_P,
+            total_P=gold.total_P,
             start_K=start_K,
             precision_KK=precision_KK,
             lower_K=np.append(np.full(len(STRATA), -np.inf), lower_M),
@@ -401,13 +459,7 @@ def go_along(gold: VotePatterns) -> BoolArray:
     Returns:
         (M,) False for a voter whose logits fall where the truth is to keep.
     """
-    stratum_PS = (gold.stratum_P[:, None] == np.arange(len(STRATA))).astype(float)
-    p_PM = decode_votes(gold.code_PM)
-    x_PM = vote_logit(np.where(np.isnan(p_PM), 0.5, p_PM))
-    total_P = gold.count_P.astype(np.float64)
-    keep_P = np.where(gold.truth_P == KEEP, total_P, 0.0)
-    along_M = _along(x_PM, ~np.isnan(p_PM), stratum_PS, keep_P, total_P)
-    return np.asarray(along_M >= 0)
+    return _Gold.of(gold).along_M
 
 
 def _shrinkage(size: int, common_sd: float, own_sd: float) -> FloatArray:
@@ -416,19 +468,3 @@ def _shrinkage(size: int, common_sd: float, own_sd: float) -> FloatArray:
     shared = common_sd**2 / (own_sd**2 + size * common_sd**2)
     precision_KK: FloatArray = (np.eye(size) - shared) / own_sd**2
     return precision_KK
-
-
-def _along(
-    x_PM: FloatArray,
-    voted_PM: BoolArray,
-    stratum_PS: FloatArray,
-    keep_P: FloatArray,
-    total_P: FloatArray,
-) -> FloatArray:
-    """(M,) sum over strata of n · cov(logit, truth), over a voter's own votes."""
-    votes_SM = stratum_PS.T @ (total_P[:, None] * voted_PM)
-    keeps_SM = stratum_PS.T @ (keep_P[:, None] * voted_PM)
-    x_SM = stratum_PS.T @ (total_P[:, None] * x_PM)
-    both_SM = stratum_PS.T @ (keep_P[:, None] * x_PM)
-    chance_SM = x_SM * keeps_SM / np.maximum(votes_SM, 1)
-    return np.asarray((both_SM - chance_SM).sum(axis=0))
