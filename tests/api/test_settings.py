@@ -6,14 +6,14 @@ from api.errors import InvalidSettings
 from api.settings import ApiSettings, load_settings
 
 
-def test_the_environment_is_read_with_its_prefix(monkeypatch):
+def test_the_environment_is_read_with_its_prefix(monkeypatch, tmp_path):
     monkeypatch.setenv("FARM_API_PORT", "9001")
-    monkeypatch.setenv("FARM_HOME", "/data/farm")
+    monkeypatch.setenv("FARM_HOME", str(tmp_path))
 
     settings = load_settings()
 
     assert settings.api_port == 9001
-    assert settings.artifacts_url == "file:///data/farm/artifacts"
+    assert settings.artifacts_url == f"file://{tmp_path}/artifacts"
 
 
 def test_a_variable_set_to_nothing_counts_as_unset(monkeypatch):
@@ -23,8 +23,8 @@ def test_a_variable_set_to_nothing_counts_as_unset(monkeypatch):
     assert load_settings().api_port == ApiSettings().api_port
 
 
-def test_what_a_command_line_says_wins(monkeypatch):
-    monkeypatch.setenv("FARM_HOME", "/data/farm")
+def test_what_a_command_line_says_wins(monkeypatch, tmp_path):
+    monkeypatch.setenv("FARM_HOME", str(tmp_path))
 
     assert load_settings(home=Path("/other")).home == Path("/other")
 
