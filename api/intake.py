@@ -21,6 +21,7 @@ from db.queries.corpora import NewDocument
 from db.queries.intake import StoredDocument
 from db.queries.texts import NewText
 from kompress.corpora.generators import generate
+from kompress.corpora.lines import BadLine
 from kompress.corpora.near_duplicates import (
     MAX_COMPARED,
     HashArray,
@@ -28,7 +29,7 @@ from kompress.corpora.near_duplicates import (
     jaccard,
     shingles,
 )
-from kompress.corpora.readers import BadLine, load_sample
+from kompress.corpora.readers import load_sample
 from kompress.corpora.splits import assign_gold_use, assign_split
 from kompress.errors import InvalidText
 from kompress.must_keep import RULE_VERSIONS, classify_texts

@@ -13,7 +13,7 @@ from api.cli.output import AsJson, print_json, say, show, warn
 
 if TYPE_CHECKING:
     from api.intake import IngestReport
-    from kompress.corpora.readers import BadLine
+    from kompress.corpora.lines import BadLine
     from kompress.types import Document
 
 app = typer.Typer(help="Corpora: named sets of documents.", no_args_is_help=True)

@@ -6,71 +6,30 @@ with a message that says what was found, what was expected and how to fix it.
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from hashlib import sha256
 from importlib.resources import files
+from math import isnan
 from typing import Any
 
+from kompress.corpora.json_documents import (
+    Row,
+    is_trajectory,
+    read_trajectory,
+    read_whole,
+)
+from kompress.corpora.lines import MAX_TEXT_BYTES, BadLine, Line, iter_lines
 from kompress.corpora.splits import SPLITS
 from kompress.types import Document
 
-MAX_TEXT_BYTES = 8 * 2**20
-# A text escaped as \uXXXX takes 3 bytes for each of its own in Cyrillic, the worst case
-# of real files; more than that is not held in memory to find out.
-MAX_LINE_BYTES = 4 * MAX_TEXT_BYTES
 # A name is part of an index key, and Postgres refuses keys over 2.7 kB.
 MAX_NAME_CHARS = 500
 DEFAULT_KIND = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line that is no document.
-
-    Attributes:
-        number: the line's number, from 1.
-        reason: what was found, what was expected and how to fix it.
-    """
-
-    number: int
-    reason: str
-
-
 class InvalidRow(Exception):
     """Why a row is no document; becomes a `BadLine` and never leaves this package."""
-
-
-def iter_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes | BadLine]]:
-    r"""Split a stream at line feeds, holding at most one line of bounded length.
-
-    Args:
-        chunks: pieces of the stream of any length, for example an upload's or a file's.
-
-    Yields:
-        (number from 1, the line without its ``\n``), blank lines included; a line of
-        over MAX_LINE_BYTES comes as a `BadLine` once its end has passed by.
-    """
-    number, size = 1, 0
-    held = bytearray()
-    for chunk in chunks:
-        start = 0
-        while (end := chunk.find(b"\n", start)) >= 0:
-            size += end - start
-            if size > MAX_LINE_BYTES:
-                yield number, _too_long(number, size)
-            else:
-                yield number, bytes(held) + chunk[start:end]
-            held.clear()
-            number, size, start = number + 1, 0, end + 1
-        size += len(chunk) - start
-        if size > MAX_LINE_BYTES:
-            held.clear()
-        else:
-            held += chunk[start:]
-    if size > MAX_LINE_BYTES:
-        yield number, _too_long(number, size)
-    elif size:
-        yield number, bytes(held)
 
 
 def read_documents(stream: Iterable[bytes]) -> Iterator[Document | BadLine]:
@@ -79,7 +38,7 @@ def read_documents(stream: Iterable[bytes]) -> Iterator[Document | BadLine]:
     `text` is required. `id` (or `external_id`), `kind`, `group_id` and `split` are
     optional, null counts as absent, other keys are ignored. Without an id a document
     is named after its text's hash, so that the same upload gives the same names. Blank
-    lines are skipped.
+    lines are skipped. One JSON document over many lines is read as `read_whole` does.
 
     Args:
         stream: pieces of the stream of any length; an open binary file will do.
@@ -87,17 +46,48 @@ def read_documents(stream: Iterable[bytes]) -> Iterator[Document | BadLine]:
     Yields:
         A document, or a `BadLine`, in the stream's order.
     """
-    for number, line in iter_lines(stream):
+    for number, found in read_rows(stream):
+        if isinstance(found, BadLine):
+            yield found
+            continue
+        try:
+            yield parse_document(found)
+        except InvalidRow as refused:
+            yield BadLine(number, str(refused))
+
+
+def read_rows(stream: Iterable[bytes]) -> Iterator[Row]:
+    """Read an object a line, or the objects of one JSON document over many lines.
+
+    Args:
+        stream: as `read_documents` takes it.
+
+    Yields:
+        A row's number, from 1, and its keys or why it has none; no blank lines.
+    """
+    rows, lines = read_whole(iter_lines(stream))
+    for number, found in _read_rows(lines) if rows is None else rows:
+        if isinstance(found, BadLine):
+            yield number, BadLine(number, found.reason)
+        elif is_trajectory(found):
+            yield from ((number, row) for row in read_trajectory(found))
+        else:
+            yield number, found
+
+
+def _read_rows(lines: Iterable[Line]) -> Iterator[Row]:
+    """Read an object a line."""
+    for number, line in lines:
         if isinstance(line, BadLine):
-            yield line
+            yield number, line
             continue
         body = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
         if not body.strip():
             continue
         try:
-            yield parse_document(parse_object(body))
+            yield number, parse_object(body)
         except InvalidRow as refused:
-            yield BadLine(number, str(refused))
+            yield number, BadLine(number, str(refused))
 
 
 def load_sample() -> list[Document]:
@@ -190,20 +180,14 @@ def encode_storable(value: str, key: str) -> bytes:
 
 
 def json_type(value: Any) -> str:
-    """Name the JSON type of a value, for a message."""
+    """Name the type of a value, one of JSON's or of a column's, for a message."""
     names = {
         bool: "a boolean", int: "a number", float: "a number", str: "a string",
-        list: "an array", dict: "an object",
+        list: "an array", dict: "an object", type(None): "null", bytes: "bytes",
+        date: "a date", datetime: "a date and time", time: "a time of day",
+        timedelta: "a duration", Decimal: "a decimal",
     }  # fmt: skip
-    return names.get(type(value), "null")
-
-
-def _too_long(number: int, size: int) -> BadLine:
-    return BadLine(
-        number,
-        f"the line has {size:,} bytes; expected at most {MAX_LINE_BYTES:,}; "
-        "split the text into several documents",
-    )
+    return names.get(type(value), f"a value of type {type(value).__name__}")
 
 
 def _check_text(row: dict[str, Any]) -> str:
@@ -237,9 +221,10 @@ def _name(row: dict[str, Any], key: str) -> str:
     value = row.get(key)
     if value is None:
         return ""
-    # Many exports number their rows; true and 1.5 are mistakes.
-    if isinstance(value, int) and not isinstance(value, bool) and key.endswith("id"):
-        value = str(value)
+    if key.endswith("id"):
+        value = _number_as_name(value)
+        if value is None:
+            return ""
     if not isinstance(value, str):
         raise InvalidRow(
             f"{key} is {json_type(value)}; expected a string; quote it or leave it out"
@@ -251,6 +236,20 @@ def _name(row: dict[str, Any], key: str) -> str:
             "shorten it, or leave it out"
         )
     return value
+
+
+def _number_as_name(value: Any) -> Any:
+    """Make a name of a row's number; true and 1.5 are mistakes and stay as they are.
+
+    Where one row of a column has no number, pandas writes all of them as floats, and
+    that one as NaN.
+    """
+    if isinstance(value, float):
+        if isnan(value):
+            return None
+        return str(int(value)) if value.is_integer() else value
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else value
 
 
 def _check_split(row: dict[str, Any]) -> str:

@@ -17,14 +17,14 @@ import polars as pl
 
 from kompress.alignment import align, find_variation_rate
 from kompress.corpora import headroom_logs
+from kompress.corpora.json_documents import Row
+from kompress.corpora.lines import BadLine
 from kompress.corpora.readers import (
-    BadLine,
     InvalidRow,
     encode_storable,
-    iter_lines,
     json_type,
     parse_document,
-    parse_object,
+    read_rows,
 )
 from kompress.errors import InvalidReferences
 from kompress.types import Candidate, Document
@@ -197,9 +197,6 @@ def _script(text: str) -> str:
     return names.most_common(1)[0][0].capitalize() if names else "no letters"
 
 
-Row = tuple[int, dict[str, Any] | BadLine]
-
-
 def _parse_rows(rows: Iterable[Row]) -> Iterator[Reference | BadLine]:
     """Make a reference of each row, or say why it is none."""
     for number, found in rows:
@@ -213,17 +210,12 @@ def _parse_rows(rows: Iterable[Row]) -> Iterator[Reference | BadLine]:
 
 
 def _read_lines(chunks: Iterable[bytes]) -> Iterator[Row]:
-    for number, line in iter_lines(chunks):
-        if isinstance(line, BadLine):
-            yield number, line
-            continue
-        body = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-        if not body.strip():
+    for number, row in read_rows(chunks):
+        if isinstance(row, BadLine) or not headroom_logs.is_log(row):
+            yield number, row
             continue
         try:
-            row = parse_object(body)
-            found = headroom_logs.read_log(row) if headroom_logs.is_log(row) else [row]
-            yield from ((number, each) for each in found)
+            yield from ((number, each) for each in headroom_logs.read_log(row))
         except InvalidRow as refused:
             yield number, BadLine(number, str(refused))
 

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from api.errors import InvalidRequest
 from api.intake import ingest
 from db.queries import corpora, gold
-from kompress.corpora.readers import BadLine
+from kompress.corpora.lines import BadLine
 from kompress.errors import InvalidText
 from kompress.must_keep import classify_words
 from kompress.types import Candidate, Document, Gold

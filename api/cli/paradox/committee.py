@@ -161,7 +161,8 @@ def read_suite(path: Path, max_documents: int | None) -> "Suite":
     from hashlib import sha256
 
     from api.errors import InvalidInput
-    from kompress.corpora.readers import BadLine, read_documents
+    from kompress.corpora.lines import BadLine
+    from kompress.corpora.readers import read_documents
     from kompress.evaluation.suites import Suite, SuiteText
 
     files = [path]

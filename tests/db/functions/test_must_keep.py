@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from kompress.corpora.readers import MAX_TEXT_BYTES
+from kompress.corpora.lines import MAX_TEXT_BYTES
 from kompress.labels import count_must_keep
 from kompress.must_keep import FARM_PATTERNS, find_must_keep
 from kompress.must_keep.farm import FARM

@@ -7,7 +7,7 @@ import pytest
 from db.engine import make_engine
 from db.errors import QueryRefused
 from db.queries.reader import GRACE_S, reader_url, run_query
-from kompress.corpora.readers import MAX_TEXT_BYTES
+from kompress.corpora.lines import MAX_TEXT_BYTES
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,15 @@
 import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kompress.corpora.readers import BadLine
+from kompress.corpora.lines import BadLine
 from kompress.corpora.references import (
     FORMATS,
     Reference,
@@ -202,3 +205,24 @@ def test_a_file_of_another_format_is_named(tmp_path, content):
 
     with pytest.raises(InvalidReferences, match="save the data set again"):
         list(_read_batches(path))
+
+
+def test_columns_of_parquet_are_numbers_or_are_named_by_type(tmp_path):
+    path = tmp_path / "rows.parquet"
+    text, reference = "disk sda4 failed", "sda4 failed"
+    pl.DataFrame(
+        {"id": [1.0, None], "text": [text] * 2, "reference": [reference] * 2}
+    ).write_parquet(path)
+
+    first, second = read_references(path)
+
+    assert (first.external_id, first.reference) == ("1", reference)
+    assert second.reference == reference
+    for value, name in (
+        (b"sda4", "bytes"), (datetime(2026, 11, 30, tzinfo=UTC), "a date and time"),
+        (date(2026, 11, 30), "a date"), ([1], "an array"),
+        (Decimal("1.5"), "a decimal"),
+    ):  # fmt: skip
+        pl.DataFrame({"text": [text], "reference": [value]}).write_parquet(path)
+        (bad,) = read_references(path)
+        assert f"reference is {name}; expected a string" in bad.reason
