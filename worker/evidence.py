@@ -55,7 +55,7 @@ def eligibility_of(held: RoundRow, *, num_waves: int) -> Eligibility:
 
 
 def load_known(
-    session: Session, text_ids: Sequence[int], runs: Sequence[GoldRun]
+    session: Session, text_ids: Sequence[int], runs: Sequence[GoldRun], round_id: int
 ) -> dict[int, CodeArray]:
     """Load the calibration gold that was there when a round selected its documents.
 
@@ -63,13 +63,15 @@ def load_known(
         session: the session.
         text_ids: the texts.
         runs: of `pinned_evidence`: of the round's train texts, or of its corpus'.
+        round_id: the round.
 
     Returns:
         `KEEP`, `DROP` or `UNKNOWN` by text; texts without any are left out.
     """
+    found = gold.load_gold(session, text_ids, "calibrate", round_id)
     return {
         text_id: item.codes_N
-        for text_id, known in gold.load_gold(session, text_ids, "calibrate").items()
+        for text_id, known in found.items()
         for item in known
         if item.origin == origin_in(runs, text_id)
     }
@@ -96,7 +98,9 @@ def load_eligible_votes(
         # Forgotten texts have no row; texts without votes leave the panel.
         votes=votes.load_round_votes(session, round_id, text_ids),
         strata=texts.load_strata(session, text_ids, "farm"),
-        gold_codes=load_known(session, sorted(with_gold), eligibility.gold_runs),
+        gold_codes=load_known(
+            session, sorted(with_gold), eligibility.gold_runs, round_id
+        ),
         without_gold=frozenset(without),
         group_of={row.text_id: row.group_id for row in rows},
         boundaries=load_boundaries(session, text_ids),

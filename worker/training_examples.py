@@ -68,7 +68,7 @@ def _load_gold(session: Session, held: RoundRow) -> list[TrainingExample]:
     )
     text_ids = sorted(document.text_id for document in documents)
     runs = pinned_evidence(held).corpus_gold_runs or ()
-    known = load_known(session, text_ids, runs)
+    known = load_known(session, text_ids, runs, held.id)
     return [
         TrainingExample(
             document.id,

@@ -25,7 +25,7 @@ MISTAKE = 2
 
 NewCorpus = Annotated[str, typer.Argument(help="The corpus; made if it is new.")]
 Files = Annotated[
-    list[Path], typer.Argument(help="NDJSON files, one document a line; - is stdin.")
+    list[Path], typer.Argument(help="NDJSON (may be packed), .traj; - is stdin.")
 ]
 References = Annotated[
     str,

@@ -82,6 +82,8 @@ class Loop(Base):
     corpus_id: Mapped[int] = mapped_column(ForeignKey("corpora.id"))
     # Documents with a greater seq do not exist for this loop.
     corpus_seq: Mapped[int] = mapped_column(BigInteger)
+    # Replacements of gold with a greater seq do not exist for this loop.
+    gold_seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
     config: Mapped[dict[str, Any]] = mapped_column(JSONB)
     # Greater first.
     priority: Mapped[int] = mapped_column(server_default="0")

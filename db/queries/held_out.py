@@ -19,7 +19,7 @@ class HeldOutRow(NamedTuple):
 
 
 def load_held_out(
-    session: Session, corpus_id: int, corpus_seq: int
+    session: Session, corpus_id: int, corpus_seq: int, round_id: int | None = None
 ) -> list[HeldOutRow]:
     """Load a pinned corpus' held-out documents, with their evaluation gold.
 
@@ -27,13 +27,14 @@ def load_held_out(
         session: the session.
         corpus_id: the corpus.
         corpus_seq: documents up to this one.
+        round_id: gold as this round sees it; None for the newest.
 
     Returns:
         A row a document, in the documents' order; the first gold of a text counts.
     """
     documents = corpora.documents(session, corpus_id, corpus_seq, split="held_out")
     text_ids = sorted(document.text_id for document in documents)
-    known = gold.load_gold(session, text_ids, use="evaluate")
+    known = gold.load_gold(session, text_ids, use="evaluate", round_id=round_id)
     content = texts.load_texts(session, text_ids)
     hashes = texts.load_hashes(session, text_ids)
     return [

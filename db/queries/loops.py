@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from db.errors import Conflict, NotFound
 from db.models import Corpus, Loop, Round
 from db.models.loop import DecisionsColumn
-from db.queries import jobs
+from db.queries import gold, jobs
 from db.queries.jobs import JobSpec
 from kompress.decisions import Decisions
 from kompress.stop_reason import StopReason
@@ -104,6 +104,7 @@ def create_loop(
         name=name,
         corpus_id=corpus.id,
         corpus_seq=corpus.last_seq,
+        gold_seq=gold.last_seq(session),
         config=config,
         priority=priority,
     )

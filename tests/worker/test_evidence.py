@@ -37,7 +37,7 @@ def test_gold_that_comes_after_the_look_is_not_loaded(sessions):
         gold.store_gold(session, [(second, Gold("ann", "calibrate", late))])
         gold.store_gold(session, [(third, Gold("bob", "evaluate", late))])
 
-        truth = load_known(session, world.text_ids, found.gold_runs)
+        truth = load_known(session, world.text_ids, found.gold_runs, world.round_id)
 
     assert {text_id: codes_N.tolist() for text_id, codes_N in truth.items()} == {
         second: [0, 0, 0]
@@ -93,7 +93,7 @@ def pin(session, world):
 
 def known_of(session, world, runs):
     """What is believed of a loop's four texts, by place of the text."""
-    found = load_known(session, world.text_ids, runs)
+    found = load_known(session, world.text_ids, runs, world.round_id)
     return {world.text_ids.index(t): codes_N.tolist() for t, codes_N in found.items()}
 
 

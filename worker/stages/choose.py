@@ -71,8 +71,10 @@ def load(session: Session, job: JobRow) -> ChooseInputs:
             competing=load_competing(session, held, config, text_ids),
             said=comparisons.load_comparisons(session, text_ids, list(ids)),
             judges=ids,
-            calibrate=load_known(session, text_ids, pinned_evidence(held).gold_runs),
-            evaluate=_load_evaluation(session, text_ids),
+            calibrate=load_known(
+                session, text_ids, pinned_evidence(held).gold_runs, held.id
+            ),
+            evaluate=_load_evaluation(session, text_ids, held.id),
         ),
     )
 
@@ -108,6 +110,8 @@ def store(session: Session, job: JobRow, out: ChooseOutputs) -> None:
 STAGE = Stage(load=load, compute=compute, store=store)
 
 
-def _load_evaluation(session: Session, text_ids: Sequence[int]) -> dict[int, CodeArray]:
-    known = gold.load_gold(session, text_ids, use="evaluate")
+def _load_evaluation(
+    session: Session, text_ids: Sequence[int], round_id: int
+) -> dict[int, CodeArray]:
+    known = gold.load_gold(session, text_ids, "evaluate", round_id)
     return {text_id: found[0].codes_N for text_id, found in known.items()}

@@ -63,7 +63,10 @@ def load(session: Session, job: JobRow) -> EvaluateInputs:
         student_hash=student.artifact_hash,
         suite=make_suite(
             config.suites[job.shard],
-            starmap(SuiteText, load_held_out(session, held.corpus_id, held.corpus_seq)),
+            starmap(
+                SuiteText,
+                load_held_out(session, held.corpus_id, held.corpus_seq, held.id),
+            ),
         ),
     )
 

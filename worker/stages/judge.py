@@ -84,7 +84,7 @@ def read(
     rows = selections.load_shard_selections(session, inputs.round_id, 1, shard)
     group_of = {row.text_id: row.group_id for row in rows if row.role == "audit"}
     text_ids = sorted(group_of)
-    known = gold.load_gold(session, text_ids, use="evaluate")
+    known = gold.load_gold(session, text_ids, "evaluate", inputs.round_id)
     return AuditShard(
         votes=votes.load_round_votes(session, inputs.round_id, text_ids),
         strata=texts.load_strata(session, text_ids, "farm"),

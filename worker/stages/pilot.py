@@ -47,7 +47,7 @@ def load(session: Session, job: JobRow) -> PilotInputs:
         )
     ]
     text_ids = sorted(document.text_id for document in documents)
-    found = load_known(session, text_ids, pinned_evidence(held).gold_runs)
+    found = load_known(session, text_ids, pinned_evidence(held).gold_runs, held.id)
     panel = make_panel(
         tuple(voter.name for voter in config.voters),
         votes.load_round_votes(session, job.round_id, text_ids),

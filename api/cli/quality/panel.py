@@ -193,7 +193,7 @@ def read_candidates(
         for one in selections.load_selections(session, row.id)
         if one.role == "train"
     }
-    known = gold.load_gold(session, sorted(groups), use="calibrate")
+    known = gold.load_gold(session, sorted(groups), "calibrate", row.id)
     text_ids = sorted(known)[:MAX_TEXTS]
     idle = diversity.load_idle_votes(session, panel, text_ids)
     names = sorted({vote.voter for rows in idle.values() for vote in rows})

@@ -1,7 +1,10 @@
+import gzip
 import json
 
 import pytest
+from sqlalchemy import select
 
+from db.models import Event
 from db.queries import gold
 
 
@@ -96,3 +99,31 @@ def test_an_id_that_several_documents_share_is_reported(farm, ndjson, sessions):
     assert "3 documents share the id 'same'" in result.stderr
     with sessions() as session:
         assert gold.load_gold(session, range(100)) == {}
+
+
+def test_an_origin_changes_its_mind_on_purpose_only(farm, corpus, ndjson, sessions):
+    row = {"id": "b", "keep": [0, 0, 0]}
+    farm("gold", "add", corpus, ndjson(row, name="g"), "--origin", "ann")
+    path = ndjson(row | {"keep": [1, 0, 0]}, name="g")
+
+    refused = farm("gold", "add", corpus, path, "--origin", "ann", exit_code=2)
+    done = farm("gold", "add", corpus, path, "--origin", "ann", "--replace", "--json")
+
+    assert "replace the old" in refused.output
+    assert json.loads(done.stdout) == {"stored": 1, "replaced": 1, "bad": []}
+    with sessions() as session:
+        ((known,),) = gold.load_gold(session, range(100)).values()
+        (detail,) = session.scalars(
+            select(Event.detail).where(Event.kind == "gold_replaced")
+        )
+    assert known.codes_N.tolist() == [254, 0, 0]
+    assert detail == {"corpus": "ops", "origin": "ann", "num_texts": 1}
+
+
+def test_packed_gold_is_read(farm, corpus, tmp_path):
+    path = tmp_path / "gold.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"id": "b", "keep": [0, 1, 0]}\n'))
+
+    done = farm("gold", "add", corpus, path, "--origin", "ann", "--json")
+
+    assert json.loads(done.stdout)["stored"] == 1
