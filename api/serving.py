@@ -1,20 +1,15 @@
 """`farm serve`: one student behind the deployed client's remote contract. No torch.
 
-Requests wait in a bounded queue; one thread scores what waits together, up to a budget
-of tokens. A request whose client has gone is not scored.
+Requests wait in a bounded queue (`api.scoring`). A request whose client has gone is not
+scored.
 """
 
 import asyncio
 import json
-import math
-import threading
-import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import FastAPI, Request
@@ -25,33 +20,14 @@ from starlette.concurrency import run_in_threadpool
 from api import problems
 from api.errors import ServerBusy, ServerStopping
 from api.problems import problem
+from api.scoring import BatchScorer, ServedStudent
 from kompress.export.client_rules import Shortened, passes_through, shorten
 from kompress.soundness import count_json_elements, is_same_json
-from kompress.students.tokenizer import WordTokenizer
 from kompress.types import FloatArray
 
 MAX_BODY_BYTES = 4 << 20
-# For a batch's budget before anything is tokenised; code and logs lie near it.
-CHARS_PER_TOKEN = 3
-MAX_RETRY_S = 60
 CLIENT_GONE = 499  # nobody reads it; the access log does
-FIRST_GUESS_TOKENS_S = 2_000.0
-
-
-class ServedStudent(Protocol):
-    """What serving needs of a student.
-
-    Attributes:
-        id: what `model_used` says.
-        tokenizer: the student's own.
-    """
-
-    id: str
-    tokenizer: WordTokenizer
-
-    def score(self, texts: Sequence[str]) -> list[FloatArray]:
-        """Score every word of every text."""
-        ...
+DEADLINE_S = 30.0
 
 
 class CompressRequest(BaseModel):
@@ -68,144 +44,13 @@ class CompressRequest(BaseModel):
     target_ratio: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
 
 
-@dataclass(slots=True)
-class _Waiting:
-    text: str
-    num_tokens: int
-    scored: "Future[FloatArray]"
-
-
-class BatchScorer:
-    """A bounded queue before one thread that scores texts together."""
-
-    def __init__(
-        self,
-        score: Callable[[Sequence[str]], list[FloatArray]],
-        *,
-        max_queue: int,
-        max_batch: int,
-    ) -> None:
-        """Prepare; nothing runs before `start`.
-
-        Args:
-            score: scores every word of every text.
-            max_queue: requests that may wait, at least 1.
-            max_batch: tokens scored together, as estimated; a longer text goes alone.
-        """
-        self._score = score
-        self._max_queue = max_queue
-        self._max_batch = max_batch
-        self._waiting: deque[_Waiting] = deque()
-        self._changed = threading.Condition()
-        self._is_stopping = False
-        self._tokens_per_s = FIRST_GUESS_TOKENS_S
-        self._thread = threading.Thread(target=self._run, name="scorer", daemon=True)
-
-    def start(self) -> None:
-        """Begin to score."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Take nothing more, score what waits, end."""
-        with self._changed:
-            self._is_stopping = True
-            self._changed.notify_all()
-        self._thread.join()
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether requests are taken."""
-        return self._thread.is_alive() and not self._is_stopping
-
-    @property
-    def num_waiting(self) -> int:
-        """Requests in the queue."""
-        return len(self._waiting)
-
-    def submit(self, text: str) -> "Future[FloatArray]":
-        """Queue a text; its future gives the words' scores.
-
-        Raises:
-            ServerBusy: the queue is full.
-            ServerStopping: the server is about to end.
-        """
-        scored: Future[FloatArray] = Future()
-        with self._changed:
-            if self._is_stopping:
-                raise ServerStopping(
-                    "this server is stopping; send the request to another one"
-                )
-            if len(self._waiting) >= self._max_queue:
-                self._drop_cancelled()
-            if len(self._waiting) >= self._max_queue:
-                raise ServerBusy(
-                    f"{self._max_queue} requests wait already; expected fewer; send "
-                    "this one again later, or start the server with more --max-queue",
-                    retry_s=self._guess_wait_s(),
-                )
-            size = len(text) // CHARS_PER_TOKEN + 1
-            self._waiting.append(_Waiting(text, size, scored))
-            self._changed.notify()
-        return scored
-
-    def _drop_cancelled(self) -> None:
-        waiting = [item for item in self._waiting if not item.scored.cancelled()]
-        self._waiting = deque(waiting)
-
-    def _guess_wait_s(self) -> int:
-        queued = sum(item.num_tokens for item in self._waiting)
-        return max(1, min(MAX_RETRY_S, math.ceil(queued / self._tokens_per_s)))
-
-    def _run(self) -> None:
-        while batch := self._next_batch():
-            started = time.monotonic()
-            self._score_batch(batch)
-            num_tokens = sum(item.num_tokens for item in batch)
-            rate = num_tokens / max(time.monotonic() - started, 1e-3)
-            self._tokens_per_s += 0.2 * (rate - self._tokens_per_s)
-
-    def _next_batch(self) -> list[_Waiting]:
-        """Wait for requests; give as many as fit the budget, none at the end."""
-        with self._changed:
-            while True:
-                self._changed.wait_for(lambda: self._waiting or self._is_stopping)
-                if not self._waiting:
-                    return []
-                if batch := self._take():
-                    return batch
-
-    def _take(self) -> list[_Waiting]:
-        """Take what fits the budget; requests whose client has gone are dropped."""
-        batch: list[_Waiting] = []
-        room = self._max_batch
-        while self._waiting and (not batch or self._waiting[0].num_tokens <= room):
-            item = self._waiting.popleft()
-            if item.scored.set_running_or_notify_cancel():
-                batch.append(item)
-                room -= item.num_tokens
-        return batch
-
-    def _score_batch(self, batch: Sequence[_Waiting]) -> None:
-        """Score texts together; if that fails, each alone, so that one cannot hurt."""
-        try:
-            scores = self._score([item.text for item in batch])
-        except Exception as error:  # noqa: BLE001  # handed to the request that waits
-            if len(batch) == 1:
-                batch[0].scored.set_exception(error)
-                return
-            for item in batch:
-                self._score_batch([item])
-            return
-        for item, score_N in zip(batch, scores, strict=True):
-            item.scored.set_result(score_N)
-
-
 def create_app(
     student: ServedStudent,
     *,
     override: str | None = "headroom-0.42",
     max_queue: int = 64,
     max_batch: int = 8_192,
+    deadline_s: float = DEADLINE_S,
 ) -> FastAPI:
     """Build the service around a loaded student.
 
@@ -214,8 +59,12 @@ def create_app(
         override: rule set whose words stay whatever their score; None for none.
         max_queue: requests that may wait before others get 503.
         max_batch: tokens scored together.
+        deadline_s: a request that waited this long is answered with what is scored by
+            then; its other words stay.
     """
-    scorer = BatchScorer(student.score, max_queue=max_queue, max_batch=max_batch)
+    scorer = BatchScorer(
+        student, max_queue=max_queue, max_batch=max_batch, deadline_s=deadline_s
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -277,7 +126,7 @@ def _shorten(
     short = shorten(
         asked.content, score_N, student.tokenizer, override=override, keep_rate=rate
     )
-    return _answer(asked.content, short, student.id)
+    return _answer(asked.content, short, int(np.isnan(score_N).sum()), student.id)
 
 
 def _openapi() -> dict[str, Any]:
@@ -361,7 +210,9 @@ async def _wait(request: Request, scored: "Future[FloatArray]") -> FloatArray | 
         scored.cancel()
 
 
-def _answer(text: str, short: Shortened, student_id: str) -> Response:
+def _answer(
+    text: str, short: Shortened, num_unscored: int, student_id: str
+) -> Response:
     num_words, num_kept = len(text.split()), len(short.text.split())
     is_valid = is_same_json(text, short.text)
     left, whole = (
@@ -376,5 +227,7 @@ def _answer(text: str, short: Shortened, student_id: str) -> Response:
         # Valid and nothing missing; None where the text is no JSON object or list.
         "json_valid": is_valid,
         "json_elements_left": left / whole if whole else None,
+        # Words that the deadline left unscored, and which therefore stay.
+        "unscored_words": num_unscored,
     }
     return JSONResponse(content)

@@ -26,6 +26,10 @@ MaxQueue = Annotated[
     int, typer.Option(min=1, help="Requests that may wait; others get 503.")
 ]
 MaxBatch = Annotated[int, typer.Option(min=1, help="Tokens scored together, about.")]
+Deadline = Annotated[
+    float,
+    typer.Option(min=0.001, help="Seconds; words not scored by then stay."),
+]
 
 
 def serve_student(
@@ -35,6 +39,7 @@ def serve_student(
     engine: Engine = "",
     max_queue: MaxQueue = 64,
     max_batch: MaxBatch = 8_192,
+    deadline: Deadline = 30.0,
     override: Override = "headroom-0.42",
 ) -> None:
     """Serve a student: POST /compress, the deployed client's remote contract."""
@@ -53,7 +58,11 @@ def serve_student(
     check_choice("--engine", engine, light, ": a server does not load torch")
     with _listen(host, port) as door, open_student(student, engine=engine) as loaded:
         app = create_app(
-            loaded, override=rules, max_queue=max_queue, max_batch=max_batch
+            loaded,
+            override=rules,
+            max_queue=max_queue,
+            max_batch=max_batch,
+            deadline_s=deadline,
         )
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)

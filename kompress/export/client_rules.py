@@ -60,7 +60,8 @@ def shorten(
 
     Args:
         text: any text.
-        score_N: (N,) its words' scores, in [0, 1].
+        score_N: (N,) its words' scores, in [0, 1]; NaN for words that were not scored,
+            which stay and do not count towards a keep_rate.
         tokenizer: the student's.
         override: the rule set whose words stay whatever their score; None for none,
             which, as in the client, leaves tables unprotected too.
@@ -84,11 +85,14 @@ def shorten(
     forced_N = _huge_words(words, tokenizer)
     if override is not None:
         forced_N |= (classify_words(words, override) != 0) | table_words(text)
+    keep_N = np.isnan(score_N)
     if keep_rate is None:
-        keep_N = score_N > KEEP_THRESHOLD
+        keep_N |= score_N > KEEP_THRESHOLD
     else:
-        keep_N = keep_top(np.where(forced_N, np.inf, score_N), keep_rate)
-    keep_N = keep_N | forced_N
+        scored_N = ~keep_N
+        rank_N = np.where(forced_N, np.inf, score_N)
+        keep_N[scored_N] = keep_top(rank_N[scored_N], keep_rate)
+    keep_N |= forced_N
     if not keep_N.any():
         return everything
     return Shortened(join_kept(text, keep_N), keep_N)
@@ -125,8 +129,13 @@ def _huge_words(words: list[str], tokenizer: WordTokenizer) -> BoolArray:
     """(N,) whether a word fills a chunk alone: the client never sees it whole."""
     room = MAX_TOKENS - 2
     huge_N = np.zeros(len(words), dtype=np.bool_)
-    # A token covers at least a byte, so few words need to be tokenised here.
-    long = [n for n, word in enumerate(words) if len(word) * 4 >= room]
+    longest = tokenizer.max_token_bytes
+    long = []
+    for n, word in enumerate(words):
+        if longest and len(word) >= room * longest:
+            huge_N[n] = True  # whatever its tokens are
+        elif len(word) * 4 >= room:  # a token covers at least a byte
+            long.append(n)
     if long:
         tokens = tokenizer.encode([words[n] for n in long])
         huge_N[long] = tokens.num_tokens_N >= room

@@ -7,7 +7,7 @@ with the next chunk, so every word is scored exactly once.
 N = words of all texts, T = tokens of all chunks, C = chunks
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,27 @@ class Chunks:
     def num_tokens_C(self) -> NDArray[np.int64]:
         """(C,) tokens of each chunk."""
         return np.diff(self.end_C, prepend=0)
+
+    def parts(self, max_tokens: int) -> Iterator["Chunks"]:
+        """Give runs of whole chunks, in order.
+
+        Args:
+            max_tokens: of a run, which has one chunk at least.
+        """
+        first = 0
+        while first < len(self.end_C):
+            begin = int(self.end_C[first - 1]) if first else 0
+            fitting = np.searchsorted(self.end_C, begin + max_tokens, side="right")
+            last = max(int(fitting), first + 1)
+            end = int(self.end_C[last - 1])
+            yield Chunks(
+                ids_T=self.ids_T[begin:end],
+                word_T=self.word_T[begin:end],
+                end_C=self.end_C[first:last] - begin,
+                text_C=self.text_C[first:last],
+                num_words=self.num_words,
+            )
+            first = last
 
 
 def cut_chunks(

@@ -4,7 +4,7 @@ N = words of one text, T = tokens
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -158,6 +158,27 @@ class Student:
             if progress is not None:
                 progress(len(scores))
         return scores
+
+    def score_by_parts(self, text: str, max_tokens: int) -> Iterator[FloatArray]:
+        """Score a long text part by part, for a caller with others to see to.
+
+        Args:
+            text: any text.
+            max_tokens: of a part, which has one chunk at least.
+
+        Yields:
+            (N,) float64 as `score` gives it, NaN for the words of later parts; the last
+            has none. A text without words yields nothing.
+        """
+        chunks = cut_chunks([word_list(text)], self.tokenizer, self.config.max_tokens)
+        score_N = np.full(chunks.num_words[0], np.nan)
+        for part in chunks.parts(max_tokens):
+            token_T = self.engine.score_tokens(part.ids_T, part.num_tokens_C)
+            scored_T = part.word_T >= 0
+            words = part.word_T[scored_T]
+            score_N[words] = 0.0
+            np.maximum.at(score_N, words, token_T[scored_T])
+            yield score_N.copy()
 
     def compress(
         self,

@@ -44,6 +44,8 @@ class WordTokenizer:
         cls_id: id of [CLS], which opens every chunk.
         sep_id: id of [SEP], which closes every chunk.
         pad_id: id of [PAD].
+        max_token_bytes: the most bytes of a word that one token stands for; None where
+            nothing bounds it, as in WordPiece, whose [UNK] stands for any word.
     """
 
     def __init__(self, tokenizer_json: bytes) -> None:
@@ -73,6 +75,7 @@ class WordTokenizer:
         self.sep_id = self._special(SEP)
         self.pad_id = self._special(PAD)
         self._unk_id = self._special(UNK)
+        self.max_token_bytes = self._find_longest()
 
     def encode(self, words: Sequence[str]) -> WordTokens:
         """Tokenise words, each different one once.
@@ -107,6 +110,13 @@ class WordTokenizer:
             start_V[word_N] - first_N, num_tokens_N
         )
         return WordTokens(flat[index_T], num_tokens_N)
+
+    def _find_longest(self) -> int | None:
+        # In a byte-level vocabulary a character stands for a byte.
+        is_bytewise = isinstance(self._tokenizer.model, models.BPE) and (
+            "ByteLevel" in str(self._tokenizer.pre_tokenizer)
+        )
+        return max(map(len, self._tokenizer.get_vocab())) if is_bytewise else None
 
     def _special(self, token: str) -> int:
         token_id = self._tokenizer.token_to_id(token)

@@ -4,35 +4,13 @@ import threading
 import time
 
 import httpx2 as httpx
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from api.errors import ServerBusy, ServerStopping
-from api.serving import MAX_BODY_BYTES, BatchScorer, create_app
-from kompress.students.tokenizer import WordTokenizer, train_tokenizer
+from api.serving import MAX_BODY_BYTES, create_app
+from tests.api.half import Half
 
 PROSE = " ".join(f"word{n % 7}x" for n in range(80))  # nothing of it must be kept
-
-
-class Half:
-    """Scores every second word high; can be held and can fail."""
-
-    def __init__(self):
-        self.id = "ab" * 32
-        self.tokenizer = WordTokenizer(train_tokenizer(["a b c"] * 9, 300))
-        self.batches = []
-        self.go = threading.Event()
-        self.go.set()
-        self.entered = threading.Event()
-
-    def score(self, texts):
-        self.entered.set()
-        assert self.go.wait(10)
-        self.batches.append(list(texts))
-        if any("poison" in text for text in texts):
-            raise ValueError("poison")
-        return [np.arange(len(text.split())) % 2 * 0.9 for text in texts]
 
 
 @pytest.fixture
@@ -69,6 +47,7 @@ def test_a_text_comes_back_with_what_the_remote_contract_asks_for(client, studen
         "model_used": student.id,
         "json_valid": None,
         "json_elements_left": None,
+        "unscored_words": 0,
     }
 
 
@@ -112,6 +91,24 @@ def test_json_that_lacks_anything_is_marked(client, text, valid, left):
 
     assert answer["json_valid"] is valid
     assert answer["json_elements_left"] == pytest.approx(left, abs=0.02)
+
+
+def test_a_text_that_is_late_keeps_what_is_not_scored(student):
+    # 8,000 words at 100 a part of .02 s or more are 1.6 s.
+    text = " ".join(f"word{n % 7}x" for n in range(8_000))
+    student.pause_s = 0.02
+    app = create_app(student, max_batch=100, deadline_s=0.2)
+    with TestClient(app) as client:
+        answer = ask(client, text).json()
+        half = ask(client, text, 0.5).json()
+
+    for found in (answer, half):
+        unscored = found["unscored_words"]
+        assert 0 < unscored < 8_000
+        # Every other word of what was scored; the deadline falls between two parts.
+        assert found["compressed_tokens"] == unscored + (8_000 - unscored) // 2
+    tail = text.split()[-answer["unscored_words"] :]
+    assert answer["compressed"].split()[-len(tail) :] == tail
 
 
 @pytest.mark.parametrize(
@@ -240,63 +237,6 @@ async def leave_at_once(app, content):
              "query_string": b"", "http_version": "1.1", "scheme": "http",
              "server": ("t", 80), "client": None, "root_path": ""}  # fmt: skip
     await app(scope, receive, send)
-
-
-def make_scorer(student, **changes):
-    scorer = BatchScorer(student.score, **{"max_queue": 8, "max_batch": 100} | changes)
-    scorer.start()
-    return scorer
-
-
-def test_what_waits_is_scored_together_up_to_the_budget(student):
-    student.go.clear()
-    scorer = make_scorer(student)
-    held = scorer.submit("held")
-    assert student.entered.wait(10)
-    # 3 characters a token: 41 + 41 fit into 100, with 41 more they do not.
-    futures = [scorer.submit("x" * 120) for _ in range(3)]
-    long = scorer.submit("y" * 3_000)
-    student.go.set()
-    scorer.stop()
-
-    assert all(future.done() for future in (held, *futures, long))
-    assert [len(batch) for batch in student.batches] == [1, 2, 1, 1]
-
-
-def test_a_cancelled_request_makes_room_in_a_full_queue(student):
-    student.go.clear()
-    scorer = make_scorer(student, max_queue=1)
-    scorer.submit("held")
-    assert student.entered.wait(10)
-    waiting = scorer.submit("a")
-    with pytest.raises(ServerBusy):
-        scorer.submit("b")
-
-    waiting.cancel()
-    late = scorer.submit("c")
-    student.go.set()
-    scorer.stop()
-
-    assert late.result().shape == (1,)
-    assert student.batches == [["held"], ["c"]]
-
-
-def test_a_stopping_scorer_finishes_what_waits_and_takes_no_more(student):
-    student.go.clear()
-    scorer = make_scorer(student)
-    futures = [scorer.submit("a b"), scorer.submit("c")]
-    assert student.entered.wait(10)
-
-    stopper = threading.Thread(target=scorer.stop)
-    stopper.start()
-    while scorer.is_ready:
-        time.sleep(0.001)
-    with pytest.raises(ServerStopping):
-        scorer.submit("late")
-    student.go.set()
-    stopper.join()
-
-    assert [future.result().shape for future in futures] == [(2,), (1,)]
 
 
 @pytest.mark.serial

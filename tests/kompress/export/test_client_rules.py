@@ -53,6 +53,21 @@ def test_a_rate_counts_protected_words_first(student):
     assert short.text == "word0x word1x word2x 404"
 
 
+def test_words_that_were_not_scored_stay_and_do_not_count(student):
+    words = PROSE.split()
+    score_N = np.linspace(0.1, 0.9, len(words))
+    score_N[:40] = np.nan
+
+    whole = shorten(PROSE, score_N, student.tokenizer, override=None)
+    half = shorten(PROSE, score_N, student.tokenizer, override=None, keep_rate=0.5)
+
+    num_scored = len(words) - 40
+    assert whole.keep_N[:40].all()
+    assert whole.keep_N[40:].tolist() == (score_N[40:] > 0.5).tolist()
+    assert half.keep_N[:40].all()
+    assert half.keep_N[40:].sum() == num_scored // 2
+
+
 def test_a_word_that_fills_a_chunk_alone_stays(student):
     huge = "é" * 600  # two bytes each, and nothing to merge: 1,200 tokens
     text = f"{PROSE} {huge}"

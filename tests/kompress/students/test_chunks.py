@@ -78,3 +78,19 @@ def test_every_word_is_scored_in_exactly_one_chunk(lengths, max_tokens):
         if word >= 0
     }
     assert sorted(word for word, _ in pairs) == list(range(sum(map(len, texts))))
+
+
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=60),
+    st.integers(3, 40),
+    st.integers(1, 200),
+)
+def test_parts_are_whole_chunks_in_order(lengths, max_tokens, part_tokens):
+    chunks = cut_chunks([["x" * length for length in lengths]], BYTES, max_tokens)
+
+    parts = list(chunks.parts(part_tokens))
+
+    for name in ("ids_T", "word_T", "num_tokens_C", "text_C"):
+        joined = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(joined, getattr(chunks, name))
+    assert all(len(part.end_C) == 1 or len(part.ids_T) <= part_tokens for part in parts)

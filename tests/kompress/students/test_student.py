@@ -29,6 +29,24 @@ def test_every_word_of_every_text_gets_one_score(student):
     assert ((flat > 0) & (flat < 1)).all()
 
 
+@pytest.mark.parametrize("text", ["one", TEXT * 30, "word " * 800 + "x" * 5_000])
+@pytest.mark.parametrize("max_tokens", [1, 200, 10**6])
+def test_scores_part_by_part_are_those_of_the_whole(student, text, max_tokens):
+    parts = list(student.score_by_parts(text, max_tokens))
+
+    (whole_N,) = student.score([text])
+    assert parts[-1] == pytest.approx(whole_N, abs=1e-6)
+    unscored = [int(np.isnan(part_N).sum()) for part_N in parts]
+    assert unscored == sorted(unscored, reverse=True)
+    assert unscored[-1] == 0
+    # A part has one chunk of 64 tokens at least.
+    assert (len(parts) == 1) == (max_tokens == 10**6 or text == "one")
+
+
+def test_a_text_without_words_has_no_parts(student):
+    assert list(student.score_by_parts(" \n", 100)) == []
+
+
 def test_a_words_score_is_the_maximum_over_its_tokens(student):
     tokens = student.tokenizer.encode(TEXT.split())
     ids = [student.tokenizer.cls_id, *tokens.ids_T, student.tokenizer.sep_id]

@@ -91,3 +91,11 @@ def test_a_size_without_room_is_refused(size):
 def test_what_is_no_tokenizer_of_ours_is_refused(content, message):
     with pytest.raises(InvalidCheckpoint, match=message):
         WordTokenizer(content)
+
+
+def test_a_token_of_a_bytewise_vocabulary_stands_for_so_many_bytes_at_most():
+    # One word that is merged whole, two bytes a letter.
+    tokenizer = WordTokenizer(train_tokenizer(["éééé " * 50], 300))
+
+    assert tokenizer.encode(["éééé"]).num_tokens_N.tolist() == [1]
+    assert tokenizer.max_token_bytes == 8
