@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from api import problems
 from api.errors import ServerBusy, ServerStopping
 from api.problems import problem
 from api.scoring import BatchScorer, ServedStudent
-from kompress.export.client_rules import Shortened, passes_through, shorten
+from kompress import terminal
+from kompress.export.client_rules import passes_through, shorten
 from kompress.soundness import count_json_elements, is_same_json
 from kompress.types import FloatArray
 
@@ -44,10 +46,25 @@ class CompressRequest(BaseModel):
     target_ratio: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How texts are shortened; by default as the deployed client does.
+
+    Attributes:
+        override: rule set whose words stay whatever their score; None for none.
+        pairs: keys and values live or die together.
+        as_shown: terminal escapes and what was written over go first.
+    """
+
+    override: str | None = "headroom-0.42"
+    pairs: bool = False
+    as_shown: bool = False
+
+
 def create_app(
     student: ServedStudent,
     *,
-    override: str | None = "headroom-0.42",
+    manner: Manner = Manner(),
     max_queue: int = 64,
     max_batch: int = 8_192,
     deadline_s: float = DEADLINE_S,
@@ -56,7 +73,7 @@ def create_app(
 
     Args:
         student: already loaded, so that a server that answers can also score.
-        override: rule set whose words stay whatever their score; None for none.
+        manner: how texts are shortened.
         max_queue: requests that may wait before others get 503.
         max_batch: tokens scored together.
         deadline_s: a request that waited this long is answered with what is scored by
@@ -91,7 +108,7 @@ def create_app(
 
     @app.post("/compress", openapi_extra=_openapi())
     async def compress(request: Request) -> Response:
-        return await _compress(request, student, scorer, override)
+        return await _compress(request, student, scorer, manner)
 
     return app
 
@@ -100,33 +117,58 @@ async def _compress(
     request: Request,
     student: ServedStudent,
     scorer: BatchScorer,
-    override: str | None,
+    manner: Manner,
 ) -> Response:
     asked = await _read_request(request)
     if isinstance(asked, Response):
         return asked
+    text = asked.content
+    if manner.as_shown:
+        text = await run_in_threadpool(terminal.as_shown, text)
     score_N: FloatArray | None = np.zeros(0)  # of a text that passes through
-    if not passes_through(asked.content):
+    if not passes_through(text):
         try:
-            score_N = await _wait(request, scorer.submit(asked.content))
+            score_N = await _wait(request, scorer.submit(text))
         except (ServerBusy, ServerStopping) as error:
             return _refuse(error)
     if score_N is None:
         return Response(status_code=CLIENT_GONE)
-    return await run_in_threadpool(_shorten, asked, score_N, student, override)
+    return await run_in_threadpool(_shorten, asked, text, score_N, student, manner)
 
 
 def _shorten(
     asked: CompressRequest,
+    text: str,
     score_N: FloatArray,
     student: ServedStudent,
-    override: str | None,
+    manner: Manner,
 ) -> Response:
-    rate = asked.target_ratio
     short = shorten(
-        asked.content, score_N, student.tokenizer, override=override, keep_rate=rate
+        text,
+        score_N,
+        student.tokenizer,
+        override=manner.override,
+        keep_rate=asked.target_ratio,
+        pairs=manner.pairs,
     )
-    return _answer(asked.content, short, int(np.isnan(score_N).sum()), student.id)
+    num_words, num_kept = len(asked.content.split()), len(short.text.split())
+    is_valid = is_same_json(text, short.text)
+    left, whole = (
+        (0, 0) if is_valid is None else count_json_elements(text, short.keep_N)
+    )
+    content: dict[str, Any] = {
+        "compressed": short.text,
+        "original_tokens": num_words,
+        "compressed_tokens": num_kept,
+        "compression_ratio": num_kept / num_words if num_words else 1.0,
+        "model_used": student.id,
+        # Valid and nothing missing; None where the text is no JSON object or list.
+        "json_valid": is_valid,
+        "json_elements_left": left / whole if whole else None,
+        # Words that the deadline left unscored, and which therefore stay.
+        "unscored_words": int(np.isnan(score_N).sum()),
+    }
+    return JSONResponse(content)
 
 
 def _openapi() -> dict[str, Any]:
@@ -208,26 +250,3 @@ async def _wait(request: Request, scored: "Future[FloatArray]") -> FloatArray | 
         gone.cancel()
         # Of no effect on what is done. Not `result`: that reaches the queue later.
         scored.cancel()
-
-
-def _answer(
-    text: str, short: Shortened, num_unscored: int, student_id: str
-) -> Response:
-    num_words, num_kept = len(text.split()), len(short.text.split())
-    is_valid = is_same_json(text, short.text)
-    left, whole = (
-        (0, 0) if is_valid is None else count_json_elements(text, short.keep_N)
-    )
-    content: dict[str, Any] = {
-        "compressed": short.text,
-        "original_tokens": num_words,
-        "compressed_tokens": num_kept,
-        "compression_ratio": num_kept / num_words if num_words else 1.0,
-        "model_used": student_id,
-        # Valid and nothing missing; None where the text is no JSON object or list.
-        "json_valid": is_valid,
-        "json_elements_left": left / whole if whole else None,
-        # Words that the deadline left unscored, and which therefore stay.
-        "unscored_words": num_unscored,
-    }
-    return JSONResponse(content)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli.options import Override, parse_override, read_text
+from api.cli.options import Override, Pairs, Shown, parse_override, read_text
 from api.cli.output import AsJson, print_json
 
 Which = Annotated[
@@ -21,15 +21,20 @@ def compress_file(
         typer.Option(min=0.0, max=1.0, help="Keep this share of the words."),
     ] = None,
     override: Override = "headroom-0.42",
+    pairs: Pairs = True,
+    as_shown: Shown = False,
     as_json: AsJson = False,
 ) -> None:
     """Shorten a text by whole words; the text to stdout, figures to stderr."""
     from api.cli.loading import open_student
+    from kompress import terminal
 
     text = read_text(file)
+    if as_shown:
+        text = terminal.as_shown(text)
     rules = parse_override(override)
     with open_student(student) as loaded:
-        short = loaded.compress(text, override=rules, keep_rate=keep_rate)
+        short = loaded.compress(text, override=rules, keep_rate=keep_rate, pairs=pairs)
         student_id = loaded.id
     num_words, num_kept = len(short.keep_N), int(short.keep_N.sum())
     if as_json:

@@ -37,6 +37,18 @@ def check_choice(
         )
 
 
+Pairs = Annotated[
+    bool,
+    typer.Option("--pairs/--no-pairs", help="Keys and values live or die together."),
+]
+Shown = Annotated[
+    bool,
+    typer.Option(
+        "--as-shown", help="Drop terminal escapes and what was written over first."
+    ),
+]
+
+
 def parse_override(override: str) -> str | None:
     """Give the rule set of an override, None for none."""
     return None if override in ("none", "") else override

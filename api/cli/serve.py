@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from api.cli.options import Override, StudentName, check_choice, parse_override
+from api.cli.options import (
+    Override,
+    Pairs,
+    Shown,
+    StudentName,
+    check_choice,
+    parse_override,
+)
 from api.cli.output import say
 from api.errors import InvalidInput
 
@@ -41,12 +48,14 @@ def serve_student(
     max_batch: MaxBatch = 8_192,
     deadline: Deadline = 30.0,
     override: Override = "headroom-0.42",
+    pairs: Pairs = False,
+    as_shown: Shown = False,
 ) -> None:
     """Serve a student: POST /compress, the deployed client's remote contract."""
     import uvicorn
 
     from api.cli.loading import open_student
-    from api.serving import create_app
+    from api.serving import Manner, create_app
     from kompress.students.engines.registry import CPU_ENGINE, ENGINES
     from kompress.types import RULE_SETS
 
@@ -59,7 +68,7 @@ def serve_student(
     with _listen(host, port) as door, open_student(student, engine=engine) as loaded:
         app = create_app(
             loaded,
-            override=rules,
+            manner=Manner(rules, pairs, as_shown),
             max_queue=max_queue,
             max_batch=max_batch,
             deadline_s=deadline,

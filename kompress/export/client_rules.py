@@ -14,6 +14,7 @@ import numpy as np
 
 from kompress.metrics.keep_rate import keep_top
 from kompress.must_keep.classify import classify_words
+from kompress.pairs import Pairs, find_pairs
 from kompress.students.student import KEEP_THRESHOLD
 from kompress.students.tokenizer import WordTokenizer
 from kompress.types import BoolArray, FloatArray
@@ -55,6 +56,7 @@ def shorten(
     *,
     override: str | None = "headroom-0.42",
     keep_rate: float | None = None,
+    pairs: bool = False,
 ) -> Shortened:
     """Shorten a text as the client does.
 
@@ -67,6 +69,7 @@ def shorten(
             which, as in the client, leaves tables unprotected too.
         keep_rate: keep this share of the words, protected words first, as
             `Student.compress` does; None keeps scores above 0.5.
+        pairs: keys and values live or die together, which the client does not see to.
 
     Returns:
         The short text. Texts under 64 words, and those that nothing would be left of,
@@ -85,14 +88,13 @@ def shorten(
     forced_N = _huge_words(words, tokenizer)
     if override is not None:
         forced_N |= (classify_words(words, override) != 0) | table_words(text)
-    keep_N = np.isnan(score_N)
-    if keep_rate is None:
-        keep_N |= score_N > KEEP_THRESHOLD
-    else:
-        scored_N = ~keep_N
-        rank_N = np.where(forced_N, np.inf, score_N)
+    scored_N = ~np.isnan(score_N)
+    bound = find_pairs(text) if pairs else Pairs()
+    rank_N = bound.rank(np.where(forced_N | ~scored_N, np.inf, score_N))
+    keep_N = rank_N > KEEP_THRESHOLD
+    if keep_rate is not None:
         keep_N[scored_N] = keep_top(rank_N[scored_N], keep_rate)
-    keep_N |= forced_N
+    keep_N = bound.settle(keep_N | (rank_N == np.inf), rank_N == np.inf)
     if not keep_N.any():
         return everything
     return Shortened(join_kept(text, keep_N), keep_N)

@@ -17,6 +17,7 @@ from kompress.config import StudentConfig, parse_config
 from kompress.errors import InvalidCheckpoint, InvalidConfig
 from kompress.metrics.keep_rate import keep_top
 from kompress.must_keep.classify import classify_words
+from kompress.pairs import Pairs, find_pairs
 from kompress.students import checkpoint
 from kompress.students.chunks import Chunks, cut_chunks
 from kompress.students.engines.engine import Engine
@@ -186,6 +187,7 @@ class Student:
         *,
         override: str | None = OVERRIDE,
         keep_rate: float | None = None,
+        pairs: bool = True,
     ) -> Compressed:
         """Shorten a text by whole words.
 
@@ -196,6 +198,8 @@ class Student:
             keep_rate: keep this share of the words, the highest scores first. With an
                 override its words come first and count towards the share; if they
                 alone are more, all of them stay. None: keep scores above 0.5.
+            pairs: keys and values live or die together (`kompress.pairs`); False
+                judges every word alone, as the deployed client does.
 
         Returns:
             The short text, the mask and the scores.
@@ -205,7 +209,9 @@ class Student:
 
         Source: headroom 0.42.0; a rate together with an override: ours.
         """
-        return self.compress_all([text], override=override, keep_rate=keep_rate)[0]
+        return self.compress_all(
+            [text], override=override, keep_rate=keep_rate, pairs=pairs
+        )[0]
 
     def compress_all(
         self,
@@ -214,6 +220,7 @@ class Student:
         override: str | None = OVERRIDE,
         keep_rate: float | None = None,
         per: Literal["text", "corpus"] = "text",
+        pairs: bool = True,
     ) -> list[Compressed]:
         """Shorten many texts by whole words.
 
@@ -224,6 +231,7 @@ class Student:
             per: "text" meets keep_rate in every text; "corpus" keeps that share of all
                 words together, the highest scores first wherever they stand, so that
                 dense texts keep more and chatty ones less. Ties go to the earlier.
+            pairs: as in `compress`.
 
         Returns:
             One short text, mask and scores for each text, in order.
@@ -237,16 +245,18 @@ class Student:
             raise InvalidConfig(f'per is {per!r}; expected "text" or "corpus"')
         forced = [_forced(text, override) for text in texts]
         scores = self.score(texts)
+        bound = [find_pairs(text) if pairs else Pairs() for text in texts]
+        ranks = _rank_first(forced, scores)
+        ranks = [each.rank(rank_N) for each, rank_N in zip(bound, ranks, strict=True)]
         if keep_rate is None:
-            keeps = [score_N > KEEP_THRESHOLD for score_N in scores]
+            keeps = [rank_N > KEEP_THRESHOLD for rank_N in ranks]
         elif per == "text":
-            ranks = _rank_first(forced, scores)
             keeps = [keep_top(rank_N, keep_rate) for rank_N in ranks]
         else:
-            ranks = _rank_first(forced, scores)
             keeps = _split(keep_top(np.concatenate([[], *ranks]), keep_rate), scores)
         masks = [
-            keep_N | forced_N for keep_N, forced_N in zip(keeps, forced, strict=True)
+            each.settle(keep_N | (rank_N == np.inf), rank_N == np.inf)
+            for each, keep_N, rank_N in zip(bound, keeps, ranks, strict=True)
         ]
         return [
             Compressed(join_kept(text, keep_N), keep_N, score_N)

@@ -7,7 +7,7 @@ import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from api.serving import MAX_BODY_BYTES, create_app
+from api.serving import MAX_BODY_BYTES, Manner, create_app
 from tests.api.half import Half
 
 PROSE = " ".join(f"word{n % 7}x" for n in range(80))  # nothing of it must be kept
@@ -57,11 +57,36 @@ def test_target_ratio_is_the_share_of_words_kept(client):
 
 
 def test_the_override_of_the_deployed_client_is_the_default(client, student):
-    with TestClient(create_app(student, override=None)) as bare:
+    with TestClient(create_app(student, manner=Manner(override=None))) as bare:
         text = f"404 {PROSE}"
 
         assert ask(client, text).json()["compressed"].startswith("404 ")
         assert not ask(bare, text).json()["compressed"].startswith("404")
+
+
+def test_keys_and_values_live_or_die_together_by_option(student):
+    # Every other word scores high: without the option values stay and lose their keys.
+    text = "\n".join(f"- enabled{n}: ok" for n in range(40))
+    app = create_app(student, manner=Manner(override=None, pairs=True))
+    with TestClient(app) as client:
+        short = ask(client, text).json()["compressed"]
+
+    lines = short.split("\n")
+    assert any(lines)
+    for line in lines:
+        words = line.removeprefix("- ").split()
+        assert len(words) in (0, 2) or line == "-"
+
+
+def test_what_was_written_over_goes_first_by_option(student):
+    frames = "\r".join(f"pulled {n}%" for n in range(101))
+    text = f"start\n\x1b[32m{frames}\x1b[0m\n{PROSE}"
+    app = create_app(student, manner=Manner(override=None, as_shown=True))
+    with TestClient(app) as client:
+        answer = ask(client, text).json()
+
+    assert student.batches == [[f"start\npulled 100%\n{PROSE}"]]
+    assert answer["original_tokens"] == len(text.split())
 
 
 def test_short_texts_come_back_as_they_are_without_the_model(client, student):

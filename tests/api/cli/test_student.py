@@ -70,6 +70,24 @@ def test_the_promoted_student_shortens_a_text(farm, trained, tmp_path):
     assert "kept 5 of 5 words (100.0%), override headroom-0.42" in said.stderr
 
 
+def test_pairs_stay_together_and_what_is_overwritten_goes(
+    farm, student_folder, tmp_path
+):
+    path = tmp_path / "values.yaml"
+    frames = "\r".join(f"{n}%" for n in range(50))
+    keys = [f"key{n}: value" for n in range(20)]
+    path.write_text("\n".join([frames, *keys]) + "\n", newline="")
+    arguments = ("compress", path, "--student", student_folder, "--override", "none")
+
+    shown = farm.json(*arguments, "--keep-rate", "1", "--as-shown")
+    half = farm.json(*arguments, "--keep-rate", "0.6", "--as-shown")
+
+    assert shown["text"].split("\n") == ["49%", *keys]
+    kept = set(half["text"].split("\n")) - {"49%"}
+    assert kept
+    assert kept < set(keys)
+
+
 def test_a_pipe_gets_the_same_text_as_json_escapes_and_all(
     farm, student_folder, tmp_path
 ):
