@@ -1,4 +1,4 @@
-"""The HTTP service: `uvicorn --factory api.app:create_app`."""
+"""The HTTP service; `python -m api` runs it."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,6 +11,7 @@ from api import problems
 from api.deps import AppServices
 from api.errors import InvalidSettings
 from api.guard import Guard
+from api.limits import ClientLimits
 from api.routes import documents, events, health, loops, metrics, quality, students
 from api.settings import ApiSettings, load_settings
 from db.engine import make_engine, make_sessions
@@ -52,6 +53,8 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.add_middleware(Guard, sessions=services.sessions, first_key=settings.api_key)
+    # The last is the outermost: what is refused there costs no look at a key.
+    app.add_middleware(ClientLimits)
     for module in (documents, loops, quality, events, students, health, metrics):
         app.include_router(module.router)
     return app

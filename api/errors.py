@@ -3,6 +3,7 @@
 ApiError
 ├── InvalidSettings   the environment holds a value that cannot be used
 ├── Unauthorized      no key came, or none that is known and not revoked
+├── TooManyFailures   an address has sent too many wrong keys
 ├── InvalidRequest    a body is not what the route takes
 ├── InvalidInput      a file or an option of the command line cannot be used
 ├── ServerBusy        as many requests wait as a server takes
@@ -21,6 +22,18 @@ class InvalidSettings(ApiError, ValueError):
 
 class Unauthorized(ApiError):
     """No key came with the request, or none that the farm accepts."""
+
+
+class TooManyFailures(ApiError):
+    """An address has sent too many wrong keys; the right one passes later.
+
+    Attributes:
+        retry_s: seconds after which it may try again.
+    """
+
+    def __init__(self, message: str, *, retry_s: int) -> None:
+        super().__init__(message)
+        self.retry_s = retry_s
 
 
 class InvalidRequest(ApiError, ValueError):

@@ -1,5 +1,6 @@
 """Every error as RFC 9457 problem+json: status, what to do; never a traceback."""
 
+import json
 import logging
 from http import HTTPStatus
 from typing import Any
@@ -17,20 +18,27 @@ from psycopg.errors import (
     UndefinedTable,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from api.advice import advise
-from api.errors import ApiError, InvalidSettings, Unauthorized
+from api.errors import ApiError, InvalidSettings, TooManyFailures, Unauthorized
 from db.errors import NotFound, QueryRefused, SchemaOutdated, StoreError
 from kompress.errors import KompressError
 
 MEDIA_TYPE = "application/problem+json"
 LOG = logging.getLogger(__name__)
+RETRY_S = 5
+NO_UTF8 = (
+    "a value holds half of a surrogate pair, which is no Unicode text; send the pair "
+    "or remove it"
+)
 
 # The first class that fits decides, so subclasses stand before their base.
 _STATUS: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (Unauthorized, HTTPStatus.UNAUTHORIZED),
+    (TooManyFailures, HTTPStatus.TOO_MANY_REQUESTS),
     (InvalidSettings, HTTPStatus.SERVICE_UNAVAILABLE),
     (ApiError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFound, HTTPStatus.NOT_FOUND),
@@ -71,12 +79,23 @@ def install(app: FastAPI) -> None:
         StoreError,
         KompressError,
         DBAPIError,
+        PoolTimeout,
+        UnicodeEncodeError,
         HTTPException,
         RequestValidationError,
         ClientDisconnect,
         Exception,
     ):
         app.add_exception_handler(kind, _handle)
+
+
+class _Problem(JSONResponse):
+    """A problem as ASCII: it may quote half of a surrogate pair, which is no UTF-8."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 def problem(
@@ -106,7 +125,7 @@ def problem(
         "instance": instance,
         **extensions,
     }
-    return JSONResponse(body, status, headers, MEDIA_TYPE)
+    return _Problem(body, status, headers)
 
 
 def to_problem(error: Exception, instance: str) -> JSONResponse:
@@ -123,19 +142,26 @@ def to_problem(error: Exception, instance: str) -> JSONResponse:
         return _validation_problem(error, instance)
     if isinstance(error, ClientDisconnect):
         return problem(400, "the client went away in mid-upload", instance=instance)
-    if isinstance(error, DBAPIError):
+    if isinstance(error, DBAPIError | PoolTimeout | UnicodeEncodeError):
         return _database_problem(error, instance)
     for kind, status in _STATUS:
         if isinstance(error, kind):
-            challenge = {"WWW-Authenticate": 'Bearer realm="farm"'}
             return problem(
                 status,
                 advise(str(error)),
                 instance=instance,
-                headers=challenge if status == HTTPStatus.UNAUTHORIZED else None,
+                headers=_headers(error),
                 errors=str(error).splitlines(),
             )
     return _unexpected(instance)
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": 'Bearer realm="farm"'}
+    if isinstance(error, TooManyFailures):
+        return {"Retry-After": str(error.retry_s)}
+    return {}
 
 
 async def _handle(request: Request, error: Exception) -> JSONResponse:
@@ -159,7 +185,18 @@ def _validation_problem(error: RequestValidationError, instance: str) -> JSONRes
     return problem(422, "\n".join(lines), instance=instance, errors=lines)
 
 
-def _database_problem(error: DBAPIError, instance: str) -> JSONResponse:
+def _database_problem(
+    error: DBAPIError | PoolTimeout | UnicodeEncodeError, instance: str
+) -> JSONResponse:
+    if isinstance(error, UnicodeEncodeError):
+        return problem(422, NO_UTF8, instance=instance)
+    if isinstance(error, PoolTimeout):
+        return problem(
+            503,
+            "all connections to the database are in use; send the request again later",
+            instance=instance,
+            headers={"Retry-After": str(RETRY_S)},
+        )
     if isinstance(error.orig, _MISSING):
         detail = "the database is not at the newest migration; run `farm migrate`"
         return problem(503, detail, instance=instance)

@@ -106,7 +106,7 @@ def list_programs(
         "PYTHONUNBUFFERED": "1",
     }
     python = (sys.executable, "-m")
-    serve = (*python, "uvicorn", "--factory", "api.app:create_app", "--host", HOST)
+    serve = (*python, "api", "--host", HOST)
     port = str(doors.api_port)
     flower = {
         **environment,

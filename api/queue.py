@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.corpus_checks import check_corpus
 from api.names import check_name
+from db.ids import parse_id
 from db.models import Loop, Round
 from db.queries import loops, parked, records, students
 from kompress.aggregation import make_aggregator
@@ -247,12 +248,13 @@ def _check_parent(session: Session, parent: str) -> None:
     if not parent.startswith(STUDENT):
         return
     number = parent.removeprefix(STUDENT)
-    if not number.isdecimal():
+    student_id = parse_id(number)
+    if student_id is None:
         raise InvalidConfig(
-            f"recipe.parent is {parent!r}; expected {STUDENT}ID with an id of "
+            f"recipe.parent is {parent[:120]!r}; expected {STUDENT}ID with an id of "
             "`farm student list`"
         )
-    students.get_student(session, int(number))
+    students.get_student(session, student_id)
 
 
 def _mistakes(config: RoundConfig, stop: StopConfig) -> list[str]:

@@ -19,7 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from api import problems
+from api.bodies import stated_size
 from api.errors import ServerBusy, ServerStopping
+from api.limits import ClientLimits
 from api.problems import problem
 from api.scoring import BatchScorer, ServedStudent
 from kompress import terminal
@@ -91,20 +93,19 @@ def create_app(
 
     app = FastAPI(title="kompress", lifespan=lifespan, docs_url=None, redoc_url=None)
     problems.install(app)
+    # Those that wait, and as many whose bodies are still on their way.
+    app.add_middleware(ClientLimits, max_requests=2 * max_queue)
 
     @app.get("/healthz")
-    def check_health() -> dict[str, str]:
+    async def check_health() -> dict[str, str]:
         return {"status": "ok"}
 
     @app.get("/readyz", response_model=None)
     def check_readiness() -> dict[str, str | int] | Response:
-        if scorer.is_ready:
-            return {
-                "status": "ready",
-                "student": student.id,
-                "waiting": scorer.num_waiting,
-            }
-        return problem(503, "the server is stopping", instance="/readyz")
+        if not scorer.is_ready:
+            return problem(503, "the server is stopping", instance="/readyz")
+        waiting = scorer.num_waiting
+        return {"status": "ready", "student": student.id, "waiting": waiting}
 
     @app.post("/compress", openapi_extra=_openapi())
     async def compress(request: Request) -> Response:
@@ -190,8 +191,7 @@ def _refuse(error: ServerBusy | ServerStopping) -> Response:
 async def _read_request(request: Request) -> CompressRequest | Response:
     """Read and check a body of bounded size; a problem where it cannot be used."""
     where = request.url.path
-    stated = request.headers.get("content-length", "")
-    is_large = stated.isascii() and stated.isdecimal() and int(stated) > MAX_BODY_BYTES
+    is_large = stated_size(request.headers) > MAX_BODY_BYTES
     body = bytearray()
     if not is_large:
         async for part in request.stream():

@@ -41,6 +41,18 @@ class Frozen(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_vast_numbers(cls, data: Any) -> Any:
+        """Refuse whole numbers of over 64 bits, which nothing here can count with."""
+        if isinstance(data, dict):
+            for key, value in data.items():
+                if type(value) is int and not -(2**63) <= value < 2**63:
+                    raise ValueError(
+                        f"{key} has over 64 bits; expected a number within 64 bits"
+                    )
+        return data
+
 
 def parse_config(model: type[C], data: dict[str, Any]) -> C:
     """Validate a config, naming every wrong key in words.

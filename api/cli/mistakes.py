@@ -8,11 +8,14 @@ import datetime as dt
 import tempfile
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 from api.advice import advise
+
+if TYPE_CHECKING:
+    from sqlalchemy.exc import DBAPIError
 
 MISTAKE = 2
 BUG = 1
@@ -43,7 +46,7 @@ def exit_with(error: Exception) -> NoReturn:
 def describe_mistake(error: Exception) -> str:
     """Put what a user can mend into words; '' for a bug."""
     from redis import RedisError
-    from sqlalchemy.exc import OperationalError, ProgrammingError
+    from sqlalchemy.exc import DBAPIError
 
     from api.errors import ApiError
     from db.errors import StoreError
@@ -51,16 +54,12 @@ def describe_mistake(error: Exception) -> str:
 
     if isinstance(error, KompressError | StoreError | ApiError):
         return advise(str(error))
-    if isinstance(error, OperationalError):
+    if isinstance(error, DBAPIError):
+        return _describe_database_error(error)
+    if isinstance(error, UnicodeEncodeError):
         return (
-            f"the database does not answer: {_first_line(error.orig or error)}; "
-            "expected Postgres there; start it, or correct FARM_DATABASE_URL (unset: "
-            "the embedded one under FARM_HOME)"
-        )
-    if isinstance(error, ProgrammingError) and "does not exist" in str(error.orig):
-        return (
-            f"the database lacks something: {_first_line(error.orig or error)}; "
-            "expected the farm's tables; run `farm migrate`"
+            f"{error.object[:40]!a} is no UTF-8; expected text; correct the bytes that "
+            "your terminal sent"
         )
     if isinstance(error, RedisError):
         return (
@@ -69,6 +68,28 @@ def describe_mistake(error: Exception) -> str:
         )
     if isinstance(error, OSError):
         return _describe_os_error(error)
+    return ""
+
+
+def _describe_database_error(error: "DBAPIError") -> str:
+    from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
+
+    if isinstance(error, OperationalError):
+        return (
+            f"the database does not answer: {_first_line(error.orig or error)}; "
+            "expected Postgres there; start it, or correct FARM_DATABASE_URL (unset: "
+            "the embedded one under FARM_HOME)"
+        )
+    if isinstance(error, DataError):
+        return (
+            f"the database cannot store a value: {_first_line(error.orig or error)}; "
+            "expected no NUL, and ids and numbers of at most 64 bits; correct it"
+        )
+    if isinstance(error, ProgrammingError) and "does not exist" in str(error.orig):
+        return (
+            f"the database lacks something: {_first_line(error.orig or error)}; "
+            "expected the farm's tables; run `farm migrate`"
+        )
     return ""
 
 

@@ -42,6 +42,7 @@ def find_student(session: "Session", which: str) -> "StudentRow":
         NotFound: there is none, or `which` is no id.
     """
     from db.errors import NotFound
+    from db.ids import parse_id
     from db.queries import loops, students
 
     if which == PROMOTED:
@@ -52,9 +53,10 @@ def find_student(session: "Session", which: str) -> "StudentRow":
             "no student was promoted yet; a loop promotes one when it stops; name a "
             "student by its id, see `farm student list`"
         )
-    if not which.isdigit():
+    student_id = parse_id(which)
+    if student_id is None:
         raise NotFound(
-            f"no student is called {which!r}; expected an id of `farm student list`, "
-            f"{PROMOTED!r}, or a student's folder"
+            f"no student is called {which[:120]!r}; expected an id of "
+            f"`farm student list`, {PROMOTED!r}, or a student's folder"
         )
-    return students.get_student(session, int(which))
+    return students.get_student(session, student_id)

@@ -55,6 +55,7 @@ def serve_student(
     import uvicorn
 
     from api.cli.loading import open_student
+    from api.limits import TimedProtocol
     from api.serving import Manner, create_app
     from kompress.students.engines.registry import CPU_ENGINE, ENGINES
     from kompress.types import RULE_SETS
@@ -74,7 +75,12 @@ def serve_student(
             deadline_s=deadline,
         )
         server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
+            uvicorn.Config(
+                app,
+                http=TimedProtocol,
+                log_level="warning",
+                timeout_graceful_shutdown=GRACE_S,
+            )
         )
         # uvicorn raises the signal that stopped it once more; having stopped as asked
         # is no failure.

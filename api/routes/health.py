@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from redis import Redis, RedisError
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.advice import advise
 from api.deps import AppServices, CurrentServices
@@ -23,8 +24,8 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-def check_health() -> dict[str, str]:
-    """Say that the process answers."""
+async def check_health() -> dict[str, str]:
+    """Say that the process answers; asks nobody and waits for nobody."""
     return {"status": "ok"}
 
 
@@ -99,6 +100,8 @@ def _result(check: Callable[[], None]) -> str:
         check()
     except (StoreError, ApiError) as error:
         return advise(str(error))
+    except PoolTimeout:
+        return "all connections are in use; wait for running requests to end"
     except (DBAPIError, RedisError, OSError) as error:
         LOG.warning("not ready: %s", type(error).__name__)
         return "does not answer; start it, or correct its URL"

@@ -8,6 +8,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from db.errors import Conflict, NotFound
+from db.ids import parse_id
 from db.models import Corpus, Loop, Round
 from db.models.loop import DecisionsColumn
 from db.queries import gold, jobs
@@ -134,12 +135,12 @@ def get_loop(session: Session, name_or_id: str | int) -> Loop:
         NotFound: there is none; the message lists the newest names.
     """
     loop = session.scalar(select(Loop).where(Loop.name == str(name_or_id)))
-    if loop is None and str(name_or_id).isdecimal():
-        loop = session.get(Loop, int(name_or_id))
+    if loop is None and (loop_id := parse_id(name_or_id)) is not None:
+        loop = session.get(Loop, loop_id)
     if loop is None:
         known = session.scalars(select(Loop.name).order_by(Loop.id.desc()).limit(10))
         raise NotFound(
-            f"no loop is called {name_or_id!r}; the newest are {known.all()}"
+            f"no loop is called {str(name_or_id)[:120]!r}; the newest are {known.all()}"
         )
     return loop
 

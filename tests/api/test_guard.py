@@ -39,6 +39,27 @@ def test_only_a_known_and_unrevoked_key_passes(stranger, api_key, sessions):
     assert api_key not in answer.text
 
 
+def test_many_wrong_keys_are_no_longer_looked_up_and_good_ones_pass(stranger, api_key):
+    assert get(stranger, api_key).status_code == 404
+    wrong = [get(stranger, f"farm_a1b2c3d4_{n:048d}").status_code for n in range(30)]
+
+    assert set(wrong) == {401, 429}
+    assert wrong[:20] == [401] * 20
+    late = get(stranger, KEY)
+    assert late.status_code == 429
+    assert int(late.headers["retry-after"]) >= 1
+    # Whoever passed before is not kept out by another's guesses.
+    assert get(stranger, api_key).status_code == 404
+
+
+def test_a_key_that_was_revoked_is_forgotten(stranger, api_key, sessions):
+    assert get(stranger, api_key).status_code == 404
+    with sessions.begin() as session:
+        keys.revoke_key(session, "tests")
+
+    assert get(stranger, api_key).status_code == 401
+
+
 @pytest.mark.parametrize("path", ["/metrics", "/openapi.json", "/nothing", "/"])
 def test_everything_but_health_needs_a_key(stranger, path):
     assert stranger.get(path).status_code == 401

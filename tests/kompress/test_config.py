@@ -78,3 +78,29 @@ def test_a_stored_recipe_with_a_removed_key_is_read_and_a_typo_is_not():
     for wrong in ({"optimizer": "sgd"}, {"optimiser": "adamw"}):
         with pytest.raises(InvalidConfig, match=r"recipe\.optimi"):
             round_config(recipe=wrong)
+
+
+WHOLE_NUMBERS = [
+    ("seed",), ("stop", "max_rounds"), ("stop", "patience"),
+    ("base", "shard_documents"), ("base", "selection", "num_documents"),
+    ("base", "escalation", "gold_words"), ("base", "pairwise", "cycles"),
+    ("base", "self_label", "min_chars"), ("base", "recipe", "seed"),
+    ("base", "recipe", "epochs"), ("base", "recipe", "student", "hidden_size"),
+    ("base", "recipe", "fine_tuning", "lora_rank"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", WHOLE_NUMBERS)
+@pytest.mark.parametrize("value", [10**400, -(10**400), 2**63, -(2**63) - 1])
+def test_numbers_of_over_64_bits_are_refused(path, value):
+    config: dict = {"base": {"voters": [{"name": "a", "kind": "salience"}]}}
+    place = config
+    for key in path[:-1]:
+        place = place.setdefault(key, {})
+    place[path[-1]] = value
+
+    with pytest.raises(InvalidConfig) as refused:
+        parse_config(LoopConfig, config)
+
+    assert path[-1] in str(refused.value)
+    assert len(str(refused.value)) < 300

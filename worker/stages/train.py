@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from db.ids import parse_id
 from db.queries import loops, records, scores, students, texts
 from db.queries.jobs import JobRow
 from db.queries.loops import RoundRow
@@ -212,12 +213,13 @@ def _find_parent(
         return (earlier[-1].id, earlier[-1].artifact_hash) if earlier else (None, "")
     if recipe.parent.startswith(STUDENT):
         number = recipe.parent.removeprefix(STUDENT)
-        if not number.isdecimal():
+        student_id = parse_id(number)
+        if student_id is None:
             raise TrainingFailed(
-                f"recipe.parent is {recipe.parent!r}; expected {STUDENT}ID with the id "
-                "of a stored student"
+                f"recipe.parent is {recipe.parent[:120]!r}; expected {STUDENT}ID with "
+                "the id of a stored student"
             )
-        row = students.get_student(session, int(number))
+        row = students.get_student(session, student_id)
         return row.id, row.artifact_hash
     return None, ""
 

@@ -114,3 +114,9 @@ def test_a_database_one_migration_behind_names_the_fix(
     assert "farm migrate" in behind.stderr
     assert migrated.exit_code == 0
     assert after.exit_code == 0
+
+
+def test_a_number_of_over_64_bits_is_a_mistake(farm):
+    assert "64 bits" in farm.mistake("job", "show", "9" * 20)
+    assert "no loop is called" in farm.mistake("loop", "show", "9" * 20)
+    assert "no loop is called" in farm.mistake("loop", "show", "9" * 5_000)

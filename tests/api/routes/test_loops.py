@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from sqlalchemy import text
 
@@ -81,7 +83,7 @@ def test_a_config_with_mistakes_is_422_and_names_the_keys(client, corpus):
 
 def test_unknown_loops_and_corpora_are_404_and_doubles_409(client, corpus, config):
     assert client.get("/v1/loops/none").status_code == 404
-    assert client.get("/v1/loops/99999999999999999999").status_code == 422
+    assert client.get("/v1/loops/99999999999999999999").status_code == 404
     assert client.post("/v1/loops/none/pause").status_code == 404
     assert post(client, config).status_code == 201
     assert post(client, config).status_code == 409
@@ -127,3 +129,48 @@ def test_a_corpus_without_train_documents_is_409(client, sessions, config):
 
     assert answer.status_code == 409
     assert "none of them in train" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("key", ["9" * 20, "9" * 5_000, "%C2%B2"])
+def test_a_number_that_is_no_id_is_no_loop(client, key):
+    answer = client.get(f"/v1/loops/{key}")
+
+    assert answer.status_code == 404
+    assert len(answer.json()["detail"]) < 1_000
+
+
+@pytest.mark.parametrize("number", ["9" * 20, "9" * 5_000])
+def test_a_parent_that_is_no_id_is_named(client, corpus, config, number):
+    base = config["base"] | {"recipe": {"parent": f"student/{number}"}}
+
+    answer = post(client, config | {"base": base})
+
+    assert answer.status_code == 422
+    assert "recipe.parent" in answer.json()["detail"]
+
+
+def test_half_a_surrogate_pair_is_no_name(client, corpus, config):
+    body = json.dumps({"name": "x", "corpus": "c\ud800", "config": config})
+    answer = client.post(
+        "/v1/loops", content=body, headers={"content-type": "application/json"}
+    )
+
+    assert answer.status_code == 422
+    assert "surrogate" in answer.json()["detail"]
+
+
+def test_a_full_pool_is_503_and_says_when_to_come_again(client, api_key):
+    pool = client.app.state.services.sessions.kw["bind"].pool
+    assert client.get("/v1/loops/x").status_code == 404
+    pool._timeout = 0.2
+    held = [pool.connect() for _ in range(pool.size() + pool._max_overflow)]
+    try:
+        answer = client.get("/v1/loops/x")
+        health = client.get("/healthz")
+    finally:
+        for connection in held:
+            connection.close()
+
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    assert health.status_code == 200
