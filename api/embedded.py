@@ -9,9 +9,10 @@ import importlib.util
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import redis
@@ -25,6 +26,7 @@ from db.private_folders import short_folder, short_path
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 20.0
 POLL_S = 0.02
+WATCH_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,50 @@ def status(home: Path) -> dict[str, bool]:
         "postgres": is_running(home / "postgres"),
         "redis": _answers(socket_path(home / "redis")),
     }
+
+
+class Keeper:
+    """Watch the servers that a farm owns, and start again what ended."""
+
+    def __init__(self, home: Path, *, postgres: bool, redis: bool) -> None:
+        """Prepare.
+
+        Args:
+            home: the data folder.
+            postgres: whether its Postgres belongs to the farm.
+            redis: whether its Redis does.
+        """
+        home = home.expanduser().resolve()
+        # A name, and what starts it where it does not run.
+        self._servers: list[tuple[str, Callable[[], str]]] = []
+        if postgres:
+            self._servers.append(("postgres", partial(start_database, home)))
+        if redis:
+            self._servers.append(("redis", partial(start_redis, home / "redis")))
+        self._home = home
+        self._next_look = 0.0
+
+    def tend(self) -> list[str]:
+        """Look after the servers, every `WATCH_S`; call it as often as you like.
+
+        Returns:
+            A line for people about each server that had ended.
+        """
+        now = time.monotonic()
+        if now < self._next_look:
+            return []
+        messages = []
+        runs = status(self._home)
+        for name, start in self._servers:
+            if runs[name]:
+                continue
+            try:
+                start()
+                messages.append(f"{name} had ended and runs again; nothing is lost")
+            except StoreError as error:
+                messages.append(f"{name} ended and does not start: {error}")
+        self._next_look = time.monotonic() + WATCH_S
+        return messages
 
 
 def start_redis(folder: Path) -> str:

@@ -8,7 +8,8 @@ ApiError
 ├── InvalidInput      a file or an option of the command line cannot be used
 ├── ServerBusy        as many requests wait as a server takes
 ├── ServerStopping    a server is about to end
-└── StackRunning      another process runs the farm of this folder
+├── StackRunning      another process runs the farm of this folder
+└── StackStopped      no farm runs in this folder
 """
 
 
@@ -62,3 +63,7 @@ class ServerStopping(ApiError):
 
 class StackRunning(ApiError):
     """Another process runs the farm of this data folder."""
+
+
+class StackStopped(ApiError):
+    """No farm runs in this data folder, and a command that only reads starts none."""

@@ -11,13 +11,28 @@ from api.errors import InvalidSettings
 ENV_PREFIX = "FARM_"
 
 
+FOLDER = ".farm"
+# Where this program lies: its folder's parent holds the farm of a clone.
+CLONE = Path(__file__).resolve().parent.parent
+
+
+def find_home() -> Path:
+    """Find the data folder that nobody named: the current folder's, else the clone's.
+
+    A command shall mean the same farm wherever it is called; the current folder's is
+    taken only where a farm was made in it before.
+    """
+    here = Path(FOLDER).resolve()
+    return here if (here / "postgres").is_dir() else CLONE / FOLDER
+
+
 class ApiSettings(BaseSettings):
     """What the API and the `farm` command need to know of their surroundings.
 
     A variable that is set to nothing counts as unset.
 
     Attributes:
-        home: the data folder of the embedded services.
+        home: the data folder of the embedded services, see `find_home`.
         database_url: Postgres as the owner of the tables; empty means embedded.
         reader_url: Postgres as `farm_reader`; empty means derived from the owner's.
         broker_url: Redis, as Celery names it; empty means embedded.
@@ -37,7 +52,7 @@ class ApiSettings(BaseSettings):
         env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    home: Path = Path(".farm")
+    home: Path = Field(default_factory=find_home)
     database_url: SecretStr = SecretStr("")
     reader_url: SecretStr = SecretStr("")
     broker_url: SecretStr = SecretStr("")

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,8 @@ STOP_TIMEOUT_S = 40.0
 HEALTHY_S = 30.0
 MAX_DELAY_S = 30.0
 POLL_S = 0.05
+# Which groups run, for the stack that comes after a killed one.
+PID_FILE = "stack.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,12 @@ class Stack:
     Attributes:
         programs: started in this order, stopped in the reverse one.
         home: the data folder; logs go to `home/logs/NAME.log`.
+        watch: looks after what the programs need; gives a line about each change.
     """
 
     programs: Sequence[Program]
     home: Path
+    watch: Callable[[], list[str]] = list
     _running: list[_Running] = field(default_factory=list)
     _lock: TextIO | None = None
 
@@ -102,10 +106,10 @@ class Stack:
         """Restart what has ended; call it about twice a second.
 
         Returns:
-            A line for people about each program that ended.
+            A line for people about each program that ended, and what `watch` says.
         """
+        messages = self.watch()
         now = time.monotonic()
-        messages = []
         for running in self._running:
             if running.process is None:
                 if now >= running.restart_at:
@@ -141,20 +145,10 @@ class Stack:
 
     @property
     def _pid_file(self) -> Path:
-        return self.home / "stack.json"
+        return self.home / PID_FILE
 
     def _take_home(self) -> None:
-        (self.home / "logs").mkdir(parents=True, exist_ok=True)
-        lock = (self.home / "stack.lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise StackRunning(
-                f"a farm is running in {self.home}; stop it with Ctrl-C there, or set "
-                "FARM_HOME to another folder"
-            ) from None
-        self._lock = lock
+        self._lock = _lock_home(self.home)
         _end_groups(_read_leftovers(self._pid_file))
 
     def _launch(self, running: _Running) -> None:
@@ -187,6 +181,31 @@ class Stack:
             f"{name} ended with {_describe_exit(status)} and starts again in "
             f"{delay_s:.0f} s; its output is in {self.log_file(name)}"
         )
+
+
+def end_leftovers(home: Path) -> None:
+    """End what a killed stack of this home left behind, and with it its ports.
+
+    Raises:
+        StackRunning: another process runs the stack of this home.
+    """
+    with _lock_home(home):
+        _end_groups(_read_leftovers(home / PID_FILE))
+
+
+def _lock_home(home: Path) -> TextIO:
+    """Take a home; closing the file gives it back."""
+    (home / "logs").mkdir(parents=True, exist_ok=True)
+    lock = (home / "stack.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StackRunning(
+            f"a farm is running in {home}; stop it with Ctrl-C there, or set FARM_HOME "
+            "to another folder"
+        ) from None
+    return lock
 
 
 def _describe_exit(status: int) -> str:

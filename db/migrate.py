@@ -7,6 +7,8 @@ import logging
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -28,6 +30,8 @@ from db.queries.rights import READER, fence_reader
 LOGGER = logging.getLogger(__name__)
 SCRIPTS = Path(__file__).resolve().parent.parent / "migrations"
 
+# Any number will do that no other lock of the database has.
+_MIGRATION_KEY = 0x6661726D_00000001
 _HAS_ROLE = "SELECT FROM pg_roles WHERE rolname = %s"
 
 
@@ -38,9 +42,10 @@ def upgrade(url: str, revision: str = "head") -> None:
         url: a Postgres URL of the tables' owner.
         revision: a revision's name, or `head`.
     """
-    command.upgrade(_config(url), revision)
-    _set_reader_password(url)
-    _fence_reader(url)
+    with _alone(url):
+        command.upgrade(_config(url), revision)
+        _set_reader_password(url)
+        _fence_reader(url)
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -50,7 +55,8 @@ def downgrade(url: str, revision: str) -> None:
         url: a Postgres URL of the tables' owner.
         revision: a revision's name, or `base`.
     """
-    command.downgrade(_config(url), revision)
+    with _alone(url):
+        command.downgrade(_config(url), revision)
 
 
 def head_revision() -> str:
@@ -100,6 +106,23 @@ def check(url: str) -> list[str]:
             return [str(found) for found in compare_metadata(context, Base.metadata)]
     finally:
         engine.dispose()
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Let one process at a time migrate a database; the others wait for it.
+
+    An advisory lock of the session: nothing is left behind by a process that dies, and
+    the reader may not call the function.
+    """
+    plain = driver_url(url).set(drivername="postgresql")
+    with psycopg.connect(
+        plain.render_as_string(hide_password=False),
+        application_name="farm migrate",
+        autocommit=True,
+    ) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (_MIGRATION_KEY,))
+        yield
 
 
 def _set_reader_password(url: str) -> None:

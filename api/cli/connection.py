@@ -30,19 +30,30 @@ def find_services(settings: "ApiSettings") -> "Services":
     )
 
 
-def find_database(settings: "ApiSettings") -> str:
+def find_database(settings: "ApiSettings", *, start: bool = True) -> str:
     """Give the database's URL; a new embedded database is migrated.
 
+    Args:
+        settings: where the farm is.
+        start: start the embedded server if it does not run.
+
     Raises:
+        StackStopped: it does not run and shall not be started.
         StoreError: the embedded server did not start.
     """
     from api import embedded
+    from api.errors import StackStopped
     from db.engine import make_engine
     from db.migrate import current_revision, upgrade
 
     if url := settings.database_url.get_secret_value():
         return url
     home = settings.home.expanduser().resolve()
+    if not start and not embedded.status(home)["postgres"]:
+        raise StackStopped(
+            f"no farm runs in {home}; expected one; start it with `farm up`, or set "
+            "FARM_HOME or FARM_DATABASE_URL to another"
+        )
     home.mkdir(parents=True, exist_ok=True)
     url = embedded.start_database(home)
     engine = make_engine(url, pool_size=1)
@@ -72,12 +83,21 @@ def worker_environment() -> dict[str, str]:
 
 
 @contextmanager
-def open_engine() -> "Iterator[Engine]":
-    """Connect to the farm's database, whatever its migration."""
+def open_engine(*, start: bool = False) -> "Iterator[Engine]":
+    """Connect to the farm's database, whatever its migration.
+
+    Args:
+        start: start the embedded server if it does not run.
+
+    Raises:
+        StackStopped: it does not run and shall not be started.
+    """
     from api.settings import load_settings
     from db.engine import make_engine
 
-    engine = make_engine(find_database(load_settings()), application_name="farm cli")
+    engine = make_engine(
+        find_database(load_settings(), start=start), application_name="farm cli"
+    )
     try:
         yield engine
     finally:
@@ -85,16 +105,20 @@ def open_engine() -> "Iterator[Engine]":
 
 
 @contextmanager
-def open_sessions() -> "Iterator[sessionmaker[Session]]":
+def open_sessions(*, start: bool = False) -> "Iterator[sessionmaker[Session]]":
     """Connect to the farm's database and check its migration.
 
+    Args:
+        start: start the embedded server if it does not run.
+
     Raises:
+        StackStopped: as `open_engine`.
         SchemaOutdated: the database is behind, or ahead of this program.
     """
     from db.engine import make_sessions
     from db.migrate import require_current
 
-    with open_engine() as engine:
+    with open_engine(start=start) as engine:
         sessions = make_sessions(engine)
         with sessions() as session:
             require_current(session)
@@ -102,13 +126,18 @@ def open_sessions() -> "Iterator[sessionmaker[Session]]":
 
 
 @contextmanager
-def open_session() -> "Iterator[Session]":
+def open_session(*, start: bool = False) -> "Iterator[Session]":
     """Give a transaction on the farm's database; an error rolls it back.
 
+    Args:
+        start: start the embedded server if it does not run; for commands that bring
+            something to a new farm.
+
     Raises:
+        StackStopped: as `open_engine`.
         SchemaOutdated: the database is behind, or ahead of this program.
     """
-    with open_sessions() as sessions, sessions.begin() as session:
+    with open_sessions(start=start) as sessions, sessions.begin() as session:
         yield session
 
 

@@ -79,7 +79,7 @@ def add_documents(
         )
     num_bad = 0
     reports = []
-    with open_sessions() as sessions:
+    with open_sessions(start=True) as sessions:
         if external_ok:
             with sessions.begin() as session:
                 corpora.create_corpus(session, name, external_ok=True)
@@ -108,7 +108,7 @@ def add_sample(
     from api.cli.connection import open_sessions
     from api.intake import ingest_sample
 
-    with open_sessions() as sessions:
+    with open_sessions(start=True) as sessions:
         report = ingest_sample(sessions, name, generated=generated, seed=seed)
     _print_report(name, "the sample", report)
 

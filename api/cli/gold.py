@@ -41,7 +41,7 @@ def add_gold(
     from api.cli.connection import actor, open_session
     from db.queries import corpora, gold, records
 
-    with open_session() as session:
+    with open_session(start=True) as session:
         documents = _documents(session, corpora.get_corpus(session, corpus))
         rows, bad = _read(file, documents, origin)
         replaced = 0

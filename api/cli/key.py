@@ -18,7 +18,7 @@ def add_key(
     from api.cli.connection import open_session
     from db.queries import keys
 
-    with open_session() as session:
+    with open_session(start=True) as session:
         key = keys.create_key(session, name)
     if as_json:
         print_json({"name": name, "key": key})

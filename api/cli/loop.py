@@ -92,7 +92,7 @@ def start_loop(
     _check_sources(recipe, config, origin or [], silver_voter)
     stem = f"{corpus}-{Path(recipe).name.removesuffix('.toml')}" if recipe else corpus
     loop_config = None if recipe else load_loop_config(config)
-    with open_session() as session:
+    with open_session(start=True) as session:
         if loop_config is None:
             loop_config, notes = _fit(
                 session, recipe, corpus, origin or [], silver_voter

@@ -18,7 +18,7 @@ def migrate(
     from api.cli.connection import open_engine
     from db.migrate import current_revision, upgrade
 
-    with open_engine() as engine:
+    with open_engine(start=True) as engine:
         with Session(engine) as session:
             before = current_revision(session) or "empty"
         upgrade(engine.url.render_as_string(hide_password=False), revision)

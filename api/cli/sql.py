@@ -22,7 +22,9 @@ def run_sql(
     from db.queries.reader import reader_url, run_query
 
     settings = load_settings()
-    url = settings.reader_url.get_secret_value() or reader_url(find_database(settings))
+    url = settings.reader_url.get_secret_value() or reader_url(
+        find_database(settings, start=False)
+    )
     engine = make_engine(url, pool_size=1, application_name="farm sql")
     try:
         table = run_query(engine, query, timeout_s=timeout_s, max_rows=max_rows)

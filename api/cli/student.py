@@ -73,7 +73,7 @@ def import_student(
 
     url = load_settings().artifacts_url
     new, blob = _read_checkpoint(folder, name)
-    with open_session() as session:
+    with open_session(start=True) as session:
         known = students.find_imported(session, new.artifact_hash)
         if known is None:
             put_artifact(url, blob)

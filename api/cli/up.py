@@ -63,12 +63,15 @@ def open_stack(
         StackRunning: another process runs the stack of this home.
     """
     from api.cli.connection import find_services
+    from api.embedded import Keeper
     from api.programs import list_programs, wait_until_open
-    from api.stack import Stack
+    from api.stack import Stack, end_leftovers
     from kompress.recipes.load import shipped_voters
     from kompress.voters import VOTERS
 
     home = settings.home.expanduser().resolve()
+    # Before anything looks at ports: a killed farm may still listen on them.
+    end_leftovers(home)
     services = find_services(settings)
     _check_schema(services.database_url)
     doors = _choose_doors(settings, api_port, flower_port)
@@ -76,7 +79,12 @@ def open_stack(
     programs = list_programs(
         services, doors, voters=names, lease_s=settings.lease_s, home=home
     )
-    with Stack(programs, home) as stack:
+    keeper = Keeper(
+        home,
+        postgres=not settings.database_url.get_secret_value(),
+        redis=not settings.broker_url.get_secret_value(),
+    )
+    with Stack(programs, home, keeper.tend) as stack:
         if not wait_until_open(doors, lambda: _tend(stack)):
             warn(f"the API or Flower does not answer yet; see {home / 'logs'}")
         yield stack, doors

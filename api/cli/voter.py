@@ -50,7 +50,7 @@ def add_voter(
     if _is_complete(kind, params):
         voter = VOTERS[kind].load(name, params, snapshot)
         digest = _keep(snapshot)
-        with open_session() as session:
+        with open_session(start=True) as session:
             voters.register_voter(session, voter.fingerprint, kind, params, digest)
         say(f"{name} is stored")
     else:

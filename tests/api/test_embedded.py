@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg
@@ -137,3 +138,37 @@ def test_both_services_start_in_a_new_home_and_stop(tmp_path):
     finally:
         embedded.stop(home)
     assert embedded.status(home) == {"postgres": False, "redis": False}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_servers_that_ended_are_started_again(tmp_path, number):
+    keeper = embedded.Keeper(tmp_path, postgres=True, redis=True)
+    services = embedded.start(tmp_path)
+    try:
+        assert keeper.tend() == []
+        pid_file = tmp_path / "postgres" / "postmaster.pid"
+        os.kill(int(pid_file.read_text().split()[0]), number)
+        with client(tmp_path / "redis") as connection:
+            os.kill(connection.info("server")["process_id"], number)
+        deadline = time.monotonic() + 15
+        said = []
+        while len(said) < 2:
+            assert time.monotonic() < deadline
+            said += keeper.tend()
+            time.sleep(0.1)
+
+        assert sorted(line.split()[0] for line in said) == ["postgres", "redis"]
+        assert all("runs again" in line for line in said)
+        psycopg.connect(services.database_url).close()
+        with client(tmp_path / "redis") as connection:
+            assert connection.ping()
+    finally:
+        embedded.stop(tmp_path)
+
+
+def test_servers_of_others_are_left_alone(tmp_path):
+    keeper = embedded.Keeper(tmp_path, postgres=False, redis=False)
+
+    assert keeper.tend() == []
+    assert embedded.status(tmp_path) == {"postgres": False, "redis": False}

@@ -38,3 +38,14 @@ def test_a_wrong_value_is_named_by_its_variable_and_no_secret_is_shown(monkeypat
 
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(ApiSettings(api_port=1))
+
+
+def test_the_home_is_the_clones_wherever_a_command_is_called(tmp_path, monkeypatch):
+    monkeypatch.delenv("FARM_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    clone = Path(__file__).parents[2]
+
+    assert load_settings().home == clone / ".farm"
+    (tmp_path / ".farm" / "postgres").mkdir(parents=True)
+    # A farm that was made here before is found.
+    assert load_settings().home == tmp_path / ".farm"

@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from api.errors import StackRunning
-from api.stack import Program, Stack
+from api.stack import Program, Stack, end_leftovers
 
+ROOT = Path(__file__).parents[2]
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 
 
@@ -162,3 +163,28 @@ def test_children_of_a_program_that_was_killed_end_with_it(tmp_path):
         wait_for(stack.tend)
 
         wait_for(lambda: not is_alive(child))
+
+
+def test_what_a_killed_stack_left_is_ended_before_anything_else(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from api.stack import Program, Stack\n"
+        "import time\n"
+        f"with Stack([Program('a', {SLEEP!r}, {{}})], Path({str(tmp_path)!r})):\n"
+        "    time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as killed:
+        wait_for(lambda: (tmp_path / "stack.json").exists() and pids(tmp_path))
+        (left,) = pids(tmp_path)
+        with pytest.raises(StackRunning):
+            end_leftovers(tmp_path)
+        killed.kill()
+    assert is_alive(left)
+
+    end_leftovers(tmp_path)
+
+    assert not is_alive(left)
+
+
+def test_what_the_programs_need_is_looked_after(tmp_path):
+    with Stack([program("a")], tmp_path, lambda: ["redis had ended"]) as stack:
+        assert stack.tend() == ["redis had ended"]

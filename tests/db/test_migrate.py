@@ -1,5 +1,9 @@
 """Migrations on a real Postgres: up, down, up, and no drift from the models."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import psycopg
 import pytest
 from sqlalchemy import text
@@ -17,6 +21,8 @@ from db.migrate import (
     upgrade,
 )
 from db.queries.reader import reader_password
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_migrated_database_is_what_the_models_say(postgres_url):
@@ -96,3 +102,29 @@ def test_the_reader_gets_a_password_derived_from_the_owners(database_url):
     assert stored == (True,)
     assert reader_password(owner) not in {"a'b", None}
     assert reader_password(owner.set(password="a'c")) != reader_password(owner)
+
+
+def test_those_who_migrate_at_once_take_turns(empty_database_url):
+    code = (
+        "import sys; from db.migrate import upgrade\n"
+        "print('ready', flush=True); sys.stdin.readline(); upgrade(sys.argv[1])"
+    )
+    starters = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, empty_database_url],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for process in starters:
+        assert process.stdout.readline() == "ready\n"
+    for process in starters:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=120)[1] for process in starters]
+
+    assert [process.returncode for process in starters] == [0, 0, 0], errors

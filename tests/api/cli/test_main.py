@@ -120,3 +120,21 @@ def test_a_number_of_over_64_bits_is_a_mistake(farm):
     assert "64 bits" in farm.mistake("job", "show", "9" * 20)
     assert "no loop is called" in farm.mistake("loop", "show", "9" * 20)
     assert "no loop is called" in farm.mistake("loop", "show", "9" * 5_000)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",), ("loop", "list"), ("job", "list"), ("corpus", "list"),
+        ("student", "list"), ("voter", "list"), ("quality",), ("sql", "select 1"),
+        ("key", "list"), ("worker", "list"),
+    ],
+)  # fmt: skip
+def test_a_command_that_reads_starts_no_farm(home, monkeypatch, arguments):
+    monkeypatch.delenv("FARM_DATABASE_URL", raising=False)
+
+    result = CliRunner().invoke(app, list(arguments))
+
+    assert result.exit_code == 2
+    assert f"no farm runs in {home}" in " ".join(result.stderr.split())
+    assert not home.exists()
