@@ -35,6 +35,17 @@ class TemplateCounts:
             counts.update(set(templates))
         return cls(num_texts=num_texts, num_with=dict(counts))
 
+    def without(self, templates: Iterable[str]) -> "TemplateCounts":
+        """Give the counts of all texts but one.
+
+        Args:
+            templates: the templates of a text that was counted.
+        """
+        num_with = dict(self.num_with)
+        for name in set(templates):
+            num_with[name] -= 1
+        return TemplateCounts(num_texts=self.num_texts - 1, num_with=num_with)
+
     def rarity(self, templates: Sequence[str]) -> FloatArray:
         """Give log((D + 1) / (texts with it + 1)) of each template.
 

@@ -20,3 +20,11 @@ def test_what_every_text_has_is_not_rare():
 
 def test_without_a_corpus_nothing_is_rarer_than_anything():
     assert TemplateCounts.count([]).rarity(["a", "b"]).tolist() == [0, 0]
+
+
+def test_a_text_can_be_left_out_of_the_counts():
+    texts = [["a", "b"], ["a"], ["c"]]
+
+    assert TemplateCounts.count(texts).without(["a", "b"]).rarity(
+        ["a", "b", "c"]
+    ).tolist() == pytest.approx(TemplateCounts.count(texts[1:]).rarity(["a", "b", "c"]))
