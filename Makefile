@@ -14,7 +14,7 @@ VLLM_READY := $(VLLM)/.ready
 # A folder of wheels that pip is told of is uv's too: torch comes from it if it is there.
 FIND_LINKS := $(foreach place,$(PIP_FIND_LINKS),--find-links $(place))
 
-.PHONY: demo test check bench up setup lock chaos fuzz test-client test-vllm test-images micro-teacher worlds clean help
+.PHONY: demo test check bench up setup lock chaos fuzz test-client test-vllm test-images micro-teacher worlds gold clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -108,6 +108,9 @@ micro-teacher: $(READY) ## train the tests' own language model again; not part o
 
 worlds: $(READY) ## every rule in simulated worlds; rewrites the tables of docs/worlds.md
 	@$(BIN)/python -m benchmarks.worlds --write
+
+gold: $(READY) ## who finds people's lines: GOLD=folder of *.jsonl.gz; rewrites the tables of docs/diagnosis.md
+	@$(BIN)/python -m benchmarks diagnosis "$(GOLD)" --write
 
 clean: ## remove the virtual environment, caches and embedded services' data
 	@rm -rf $(VENV) .farm .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -23,8 +23,8 @@ NAMES = (
     "committee",
     "budget",
 )
-# These need a file that is not in the project.
-OF_A_FILE = ("real_votes",)
+# These need a file or a folder that is not in the project.
+OF_A_FILE = ("real_votes", "diagnosis")
 
 
 def main() -> int:

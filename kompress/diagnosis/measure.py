@@ -18,7 +18,6 @@ from kompress.diagnosis.figures import (
 )
 from kompress.diagnosis.gold import GoldLog
 from kompress.lines.cut import CHARS_PER_TOKEN
-from kompress.lines.linear import MarkedLog
 from kompress.lines.log_lines import LogLines, prepare_log
 from kompress.metrics.bootstrap import (
     Interval,
@@ -58,11 +57,6 @@ class DiagnosisCase:
         said_L = (codes != UNKNOWN).sum(axis=0)
         kept_L = (codes == KEEP).sum(axis=0)
         return np.where(said_L > 0, kept_L / np.maximum(said_L, 1), np.nan)
-
-    @property
-    def marked(self) -> MarkedLog:
-        """What a voter may be fitted to."""
-        return MarkedLog(log=self.log, keep_L=self.keep_L)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kompress.lines.templates import ESCAPE, TIME, to_series
+from kompress.lines.templates import TIME, strip_escapes, to_series
 from kompress.types import BoolArray
 
 LEXICON_VERSION = 1
@@ -72,11 +72,24 @@ _HINT = (
     r"|mismatch|not found|undefined|unresolved|expected|incompatible|wrong"
     r"|\bassert|unsupported|violat|broken|reject|exit code|crash|killed)"
 )
+# Has every line that the lexicon or a hint matches: only these are looked at closely.
+_GATE = (
+    rf"{_HINT}|(?i:\berr|severe|critical|caused|core dumped|overflow|out of memory"
+    r"|goroutine|unmet|problems|vulnerab|matching dist|reset|non-?zero|returned"
+    r"|exited|status|traceback)|✕|✖|✗|×|●|not ok|^E\s|::"
+)
 # One call of a stack, and what stands between calls.
 _FRAME = (
     r'^\s+at .*[)\d\]]\s*$|^\s+at \S+|^\s*File ".*", line \d+|^\s*\.\.\. \d+ more'
     r"|^\s*Caused by: |^\s*Suppressed: |^\s+\d+: .*::|^\S+\.go:\d+ \+0x"
     r"|^\s+from .*:\d+:in |^\S+\.py:\d+: |^\s*-+> .*:\d+:\d+|^#\d+\s+0x"
+)
+_ASCII = (
+    (r"\b", r"(?-u:\b)"),
+    (r"[\w", "[A-Za-z0-9_"),
+    (r"\w", "[A-Za-z0-9_]"),
+    (r"[)\d", "[)0-9"),
+    (r"\d", "[0-9]"),
 )
 _MAX_BETWEEN = 3  # lines between two calls: the source that a traceback quotes
 
@@ -98,12 +111,8 @@ class Failures:
 
 def strip_prefix(contents: Sequence[str]) -> pl.Series:
     """Give lines without escapes, and without what a runner writes before each."""
-    return (
-        to_series(contents)
-        .str.replace_all(ESCAPE, "")
-        .str.replace(_PREFIX, "")
-        .str.strip_chars_end()
-    )
+    lines = strip_escapes(to_series(contents))
+    return lines.str.replace(_PREFIX, "").str.strip_chars_end()
 
 
 def find_failures(bare: pl.Series) -> Failures:
@@ -114,11 +123,14 @@ def find_failures(bare: pl.Series) -> Failures:
 
     Source: ours; the words are those of the tools' own messages.
     """
-    serious = bare.str.replace_all(_HARMLESS, "")
-    says_L = _matches(serious, "|".join(LEXICON.values()))
+    near_L = _matches(bare, _GATE)
+    serious = bare.filter(pl.Series(near_L)).str.replace_all(_HARMLESS, "")
+    says_L, hints_L = np.zeros(len(bare), bool), np.zeros(len(bare), bool)
+    says_L[near_L] = _matches(serious, "|".join(LEXICON.values()))
+    hints_L[near_L] = _matches(serious, _HINT)
     return Failures(
         says_L=says_L,
-        hints_L=says_L | _matches(serious, _HINT),
+        hints_L=says_L | hints_L,
         traceback_L=_join_frames(_matches(bare, _FRAME)),
     )
 
@@ -155,5 +167,8 @@ def _join_frames(frame_L: BoolArray) -> BoolArray:
 
 
 def _matches(lines: pl.Series, pattern: str) -> BoolArray:
+    """Tell which lines match, classes and word ends taken as ASCII's: twice as fast."""
+    for short, ascii_only in _ASCII:
+        pattern = pattern.replace(short, ascii_only)
     found_L: BoolArray = lines.str.contains(pattern).to_numpy().astype(bool)
     return found_L

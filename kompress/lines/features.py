@@ -110,7 +110,8 @@ def _shape(log: LogLines) -> list[FloatArray]:
 def _failures(log: LogLines) -> list[FloatArray]:
     """What a line says of failure, how near others are, how many lie before."""
     found = log.failures
-    columns = []
+    grade_L = grade_error_lines(log)
+    columns = [grade_L, smooth(grade_L, 2), smooth(grade_L, 8)]
     for marked_L in (found.says_L, found.hints_L, found.traceback_L):
         mark_L = marked_L.astype(np.float64)
         back_L, ahead_L = distance_to(marked_L)
@@ -130,6 +131,31 @@ def _places(num_lines: int) -> list[FloatArray]:
         *((end_L == number).astype(np.float64) for number in range(NUM_END_BINS)),
         *((tenth_L == number).astype(np.float64) for number in range(NUM_PLACE_BINS)),
     ]
+
+
+def grade_error_lines(log: LogLines) -> FloatArray:
+    """Grade what tools write of failures, tracebacks as wholes, then lines around.
+
+    A message counts 1, a traceback .8, a hint .6, neighbours of a message .5 falling
+    with distance. What a log repeats counts less: a grade is divided by
+    1 + log10(lines of the template).
+
+    Returns:
+        (L,) from 0 to 1.
+
+    Source: ours.
+    """
+    found = log.failures
+    back_L, ahead_L = distance_to(found.says_L)
+    around_L = 0.5 * np.exp(-np.minimum(back_L, 2 * ahead_L) / 4)
+    grade_L = np.select(
+        [found.says_L, found.traceback_L, found.hints_L], [1.0, 0.8, 0.6], around_L
+    )
+    # The calls of a traceback repeat by nature.
+    here_L = np.bincount(log.template_L)[log.template_L]
+    often_L = np.where(found.traceback_L, 1, here_L)
+    fair_L: FloatArray = grade_L / (1 + np.log10(np.maximum(often_L, 1)))
+    return fair_L
 
 
 def end_bins(num_lines: int) -> NDArray[np.int64]:

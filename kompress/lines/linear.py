@@ -18,8 +18,9 @@ from kompress.lines.log_lines import LogLines
 from kompress.lines.rarity import TemplateCounts
 from kompress.types import FloatArray
 
-PENALTY = 4e-3  # of an n-gram's weight; docs/log.md 2026-12-01, of 1e-4 to 2e-2
-DENSE_PENALTY = 1e-4
+# Of an n-gram's weight, and of what else is known: docs/log.md 2026-12-01.
+PENALTY = 4e-3
+DENSE_PENALTY = 1e-2
 MAX_STEPS = 60
 
 
@@ -30,10 +31,12 @@ class MarkedLog:
     Attributes:
         log: the log.
         keep_L: (L,) share of the annotators who keep a line, NaN where none says.
+        weight: how much the log counts beside others.
     """
 
     log: LogLines
     keep_L: FloatArray
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +75,7 @@ class LinearModel:
 def fit_linear(training: Sequence[MarkedLog]) -> LinearModel:
     """Fit a logistic regression to marked logs.
 
-    Each log weighs the same, and in each what is kept as much as what is dropped. A
+    In each log what is kept weighs as much as what is dropped. A
     template's counts leave out the log that it is looked up for.
 
     Args:
@@ -105,7 +108,7 @@ def fit_linear(training: Sequence[MarkedLog]) -> LinearModel:
         row_N,
         (dense_NF - mean_F) / sd_F,
         np.concatenate([entry.keep_L for entry in training]),
-        np.concatenate([_weights(entry.keep_L) for entry in training]),
+        np.concatenate([entry.weight * _weights(entry.keep_L) for entry in training]),
     )
     ngram_H = np.zeros(1 << HASH_BITS, np.float32)
     ngram_H[bucket_C] = ngram_C
@@ -143,7 +146,7 @@ def _rows(log: LogLines, names: dict[str, int]) -> NDArray[np.int64]:
 
 
 def _weights(keep_L: FloatArray) -> FloatArray:
-    """Share a log's weight of 1 between what is kept and what is dropped."""
+    """Share a weight of 1 between what is kept and what is dropped."""
     known_L = ~np.isnan(keep_L)
     keeps_L = np.where(known_L, keep_L, 0.0)
     drops_L = np.where(known_L, 1 - keep_L, 0.0)

@@ -29,15 +29,12 @@ _HEX = (
 )
 # In this order: what a later rule would cut to pieces is masked first.
 MASKS: tuple[tuple[str, str], ...] = (
-    (ESCAPE, ""),
     (TIME, "<time>"),
-    (r'"[^"]*"', '"<text>"'),
     # An apostrophe inside a word opens nothing.
-    (r"(^|[\s(\[{=,:])'[^']*'", "${1}'<text>'"),
+    (r"\"[^\"]*\"|(^|[\s(\[{=,:])'[^']*'", "${1}<text>"),
     (_PATH, "<path>"),
-    (_HEX, "<hex>"),
-    (r"[0-9]+(?:[.,][0-9]+)*", "<n>"),
-    (r"\s+", " "),
+    (rf"{_HEX}|[0-9]+(?:[.,][0-9]+)*", "<n>"),
+    (r"\s{2,}|[\t\r\x0b\x0c]", " "),
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -49,14 +46,15 @@ def mask_lines(contents: Sequence[str]) -> pl.Series:
         contents: L lines; a line end is white space like any other.
 
     Returns:
-        L strings, in which escapes are gone and times, quoted strings, paths, hex
-        numbers and numbers are names in angle brackets, runs of white space a blank.
+        L strings, in which escapes are gone and times, quoted strings, paths and
+        numbers (hexadecimal ones too) are names in angle brackets, runs of white space
+        a blank.
 
     Source: the variables that Drain's users mask before parsing (He et al. 2017); the
         tree of Drain itself is left out, so equal lines have equal templates in every
         corpus and order.
     """
-    masked = to_series(contents)
+    masked = strip_escapes(to_series(contents))
     for pattern, name in MASKS:
         masked = masked.str.replace_all(pattern, name)
     return masked.str.strip_chars()
@@ -77,6 +75,14 @@ def number_templates(masked: pl.Series) -> tuple[list[str], NDArray[np.int64]]:
         place_of, on="masked", how="left", maintain_order="left"
     )
     return distinct.to_list(), joined["place"].to_numpy().astype(np.int64)
+
+
+def strip_escapes(lines: pl.Series) -> pl.Series:
+    """Give lines without what only a terminal reads."""
+    # A look for the one byte is cheaper than a pass that finds nothing.
+    if not lines.str.contains("\x1b", literal=True).any():
+        return lines
+    return lines.str.replace_all(ESCAPE, "")
 
 
 def to_series(contents: Sequence[str]) -> pl.Series:

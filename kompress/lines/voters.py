@@ -14,6 +14,7 @@ from kompress.lines.failures import distance_to
 from kompress.lines.features import (
     NUM_END_BINS,
     end_bins,
+    grade_error_lines,
     new_to_twin,
     relative_rarity,
     smooth,
@@ -28,6 +29,7 @@ LineScorer = Callable[[LogLines], FloatArray]
 LineVoter = Callable[[Sequence[MarkedLog]], LineScorer]
 
 REGEX_REACH = 2  # lines before and behind that `error_regex` keeps
+MIN_KNOWN = 0.2  # of a log's lines, for other passing runs to say anything of it
 
 
 def score_random(log: LogLines) -> FloatArray:
@@ -57,30 +59,15 @@ def score_error_regex(log: LogLines) -> FloatArray:
     return (np.minimum(back_L, ahead_L) <= REGEX_REACH).astype(np.float64)
 
 
-def score_error_lines(log: LogLines) -> FloatArray:
-    """Score what tools write of failures, tracebacks as wholes, then lines around.
-
-    A message counts 1, a hint .6, a traceback .8, neighbours of a message .5 falling
-    with distance. What a log repeats counts less: the score is divided by
-    1 + log10(lines of the template).
-    """
-    found = log.failures
-    back_L, ahead_L = distance_to(found.says_L)
-    around_L = 0.5 * np.exp(-np.minimum(back_L, 2 * ahead_L) / 4)
-    score_L = np.select(
-        [found.says_L, found.traceback_L, found.hints_L], [1.0, 0.8, 0.6], around_L
-    )
-    # The calls of a traceback repeat by nature.
-    here_L = np.bincount(log.template_L)[log.template_L]
-    often_L = np.where(found.traceback_L, 1, here_L)
-    fair_L: FloatArray = score_L / (1 + np.log10(np.maximum(often_L, 1)))
-    return fair_L
-
-
 def score_must_keep(log: LogLines) -> FloatArray:
     """Score the share of a line's words that are must-keep."""
-    codes = classify_texts(log.lines.contents())
-    return np.array([(code != PLAIN).mean() if len(code) else 0.0 for code in codes])
+    codes_N = classify_texts(["".join(log.lines.pieces)])[0]
+    # No word goes on in the next line.
+    size_L = np.array([len(piece.split()) for piece in log.lines.pieces], np.int64)
+    line_N = np.repeat(np.arange(len(log)), size_L)
+    found_L = np.bincount(line_N, codes_N != PLAIN, minlength=len(log))
+    share_L: FloatArray = found_L / np.maximum(size_L, 1)
+    return share_L
 
 
 def fit_rarity(training: Sequence[MarkedLog]) -> LineScorer:
@@ -97,15 +84,19 @@ def fit_rarity(training: Sequence[MarkedLog]) -> LineScorer:
 def fit_contrast(training: Sequence[MarkedLog]) -> LineScorer:
     """Score what the twin lacks, stretches of such lines first.
 
-    Without a twin the passing runs of the training logs stand for it.
+    Without a twin the passing runs of the training logs stand for it. Where these know
+    fewer than a fifth of a log's lines they are runs of something else, and no line is
+    told from another.
     """
     passing = count_passing(training)
 
     def score(log: LogLines) -> FloatArray:
-        if log.twin_templates is None:
-            new_L = relative_rarity(log, passing)
-        else:
+        if log.twin_templates is not None:
             new_L = new_to_twin(log)
+        else:
+            new_L = relative_rarity(log, passing)
+            if len(log) and (new_L < 1).mean() < MIN_KNOWN:
+                new_L = np.zeros(len(log))
         return new_L * (0.5 + 0.5 * smooth(new_L, 3))
 
     return score
@@ -135,7 +126,7 @@ LINE_VOTERS: dict[str, LineVoter] = {
     "tail": _rule(score_tail),
     "head_tail": _rule(score_head_tail),
     "error_regex": _rule(score_error_regex),
-    "error_lines": _rule(score_error_lines),
+    "error_lines": _rule(grade_error_lines),
     "rarity": fit_rarity,
     "contrast": fit_contrast,
     "position": fit_position,

@@ -35,6 +35,7 @@ from kompress.lines.failures import (
 )
 def test_what_tools_write_of_failures_is_found(line, kind):
     assert kind in kinds_of_failure(line)
+    assert find_failures(strip_prefix(["ok", line])).says_L.tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,7 @@ def test_what_tools_write_of_failures_is_found(line, kind):
 )
 def test_a_count_of_nothing_is_no_failure(line):
     assert kinds_of_failure(line) == []
+    assert not find_failures(strip_prefix([line])).says_L.any()
 
 
 def test_a_runner_s_prefix_does_not_hide_how_a_line_begins():
