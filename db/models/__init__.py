@@ -17,7 +17,7 @@ from db.models.quality import (
     VoterPair,
     VoterStat,
 )
-from db.models.record import ApiKey, Cost, Event, Failure
+from db.models.record import ApiKey, Cost, Event, Failure, Spending
 from db.models.student import Score, Student
 from db.models.text import Text, TextStrata
 from db.models.vote import Answer, Reservation, RoundVote, Vote
@@ -52,6 +52,7 @@ __all__ = [
     "Score",
     "Selection",
     "ShardDocument",
+    "Spending",
     "Student",
     "Text",
     "TextStrata",

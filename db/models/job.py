@@ -40,6 +40,20 @@ class Job(Base):
             "lease_until",
             postgresql_where=text("status = 'running'"),
         ),
+        # What the relay may send next, and what it has sent.
+        Index(
+            "ix_jobs_unsent",
+            "round_id",
+            "queue",
+            "id",
+            postgresql_where=text("status = 'pending' AND sent_at IS NULL"),
+        ),
+        Index(
+            "ix_jobs_sent",
+            "queue",
+            "sent_at",
+            postgresql_where=text("status = 'pending' AND sent_at IS NOT NULL"),
+        ),
         {
             "postgresql_with": {
                 "autovacuum_vacuum_scale_factor": "0",

@@ -1,6 +1,7 @@
 """What the farm remembers of its work: costs, failures, events, keys."""
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -10,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     LargeBinary,
+    Numeric,
     UniqueConstraint,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -37,6 +39,20 @@ class Cost(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     spent: Mapped[float]
     useful: Mapped[float]
+
+
+class Spending(Base):
+    """USD that loops with a budget have spent; the sum of a loop's rows is exact.
+
+    A row a cost, until whoever reads the budget makes one of many.
+    """
+
+    __tablename__ = "spending"
+    __table_args__ = (Index("ix_spending_loop_id", "loop_id"),)
+
+    id: Mapped[Id]
+    loop_id: Mapped[int] = mapped_column(ForeignKey("loops.id", ondelete="CASCADE"))
+    usd: Mapped[Decimal] = mapped_column(Numeric)
 
 
 class Failure(Base):

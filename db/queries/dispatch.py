@@ -48,21 +48,31 @@ _CHOOSE = text("""
         WHERE NOT w.draining AND NOT w.stopping
           AND w.heartbeat_at > clock_timestamp() - make_interval(secs => :alive_s)
         GROUP BY q.queue
+    ), in_flight AS (
+        SELECT queue, round_id FROM jobs WHERE status = 'running'
+        UNION ALL
+        SELECT queue, round_id FROM jobs
+        WHERE status = 'pending' AND sent_at IS NOT NULL
     ), busy AS (
-        SELECT j.queue, r.loop_id, count(*) AS jobs
-        FROM jobs j JOIN rounds r ON r.id = j.round_id
-        WHERE j.status = 'running' OR (j.status = 'pending' AND j.sent_at IS NOT NULL)
-        GROUP BY j.queue, r.loop_id
+        SELECT f.queue, r.loop_id, count(*) AS jobs
+        FROM in_flight f JOIN rounds r ON r.id = f.round_id
+        GROUP BY f.queue, r.loop_id
     ), waiting AS (
-        SELECT j.id, j.queue, l.priority,
+        -- No more of a round than its queue could take: a backlog is not looked at.
+        SELECT first.id, room.queue, l.priority,
                coalesce(b.jobs, 0) + row_number() OVER (
-                   PARTITION BY j.queue, r.loop_id ORDER BY j.id) AS turn
-        FROM jobs j
-        JOIN rounds r ON r.id = j.round_id JOIN loops l ON l.id = r.loop_id
-        LEFT JOIN busy b ON b.queue = j.queue AND b.loop_id = r.loop_id
-        WHERE j.status = 'pending' AND j.sent_at IS NULL
-          AND j.run_after <= clock_timestamp()
-          AND r.status = 'running' AND l.status = 'running'
+                   PARTITION BY room.queue, r.loop_id ORDER BY first.id) AS turn
+        FROM room
+        CROSS JOIN rounds r JOIN loops l ON l.id = r.loop_id
+        CROSS JOIN LATERAL (
+            SELECT j.id FROM jobs j
+            WHERE j.round_id = r.id AND j.queue = room.queue
+              AND j.status = 'pending' AND j.sent_at IS NULL
+              AND j.run_after <= clock_timestamp()
+            ORDER BY j.id LIMIT room.slots
+        ) AS first
+        LEFT JOIN busy b ON b.queue = room.queue AND b.loop_id = r.loop_id
+        WHERE r.status = 'running' AND l.status = 'running'
     ), ranked AS (
         SELECT id, queue, row_number() OVER (
             PARTITION BY queue ORDER BY priority DESC, turn, id) AS place

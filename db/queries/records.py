@@ -27,6 +27,13 @@ _ADD_COST = text("""
     ON CONFLICT (job_id, attempt, kind) DO UPDATE
     SET spent = costs.spent + excluded.spent, useful = costs.useful + excluded.useful
 """)
+# For budgets, which shall not add up all costs of a loop each time.
+_ADD_SPENDING = text("""
+    INSERT INTO spending (loop_id, usd)
+    SELECT l.id, CAST(CAST(:spent AS float8) AS numeric)
+    FROM jobs j JOIN rounds r ON r.id = j.round_id JOIN loops l ON l.id = r.loop_id
+    WHERE j.id = :job_id AND l.config #>> '{stop,max_usd}' IS NOT NULL
+""")
 _FAILED = text("""
     SELECT DISTINCT ON (text_id) text_id, error FROM failures
     WHERE voter_id IS NOT DISTINCT FROM CAST(:voter_id AS bigint) AND stage = :stage
@@ -65,6 +72,8 @@ def add_cost(  # a row in the order of its columns
             "useful": useful,
         },
     )
+    if kind == "usd" and spent:
+        session.execute(_ADD_SPENDING, {"job_id": job_id, "spent": spent})
 
 
 def add_failures(session: Session, rows: Sequence[FailureTuple]) -> None:

@@ -16,6 +16,9 @@ from db.queries.answers import AnswerKey, as_columns
 from db.queries.jobs import JobRow
 from db.queries.locks import RESERVATIONS, take_lock
 
+# More rows of a loop's spending than this become one.
+MOST_SPENDING_ROWS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -72,6 +75,13 @@ _SETTLE = text("""
         ORDER BY l.job_id, l.attempt, k.kind
         ON CONFLICT (job_id, attempt, kind)
         DO UPDATE SET spent = costs.spent + excluded.spent
+    ), counted AS (
+        INSERT INTO spending (loop_id, usd)
+        SELECT r.loop_id, sum(CAST(lost.usd AS numeric))
+        FROM lost JOIN jobs j ON j.id = lost.job_id
+        JOIN rounds r ON r.id = j.round_id JOIN loops l ON l.id = r.loop_id
+        WHERE l.config #>> '{stop,max_usd}' IS NOT NULL
+        GROUP BY r.loop_id HAVING sum(lost.usd) > 0
     )
     SELECT count(*) FROM lost
 """)
@@ -91,14 +101,25 @@ _ANSWERED = text(f"""
 """)  # noqa: S608  # no input is interpolated
 _BUDGET = text("""
     SELECT CAST(l.config #>> '{stop,max_usd}' AS float8) AS max_usd,
-           (SELECT coalesce(sum(c.spent), 0)
-            FROM costs c JOIN jobs j ON j.id = c.job_id
-            JOIN rounds r ON r.id = j.round_id
-            WHERE r.loop_id = l.id AND c.kind = 'usd') AS spent_usd,
-           (SELECT coalesce(sum(v.usd), 0)
+           (SELECT CAST(coalesce(sum(s.usd), 0) AS float8)
+            FROM spending s WHERE s.loop_id = l.id) AS spent_usd,
+           (SELECT CAST(coalesce(sum(CAST(v.usd AS numeric)), 0) AS float8)
             FROM reservations v JOIN jobs j ON j.id = v.job_id
             JOIN rounds r ON r.id = j.round_id WHERE r.loop_id = l.id) AS open_usd
     FROM loops l WHERE l.id = :loop_id
+""")
+# One row of many, by whom no other can read or fold meanwhile; rows that are on their
+# way in other transactions stay as they are.
+_FOLD = text("""
+    WITH taken AS (
+        DELETE FROM spending
+        WHERE loop_id = :loop_id AND :most < (
+            SELECT count(*) FROM spending WHERE loop_id = :loop_id
+        )
+        RETURNING usd
+    )
+    INSERT INTO spending (loop_id, usd)
+    SELECT :loop_id, sum(usd) FROM taken HAVING count(*) > 0
 """)
 _RESERVE = text("""
     INSERT INTO reservations (text_id, request_fingerprint, replicate, job_id, attempt,
@@ -181,6 +202,7 @@ def _read_budget(
     """Read the loop's budget where something is paid."""
     if not any(each.usd for each in wanted):
         return None
+    session.execute(_FOLD, {"loop_id": job.loop_id, "most": MOST_SPENDING_ROWS})
     row = session.execute(_BUDGET, {"loop_id": job.loop_id}).one()
     if row.max_usd is None:
         return None

@@ -213,3 +213,28 @@ def test_only_old_hints_of_jobs_that_wait_are_stale(session, world, add_jobs):
     assert dispatch.stale_hints(session, age_s=8) == {}
     register(session, slots=2)
     assert old in chosen(session)
+
+
+def test_a_backlog_is_not_looked_at(session, world, add_jobs):
+    register(session, slots=2)
+    add_jobs(world, 3)
+    run(
+        session,
+        f"""INSERT INTO jobs (round_id, stage, queue, shard, status)
+            SELECT {world.round_id}, 'aggregate', 'cpu', shard,
+                   CASE WHEN shard % 2 = 0 THEN 'done' ELSE 'pending' END
+            FROM generate_series(10, 20000) AS shard""",
+    )
+    session.execute(text("ANALYZE jobs"))
+
+    explain = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {dispatch._CHOOSE.text}")
+    key = {"per_slot": 2, "alive_s": 15.0}
+    plan = session.scalar(explain, key)
+
+    def rows(node):
+        yield node["Actual Rows"] * node["Actual Loops"]
+        for child in node.get("Plans", ()):
+            yield from rows(child)
+
+    # Four hints fit; no step of the plan touches the other ten thousand jobs.
+    assert max(rows(plan[0]["Plan"])) <= 20

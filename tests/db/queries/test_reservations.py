@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import text
 
-from db.queries import jobs
+from db.queries import jobs, records
 from db.queries.answers import AnswerKey, StoredAnswer, store_answers
 from db.queries.reservations import Wanted, release, reserve, settle
 from tests.worker.worlds import make_world, query
@@ -135,9 +135,8 @@ def test_a_budget_counts_what_is_spent_and_what_is_open(sessions, world):
             text("""UPDATE loops SET config =
                     jsonb_set(config, '{stop,max_usd}', '4.0')""")
         )
-        session.execute(
-            text("INSERT INTO costs VALUES (:id, 1, 'usd', 1.5, 1.0)"), {"id": one.id}
-        )
+        records.add_cost(session, one.id, 1, "usd", 1.5, 1.0)
+        records.add_cost(session, one.id, 1, "seconds", 9.0, 9.0)
     reserve_now(sessions, one, wanted(world.text_ids[:1]))
 
     found = reserve_now(sessions, two, wanted(world.text_ids[1:]))
@@ -159,3 +158,40 @@ def test_what_costs_nothing_needs_no_budget(sessions, world):
     found = reserve_now(sessions, job, wanted(world.text_ids, usd=0.0))
 
     assert (len(found.mine), found.budget) == (4, None)
+
+
+def test_many_small_costs_are_added_up_exactly_and_kept_as_few_rows(sessions, world):
+    one, two = (claim(sessions, job_id) for job_id in world.job_ids)
+    with sessions.begin() as session:
+        session.execute(
+            text("UPDATE loops SET config = jsonb_set(config, '{stop,max_usd}', '9')")
+        )
+        for attempt in range(1, 301):
+            # A tenth is no binary fraction: 300 of them as floats are 30.000000000000…
+            records.add_cost(session, one.id, attempt, "usd", 0.1, 0.1)
+    unseen = sessions()
+    with unseen.begin():
+        records.add_cost(unseen, two.id, 1, "usd", 0.5, 0.5)
+        during = reserve_now(sessions, one, wanted(world.text_ids[:1], usd=1e-6))
+        rows = query(sessions, "SELECT count(*) FROM spending")
+    unseen.close()
+    after = reserve_now(sessions, one, wanted(world.text_ids[1:2], usd=1e-6))
+
+    assert during.budget.spent_usd == 30.0
+    assert rows == [(1,)]
+    # What was on its way meanwhile is neither lost nor counted twice.
+    assert after.budget.spent_usd == 30.5
+
+
+def test_what_a_dead_attempt_may_have_paid_is_spent_of_the_budget(sessions, world):
+    one, two = (claim(sessions, job_id) for job_id in world.job_ids)
+    with sessions.begin() as session:
+        session.execute(
+            text("UPDATE loops SET config = jsonb_set(config, '{stop,max_usd}', '9')")
+        )
+    reserve_now(sessions, one, wanted(world.text_ids[:2], usd=1.25))
+    end(sessions, one)
+
+    found = reserve_now(sessions, two, wanted(world.text_ids[2:]))
+
+    assert (found.budget.spent_usd, found.budget.open_usd) == (2.5, 0.0)
