@@ -15,6 +15,7 @@ from safetensors.numpy import load as load_arrays
 
 from kompress.config import StudentConfig, parse_config
 from kompress.errors import InvalidCheckpoint, InvalidConfig
+from kompress.lines.from_words import keep_lines, line_budget
 from kompress.metrics.keep_rate import keep_top
 from kompress.must_keep.classify import classify_words
 from kompress.pairs import Pairs, find_pairs
@@ -188,8 +189,11 @@ class Student:
         override: str | None = OVERRIDE,
         keep_rate: float | None = None,
         pairs: bool = True,
+        unit: Literal["word", "line"] = "word",
+        max_tokens: float | None = None,
+        markers: bool = False,
     ) -> Compressed:
-        """Shorten a text by whole words.
+        """Shorten a text by whole words, or by whole lines.
 
         Args:
             text: any text.
@@ -200,15 +204,31 @@ class Student:
                 alone are more, all of them stay. None: keep scores above 0.5.
             pairs: keys and values live or die together (`kompress.pairs`); False
                 judges every word alone, as the deployed client does.
+            unit: "line" keeps lines whole or not at all, byte for byte; no override
+                and no pair forces one, and each failure goes before anything else.
+            max_tokens: of lines only: at most so many characters / 4. Without it
+                keep_rate is the share of the text's characters.
+            markers: of lines only: say in place of each gap what is missing.
 
         Returns:
             The short text, the mask and the scores.
 
         Raises:
-            InvalidConfig: unknown rule set, or a keep_rate outside [0, 1].
+            InvalidConfig: unknown rule set, a keep_rate outside [0, 1], lines
+                without a budget, or a budget for words.
 
-        Source: headroom 0.42.0; a rate together with an override: ours.
+        Source: headroom 0.42.0; a rate together with an override, and lines: ours.
         """
+        if unit == "line":
+            limit = line_budget(text, keep_rate=keep_rate, max_tokens=max_tokens)
+            (score_N,) = self.score([text])
+            kept = keep_lines(text, score_N, max_tokens=limit, markers=markers)
+            return Compressed(kept.text, kept.keep_N, score_N)
+        if max_tokens is not None or markers:
+            raise InvalidConfig(
+                f"max_tokens is {max_tokens} and markers {markers} where words are "
+                'kept; expected these for whole lines alone; set unit="line"'
+            )
         return self.compress_all(
             [text], override=override, keep_rate=keep_rate, pairs=pairs
         )[0]

@@ -88,6 +88,25 @@ def test_pairs_stay_together_and_what_is_overwritten_goes(
     assert kept < set(keys)
 
 
+def test_whole_lines_are_kept_as_they_are(farm, student_folder, tmp_path):
+    path = tmp_path / "log"
+    path.write_text("".join(f"  step {n} is done\n" for n in range(40)) + "error: no\n")
+    arguments = ("compress", path, "--student", student_folder, "--unit", "line")
+
+    said = farm(*arguments, "--max-tokens", "30", "--markers")
+    found = farm.json(*arguments, "--max-tokens", "30", "--markers")
+
+    assert said.stdout == found["text"]
+    assert "error: no\n" in found["text"]
+    assert "lines left out (" in found["text"]
+    assert len(found["text"]) <= 120
+    assert "override none" in said.stderr
+    assert "expected one of" in farm.mistake(*arguments)
+    assert "expected one of word, line" in farm.mistake(
+        "compress", path, "--student", student_folder, "--unit", "page"
+    )
+
+
 def test_a_pipe_gets_the_same_text_as_json_escapes_and_all(
     farm, student_folder, tmp_path
 ):

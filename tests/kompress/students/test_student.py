@@ -123,6 +123,34 @@ def test_an_unknown_rule_set_is_refused(student):
         student.compress(TEXT, override="nobody's")
 
 
+def test_lines_are_kept_whole_or_not_at_all(student):
+    text = "def f():\n    return 1\n\n# a comment\nValueError: odd\n"
+
+    short = student.compress(text, unit="line", max_tokens=8)
+
+    # 16 of 32 characters are the failure's; each other line is there as it was.
+    assert "ValueError: odd\n" in short.text
+    assert set(short.text.splitlines(keepends=True)) <= set(
+        text.splitlines(keepends=True)
+    )
+    assert len(short.text) <= 32
+    assert short.text.split() == [
+        word for word, kept in zip(text.split(), short.keep_N, strict=True) if kept
+    ]
+
+
+def test_a_share_of_lines_is_one_of_the_characters(student):
+    text = "aaaa\nbbbb\ncccc\ndddd\n"
+
+    assert len(student.compress(text, unit="line", keep_rate=0.5).text) == 10
+    assert student.compress(text, unit="line", keep_rate=1).text == text
+
+
+def test_words_have_no_budget_of_tokens(student):
+    with pytest.raises(InvalidConfig, match="max_tokens is 3"):
+        student.compress("a b", max_tokens=3)
+
+
 def test_an_empty_text_stays_empty(student):
     short = student.compress("")
 
