@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.cli.evaluation.diagnosis import SUITE, evaluate_diagnosis
 from api.cli.evaluation.measure import (
     Measured,
     compare_students,
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
 
     from kompress.evaluation.baselines.baseline import BaselineResult
 
-SuiteName = Annotated[str, typer.Option(help="dense, agent, qa, planted or all.")]
+SuiteName = Annotated[
+    str, typer.Option(help="dense, agent, qa, planted, all, or diagnosis.")
+]
+Gold = Annotated[
+    str, typer.Option(help="Of diagnosis: the folder of logs that people marked.")
+]
 Corpus = Annotated[
     str,
     typer.Option(help="Whose held-out documents; default: the student's loop's."),
@@ -73,6 +79,7 @@ def evaluate_student(
     students: Students = False,
     max_documents: MaxDocuments = None,
     max_train_tokens: MaxTrainTokens = 200_000,
+    gold: Gold = "",
     store: Store = True,
     as_json: AsJson = False,
 ) -> None:
@@ -80,6 +87,9 @@ def evaluate_student(
     from api.cli.connection import open_session
     from api.cli.loading import open_student
 
+    if suite == SUITE:
+        evaluate_diagnosis(student, gold, as_json=as_json)
+        return
     asked = Asked(
         suites=_suite_names(suite),
         is_all=suite == "all",
@@ -225,7 +235,7 @@ def _suite_names(suite: str) -> tuple[str, ...]:
 
     if suite == "all":
         return SUITES
-    check_choice("--suite", suite, SUITES, " or all")
+    check_choice("--suite", suite, SUITES, f", all or {SUITE}")
     return (suite,)
 
 
