@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.errors import InvalidSettings
+from db.settings import RETENTION_DAYS
 
 ENV_PREFIX = "FARM_"
 
@@ -44,6 +45,7 @@ class ApiSettings(BaseSettings):
         flower_password: their password; empty lets `farm up` make one.
         flower_port: port that Flower listens on.
         lease_s: seconds that a claim of a job lasts without progress.
+        retention_days: how long records of work are kept after the end of their loop.
         endpoints: TOML file of the endpoints that voters may name; None for none.
         worker_name: the name of a worker started from here, empty for a new one.
     """
@@ -64,6 +66,7 @@ class ApiSettings(BaseSettings):
     flower_password: SecretStr = SecretStr("")
     flower_port: int = Field(default=5555, ge=0, le=65_535)
     lease_s: float = Field(default=60.0, gt=0)
+    retention_days: int = Field(default=RETENTION_DAYS, ge=1)
     endpoints: Path | None = None
     worker_name: str = ""
 

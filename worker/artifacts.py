@@ -8,7 +8,6 @@ import hashlib
 import shutil
 import tempfile
 import uuid
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from db.garbage import SCRATCH
 from worker.errors import ArtifactError
-
-SCRATCH = "scratch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,26 +93,6 @@ class ArtifactStore:
     def drop_scratch(self, name: str) -> None:
         """Delete a job's scratch folder, if there is one."""
         shutil.rmtree(self.scratch(name), ignore_errors=True)
-
-    def collect(self, wanted: Collection[str], *, dry_run: bool = False) -> list[str]:
-        """Delete artifacts that no row names; returns their hashes.
-
-        Args:
-            wanted: hashes that rows name; read them after listing nothing new is
-                being written, or young artifacts may lack their row still.
-            dry_run: only say what would go.
-        """
-        files, root = fsspec.core.url_to_fs(self.url)
-        found = [
-            path
-            for path in files.find(root)
-            if not path.endswith(".part") and f"/{SCRATCH}/" not in path
-        ]
-        unnamed = [path for path in found if path.rsplit("/", 1)[-1] not in wanted]
-        if not dry_run:
-            for path in unnamed:
-                files.rm(path)
-        return sorted(path.rsplit("/", 1)[-1] for path in unnamed)
 
     def _locate(self, digest: str) -> tuple[Any, str]:
         """Give the file system and path of a hash."""

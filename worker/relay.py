@@ -14,8 +14,10 @@ import redis
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
-from db.queries import dispatch, loops, reservations, rights
+from db.garbage import EVENT, Collected, collect, is_due
+from db.queries import dispatch, loops, records, reservations, rights
 from db.queries.dispatch import Hint
+from db.queries.locks import RELAY, take_lock
 from worker.bisection import after_lost_lease
 from worker.pipeline import advance
 from worker.settings import WorkerSettings
@@ -25,6 +27,8 @@ LOGGER = logging.getLogger(__name__)
 MAX_HINT_AGE_S = 120.0
 # How often every running round is looked at, in case a step was never opened.
 RECOUNT_S = 5.0
+# How often somebody asks whether the daily collection is due.
+COLLECT_S = 600.0
 
 
 class Sender(Protocol):
@@ -102,6 +106,37 @@ def recount(sessions: sessionmaker[Session]) -> None:
             advance(session, round_id, num_finished=0)
 
 
+def collect_nightly(
+    sessions: sessionmaker[Session], settings: WorkerSettings
+) -> Collected | None:
+    """Collect garbage once a day, whichever relay looks first; None if it is not due.
+
+    The event is written before the work: another relay that looks meanwhile leaves it.
+    """
+    with sessions.begin() as session:
+        take_lock(session, RELAY)
+        if not is_due(session):
+            return None
+        event_id = records.add_event(session, "relay", EVENT)
+    found = collect(sessions, settings.artifacts, days=settings.retention_days)
+    with sessions.begin() as session:
+        records.set_detail(session, event_id, found.as_dict())
+    return found
+
+
+def _collect_aside(sessions: sessionmaker[Session], settings: WorkerSettings) -> None:
+    """Collect in a thread: hints do not wait for files to be deleted."""
+
+    def run() -> None:
+        try:
+            if found := collect_nightly(sessions, settings):
+                LOGGER.info("collected %s", found)
+        except (DBAPIError, OSError) as error:
+            LOGGER.warning("garbage is collected another time: %s", error)
+
+    threading.Thread(target=run, name="garbage", daemon=True).start()
+
+
 def run_relay(
     sessions: sessionmaker[Session],
     sender: Sender,
@@ -111,6 +146,7 @@ def run_relay(
     """Relay until told to stop; outages of either service are waited out."""
     next_recount = 0.0
     next_mend = 0.0
+    next_collection = time.monotonic() + COLLECT_S
     pause_s = settings.relay_poll_s
     while not stop.wait(pause_s):
         try:
@@ -121,6 +157,9 @@ def run_relay(
             if now >= next_recount:
                 recount(sessions)
                 next_recount = now + RECOUNT_S
+            if now >= next_collection:
+                _collect_aside(sessions, settings)
+                next_collection = now + COLLECT_S
             top_up(sessions, sender)
             pause_s = settings.relay_poll_s
         except (DBAPIError, OSError, redis.RedisError) as error:

@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from db.settings import RETENTION_DAYS
+
 
 class WorkerSettings(BaseSettings):
     """What a worker or relay process needs to know of its surroundings.
@@ -20,6 +22,7 @@ class WorkerSettings(BaseSettings):
         resend_s: seconds after which a hint counts as lost if its queue is empty.
         soft_shutdown_s: seconds that running jobs get to hand themselves back.
         usd_per_hour: price of a slot, for `costs`.
+        retention_days: how long records of work are kept after the end of their loop.
         endpoints: TOML file of the endpoints that voters may name; None for none.
         gpu_locks: folder of one lock file a GPU, shared by all workers of a host.
     """
@@ -38,5 +41,6 @@ class WorkerSettings(BaseSettings):
     relay_poll_s: float = Field(default=0.2, gt=0)
     soft_shutdown_s: float = Field(default=20.0, ge=0)
     usd_per_hour: float = Field(default=0.0, ge=0)
+    retention_days: int = Field(default=RETENTION_DAYS, ge=1)
     endpoints: Path | None = None
     gpu_locks: Path = Path(tempfile.gettempdir()) / "farm-gpus"

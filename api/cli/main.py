@@ -9,6 +9,7 @@ from api.cli import (
     compress,
     corpus,
     export,
+    garbage,
     gold,
     job,
     key,
@@ -73,6 +74,7 @@ app.add_typer(loop.rounds, name="round")
 app.command("demo")(run_demo)
 app.command("up")(up.run_up)
 app.command("down")(services.stop_services)
+app.command("gc")(garbage.collect_garbage)
 app.command("migrate")(services.migrate)
 app.command("relay", hidden=True)(worker.run_relay)
 app.command("status")(status.show_status)

@@ -60,6 +60,7 @@ class Answer(Base):
     body: Mapped[bytes] = mapped_column(LargeBinary)
     input_tokens: Mapped[int]
     output_tokens: Mapped[int]
+    created_at: Mapped[Now]
 
 
 class Reservation(Base):

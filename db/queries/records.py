@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from db.copy import copy_rows
@@ -142,6 +142,11 @@ def add_event(
             },
         ).one()
     )
+
+
+def set_detail(session: Session, event_id: int, detail: dict[str, Any]) -> None:
+    """Say what came of something that was announced by an event."""
+    session.execute(update(Event).where(Event.id == event_id).values(detail=detail))
 
 
 def list_events(

@@ -104,31 +104,6 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(tmp_path):
     assert files(tmp_path) == []
 
 
-def test_collecting_deletes_only_what_no_row_names(store, tmp_path):
-    wanted, unwanted = store.put(b"a"), store.put(b"b")
-    kept = store.scratch("train-7")
-    kept.mkdir(parents=True)
-    (kept / "state").write_text("step 3")
-
-    assert store.collect({wanted}, dry_run=True) == [unwanted]
-    assert store.get(unwanted) == b"b"
-    assert store.collect({wanted}) == [unwanted]
-
-    assert store.get(wanted) == b"a"
-    with pytest.raises(ArtifactError):
-        store.get(unwanted)
-    assert (kept / "state").read_text() == "step 3"
-
-
-def test_collecting_leaves_alone_what_is_being_written(store, tmp_path):
-    part = tmp_path / "artifacts" / "ab" / "abc.part"
-    part.parent.mkdir(parents=True)
-    part.write_bytes(b"half")
-
-    assert store.collect(set()) == []
-    assert part.exists()
-
-
 def test_scratch_lies_beside_artifacts_that_are_local(store, tmp_path):
     assert store.scratch("train-7") == tmp_path / "artifacts" / "scratch" / "train-7"
     store.scratch("train-7").mkdir(parents=True)
@@ -152,4 +127,3 @@ def test_a_bucket_holds_artifacts_too():
 
     assert digest == hashlib.sha256(b"abc").hexdigest()
     assert store.get(digest) == b"abc"
-    assert store.collect(set()) == [digest]

@@ -5,10 +5,11 @@ from collections import Counter
 import psycopg
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from db.engine import driver_url
+from db.models import Event
 from db.queries import dispatch, workers
 from db.queries.reader import reader_url
 from tests.worker.relay_machine import SMALL, FakeBroker, RelayMachine
@@ -25,7 +26,14 @@ from tests.worker.worlds import (
     query,
     someone_waits,
 )
-from worker.relay import mend, recount, run_relay, stop_on_signals, top_up
+from worker.relay import (
+    collect_nightly,
+    mend,
+    recount,
+    run_relay,
+    stop_on_signals,
+    top_up,
+)
 from worker.stage import run_stage
 
 
@@ -262,3 +270,20 @@ def test_the_relay_ends_a_reader_who_lifted_the_limits(sessions, broker):
 
         with pytest.raises(psycopg.OperationalError):
             reader.execute("SELECT 1")
+
+
+def test_garbage_is_collected_once_a_day_by_whichever_relay_looks_first(
+    sessions, tmp_path
+):
+    settings = make_runtime(sessions, tmp_path).settings
+
+    first = collect_nightly(sessions, settings)
+    second = collect_nightly(sessions, settings)
+
+    assert first is not None
+    assert second is None
+    with sessions() as session:
+        (detail,) = session.scalars(
+            select(Event.detail).where(Event.kind == "garbage_collected")
+        )
+    assert detail == first.as_dict()
