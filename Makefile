@@ -14,7 +14,7 @@ VLLM_READY := $(VLLM)/.ready
 # A folder of wheels that pip is told of is uv's too: torch comes from it if it is there.
 FIND_LINKS := $(foreach place,$(PIP_FIND_LINKS),--find-links $(place))
 
-.PHONY: demo test check bench up setup lock chaos fuzz test-client test-vllm test-images micro-teacher worlds gold clean help
+.PHONY: demo test check bench up setup lock chaos requests fuzz test-client test-vllm test-images micro-teacher worlds gold clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -48,12 +48,15 @@ check: $(READY) ## linters, types, import contracts, documents, schema against m
 test: check ## all checks and tests, with coverage of kompress, db and worker
 	@$(BIN)/coverage erase
 	@OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -q --hypothesis-profile=ci -n $(JOBS) --dist loadfile \
-		--no-loadscope-reorder -m "not serial and not chaos and not images and not client and not vllm" $(ARGS)
+		--no-loadscope-reorder -m "not serial and not chaos and not requests and not images and not client and not vllm" $(ARGS)
 	@$(BIN)/coverage run -m pytest -q --hypothesis-profile=ci -m serial $(ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report --fail-under=90
 
 chaos: $(READY) ## the long fault run
 	@$(BIN)/python -m pytest -q -m chaos tests/end_to_end $(ARGS)
+
+requests: $(READY) ## thousands of requests drawn from our OpenAPI, with a key and without
+	@$(BIN)/python -m pytest -q -s -m requests tests/api $(ARGS)
 
 fuzz: $(READY) ## property tests with other examples each time, RUNS times over
 	@for run in $$(seq $(RUNS)); do $(BIN)/python -m pytest -q -m hypothesis $(ARGS) || exit 1; done

@@ -7,7 +7,7 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from api import problems
+from api import openapi, problems
 from api.deps import AppServices
 from api.errors import InvalidSettings
 from api.guard import Guard
@@ -46,7 +46,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app = FastAPI(
         title="kompress farm",
         lifespan=_lifespan(engine),
-        # Those pages load scripts from elsewhere; /openapi.json says the same.
+        # Those pages load scripts from elsewhere; `api.openapi` has one of its own.
         docs_url=None,
         redoc_url=None,
     )
@@ -57,6 +57,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(ClientLimits)
     for module in (documents, loops, quality, events, students, health, metrics):
         app.include_router(module.router)
+    openapi.install(app)
     return app
 
 

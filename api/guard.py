@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.bodies import stated_size
 from api.errors import InvalidSettings, TooManyFailures, Unauthorized
-from api.limits import OPEN_PATHS, FailedLogins
+from api.limits import FailedLogins
+from api.openapi import is_public
 from api.problems import problem, to_problem
 from db.errors import Conflict
 from db.migrate import require_current
@@ -29,7 +30,7 @@ MAX_REMEMBERED = 1_024
 
 
 class Guard:
-    """Let requests with a key pass; refuse all others, but for `OPEN_PATHS`."""
+    """Let requests with a key pass; refuse all others, but for what is public."""
 
     def __init__(
         self, app: ASGIApp, *, sessions: sessionmaker[Session], first_key: SecretStr
@@ -45,7 +46,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI scope."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
         path = scope["path"]

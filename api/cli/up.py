@@ -144,7 +144,7 @@ def _choose_doors(
 
 
 def _print_welcome(settings: "ApiSettings", doors: "Doors", stack: "Stack") -> None:
-    say(f"\nAPI     {doors.api_url}/openapi.json")
+    say(f"\nAPI     {doors.api_url}/docs")
     say(f"Flower  {doors.flower_url}   user {doors.flower_user}, password "
         f"{doors.flower_password}")  # fmt: skip
     say(f"data    {stack.home}")

@@ -17,7 +17,16 @@ from kompress.corpora.readers import read_documents
 router = APIRouter(tags=["corpora"])
 
 
-@router.post("/v1/corpora/{name}/documents", response_model=UploadOut)
+@router.post(
+    "/v1/corpora/{name}/documents",
+    response_model=UploadOut,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        }
+    },
+)
 async def add_documents(
     name: str, request: Request, services: CurrentServices
 ) -> UploadOut | JSONResponse:

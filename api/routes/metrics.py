@@ -1,6 +1,7 @@
 """Figures for Prometheus, read from Postgres at each scrape; they need the key too."""
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge
 from prometheus_client.exposition import generate_latest
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ router = APIRouter(tags=["health"])
 JOB_LABELS = ("queue", "kind", "status")
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=PlainTextResponse)
 def get_metrics(session: DbSession) -> Response:
     """Show queue depth, jobs by status and live workers in Prometheus' text format."""
     # A registry of its own each time: nothing is left of queues that are gone.

@@ -60,8 +60,8 @@ def test_a_key_that_was_revoked_is_forgotten(stranger, api_key, sessions):
     assert get(stranger, api_key).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/openapi.json", "/nothing", "/"])
-def test_everything_but_health_needs_a_key(stranger, path):
+@pytest.mark.parametrize("path", ["/metrics", "/openapi", "/nothing", "/"])
+def test_everything_but_health_and_the_description_needs_a_key(stranger, path):
     assert stranger.get(path).status_code == 401
 
 
