@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,10 +69,19 @@ def test_every_command_is_a_module_or_a_farm_command_that_exists(name):
             assert importlib.util.find_spec(f"{command[2]}.__main__") is not None
 
 
-def test_the_api_is_started_by_a_factory_that_exists():
-    module, factory = option(SERVICES["api"]["command"], "--factory").split(":")
+def test_the_api_is_started_with_options_that_it_has():
+    command = SERVICES["api"]["command"]
 
-    assert callable(getattr(importlib.import_module(module), factory))
+    told = subprocess.run(
+        [sys.executable, *command[1:], "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+
+    assert command[:3] == ["python", "-m", "api"]
+    named = {part for part in command if part.startswith("--")}
+    assert named == {part for part in told.stdout.decode().split() if part in named}
 
 
 @pytest.mark.parametrize("name", OWN)
