@@ -7,7 +7,6 @@ P = patterns, M = voters, K = words of one block, C = 256 byte codes
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +50,9 @@ def find_copies(patterns: VotePatterns) -> dict[int, int]:
     votes_M = [_count(code_P != ABSTAIN, count_P) for code_P in code_MP]
     differ_MM = np.zeros((size, size), dtype=np.bool_)
     alike: dict[float, list[tuple[int, int]]] = {}
-    for a, b in combinations(range(size), 2):
-        if _ever_differ(code_MP[a], code_MP[b]):
-            differ_MM[a, b] = differ_MM[b, a] = True
-            continue
+    for a in range(size):
+        differ_MM[a] = _ever_differ(code_MP, a)
+    for a, b in np.argwhere(np.triu(~differ_MM, 1)).tolist():
         # Where one of two that never differ is silent, the higher code is ABSTAIN.
         code_P = np.maximum(code_MP[a], code_MP[b])
         words = _count(code_P != ABSTAIN, count_P)
@@ -103,14 +101,20 @@ def join_copies(patterns: VotePatterns, copies: dict[int, int]) -> VotePatterns:
     return replace(patterns, code_PM=np.ascontiguousarray(code_MP.T))
 
 
-def _ever_differ(one_P: CodeArray, other_P: CodeArray) -> bool:
-    """Tell whether two voters voted differently on a word."""
+def _ever_differ(code_MP: CodeArray, voter: int) -> NDArray[np.bool_]:
+    """(M,) Tell who voted differently from a voter on a word."""
+    differ_M = np.zeros(len(code_MP), dtype=np.bool_)
+    left = np.arange(len(code_MP))
     # Most that differ do so in the first chunk.
-    for start in range(0, one_P.size, _CHUNK):
-        one, other = (code_P[start : start + _CHUNK] for code_P in (one_P, other_P))
-        if ((one != other) & (one != ABSTAIN) & (other != ABSTAIN)).any():
-            return True
-    return False
+    for start in range(0, code_MP.shape[1], _CHUNK):
+        own_K = code_MP[voter, start : start + _CHUNK]
+        others_MK = code_MP[left, start : start + _CHUNK]
+        apart_M = (
+            (others_MK != own_K) & (others_MK != ABSTAIN) & (own_K != ABSTAIN)
+        ).any(axis=1)
+        differ_M[left[apart_M]] = True
+        left = left[~apart_M]
+    return differ_M
 
 
 def _count(wanted_P: NDArray[np.bool_], count_P: NDArray[np.int64]) -> int:

@@ -59,6 +59,8 @@ def find_families(
 
     Source: average linkage, Sokal & Michener 1958, on error correlations; ours.
     """
+    if not (patterns.truth_P != UNKNOWN).any():
+        return tuple((column,) for column in sorted(columns))
     phi_MM, shared_MM = _correlations(patterns, columns)
     families: list[Family] = [(n,) for n in range(len(columns))]
     torn: set[tuple[Family, Family]] = set()

@@ -392,3 +392,22 @@ def test_every_rule_can_be_measured_beside_another():
     for name, params in rules.values():
         posterior = make_aggregator(name, params).aggregate([[0.9, 0.9]], [1, 1], [0])
         assert posterior.mean_N[0] > 0.5, name
+
+
+def test_of_voters_that_all_say_a_half_rules_that_count_sides_keep():
+    p_NM, strength_M = np.full((100, 5), 0.5), np.ones(5)
+    zeros = np.zeros(100, dtype=int)
+    mean = {
+        name: float(rule().aggregate(p_NM, strength_M, zeros).mean_N[0])
+        for name, rule in AGGREGATORS.items()
+    }
+
+    # Five votes keep and none drops: Beta(1 + 5, 1), whose mean is 6/7.
+    sides = {"majority": 6 / 7, "k_of_n": 6 / 7}
+    assert {name: mean[name] for name in sides} == pytest.approx(sides)
+    # Five who always agree are sure of each other.
+    assert mean["dawid_skene"] > 0.99
+    others = set(AGGREGATORS) - {*sides, "dawid_skene"}
+    assert {name: mean[name] for name in others} == pytest.approx(
+        dict.fromkeys(others, 0.5)
+    )

@@ -56,3 +56,10 @@ def test_a_doubt_names_its_reason(right, words, reason):
 
     assert doubt is not None
     assert reason in doubt
+
+
+def test_of_many_voters_a_bounded_number_of_pairs_is_compared():
+    # 80 voters have 3,160 pairs, of which every second is compared.
+    found = _check(np.random.default_rng(1).random((400, 80)) < 0.7)
+
+    assert found.num_pairs == 1_580
