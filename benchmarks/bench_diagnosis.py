@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from kompress.diagnosis.folds import assign_folds
 from kompress.diagnosis.gold import read_gold_logs
@@ -35,14 +36,18 @@ from kompress.diagnosis.suite import (
     score_in_folds,
 )
 from kompress.lines.cut import cut_lines
+from kompress.lines.features import smooth
 from kompress.lines.log_lines import prepare_log
 from kompress.lines.selection import select_lines
 from kompress.lines.voters import LINE_VOTERS
+from kompress.types import FloatArray
 
 DOC = Path(__file__).parents[1] / "docs" / "diagnosis.md"
 BELOW = "<!-- `python -m benchmarks diagnosis` writes what is below. -->"
 PEOPLE_PRECISION = 0.92
 SEED = 0
+SHARES_OF_GOLD = (0.125, 0.25, 0.5, 1.0)
+OF_CURVE = ("line_auc", "average_precision", "recall@2000", "signals@2000")
 
 
 def main() -> int:
@@ -74,6 +79,7 @@ def make_page(cases: Sequence[DiagnosisCase]) -> str:
         parts.append(_source_part(source, cases, contestants, fold_T, own_T))
     if len(sources) > 1:
         parts.append(_transfer_part(cases, sources))
+    parts.append(_curve_part(cases, fold_T, sources))
     parts.append(_speed_part(cases))
     return "\n".join(parts)
 
@@ -109,15 +115,52 @@ def _source_part(
             f" {people.num_logs} logs that two marked.\n"
         )
     linear = next(each for each in contestants if each.name == "linear")
-    for target in (PEOPLE_PRECISION, 0.7, 0.5):
-        got = recall_at_precision(
-            own, _restrict(linear, own_T).scores, fold_T[own_T], precision=target
-        )
-        rows.append(
-            f"`linear` at a threshold that had precision {target:.2f} on the other"
-            f" folds: recall {got.recall:.3f}, precision {got.precision:.3f}.\n"
-        )
+    rows += [_thresholds_table(own, _restrict(linear, own_T).scores, fold_T[own_T]), ""]
     return "\n".join(rows)
+
+
+def _thresholds_table(
+    cases: Sequence[DiagnosisCase],
+    scores: Sequence[FloatArray],
+    fold_T: NDArray[np.int64],
+) -> str:
+    """Give what `linear` finds at thresholds that the other folds set."""
+    logits = [logit(np.clip(score_L, 1e-12, 1 - 1e-12)) for score_L in scores]
+    ways = {
+        "each line by itself": logits,
+        "with the mean of two lines on both sides": [
+            (logit_L + smooth(logit_L, 2)) / 2 for logit_L in logits
+        ],
+    }
+    head = ["`linear`, precision on the other folds", "recall", "precision"]
+    rows = []
+    for way, values in ways.items():
+        for target in (PEOPLE_PRECISION, 0.7, 0.5):
+            got = recall_at_precision(cases, values, fold_T, precision=target)
+            shown = [f"{got.recall:.3f}", f"{got.precision:.3f}"]
+            rows.append([f"{target:.2f}, {way}", *shown])
+    return _table(head, rows)
+
+
+def _curve_part(
+    cases: Sequence[DiagnosisCase], fold_T: NDArray[np.int64], sources: list[str]
+) -> str:
+    """Give `linear` fitted to ever fewer repositories of the other folds."""
+    rows = []
+    for share in SHARES_OF_GOLD:
+        scores = score_in_folds(cases, fold_T, LINE_VOTERS["linear"], share=share)
+        for source in sources:
+            own_T = np.array([case.gold.source == source for case in cases])
+            means = measure_contestant(
+                _pick(cases, own_T),
+                _restrict(Contestant("linear", scores, select_lines), own_T),
+                rng=np.random.default_rng(SEED),
+            )
+            rows.append(
+                [f"{share:.3g}, {source}", *(_show(means[n]) for n in OF_CURVE)]
+            )
+    head = ["share of the repositories", *OF_CURVE]
+    return "## `linear` with less gold\n\n" + _table(head, rows) + "\n"
 
 
 def _scores_table(found: dict[str, dict[str, MeanOverLogs]]) -> str:

@@ -7,6 +7,7 @@ T = logs, L = lines of one log
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,11 @@ def mark_logs(cases: Sequence[DiagnosisCase]) -> list[MarkedLog]:
 
 
 def score_in_folds(
-    cases: Sequence[DiagnosisCase], fold_T: NDArray[np.int64], voter: LineVoter
+    cases: Sequence[DiagnosisCase],
+    fold_T: NDArray[np.int64],
+    voter: LineVoter,
+    *,
+    share: float = 1.0,
 ) -> list[FloatArray]:
     """Score each log by a voter fitted to the other folds.
 
@@ -70,6 +75,8 @@ def score_in_folds(
         cases: T logs.
         fold_T: (T,) folds.
         voter: an entry of `LINE_VOTERS`.
+        share: how many of the other folds' repositories are learned from, the same
+            ones first; at least one.
 
     Returns:
         T arrays (L,).
@@ -77,10 +84,21 @@ def score_in_folds(
     scores: list[FloatArray] = [np.zeros(0)] * len(cases)
     for fold in np.unique(fold_T):
         others = [case for case, own in zip(cases, fold_T, strict=True) if own != fold]
-        score = voter(mark_logs(others))
+        score = voter(mark_logs(_take_share(others, share)))
         for place in np.flatnonzero(fold_T == fold).tolist():
             scores[place] = score(cases[place].log)
     return scores
+
+
+def _take_share(cases: Sequence[DiagnosisCase], share: float) -> list[DiagnosisCase]:
+    """Give the logs of a share of the repositories, of every source alike."""
+    taken: set[tuple[str, str]] = set()
+    for source in {case.gold.source for case in cases}:
+        found = {c.gold.repository for c in cases if c.gold.source == source}
+        names = sorted(found, key=lambda name: sha256(name.encode()).digest())
+        num = max(1, round(share * len(names)))
+        taken |= {(source, name) for name in names[:num]}
+    return [c for c in cases if (c.gold.source, c.gold.repository) in taken]
 
 
 def contest(

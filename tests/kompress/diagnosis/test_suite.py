@@ -47,6 +47,21 @@ def test_no_voter_learns_from_the_fold_that_it_scores():
     assert all(not score_L.any() for score_L in scores)
 
 
+def test_less_gold_is_a_share_of_the_repositories():
+    seen = []
+
+    def voter(training):
+        seen.append({entry.log.lines.pieces for entry in training})
+        return lambda log: np.zeros(len(log))
+
+    for share in (0.1, 0.5, 1):
+        score_in_folds(CASES, np.array([0, 1, 1, 1]), voter, share=share)
+
+    # The first fold learns from 1, 2 (of 3 half, to even) and 3 logs, each more.
+    assert [len(names) for names in seen[::2]] == [1, 2, 3]
+    assert seen[0] < seen[2] < seen[4]
+
+
 def test_all_logs_of_a_source_weigh_the_same_together():
     logs = mark_logs([case(0), case(1), case(2, source="other")])
 
