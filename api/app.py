@@ -12,7 +12,16 @@ from api.deps import AppServices
 from api.errors import InvalidSettings
 from api.guard import Guard
 from api.limits import ClientLimits
-from api.routes import documents, events, health, loops, metrics, quality, students
+from api.routes import (
+    documents,
+    events,
+    health,
+    jobs,
+    loops,
+    metrics,
+    quality,
+    students,
+)
 from api.settings import ApiSettings, load_settings
 from db.engine import make_engine, make_sessions
 
@@ -55,7 +64,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(Guard, sessions=services.sessions, first_key=settings.api_key)
     # The last is the outermost: what is refused there costs no look at a key.
     app.add_middleware(ClientLimits)
-    for module in (documents, loops, quality, events, students, health, metrics):
+    for module in (documents, loops, quality, events, students, jobs, health, metrics):
         app.include_router(module.router)
     openapi.install(app)
     return app

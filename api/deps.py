@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from anyio import CapacityLimiter
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Query, Request
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.settings import ApiSettings
@@ -65,3 +65,8 @@ def find_loop(
 
 
 CurrentLoop = Annotated[Loop, Depends(find_loop)]
+
+# A page of a listing.
+BeforeId = Annotated[int | None, Query(ge=1, lt=2**63)]
+AfterId = Annotated[int, Query(ge=0, lt=2**63)]
+PageSize = Annotated[int, Query(ge=1, le=1_000)]

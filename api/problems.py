@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 
 from api.advice import advise
 from api.errors import ApiError, InvalidSettings, TooManyFailures, Unauthorized
@@ -30,6 +31,7 @@ from kompress.errors import KompressError
 MEDIA_TYPE = "application/problem+json"
 LOG = logging.getLogger(__name__)
 RETRY_S = 5
+METHOD_NOT_ALLOWED = HTTPStatus.METHOD_NOT_ALLOWED
 NO_UTF8 = (
     "a value holds half of a surrogate pair, which is no Unicode text; send the pair "
     "or remove it"
@@ -165,13 +167,26 @@ def _headers(error: Exception) -> dict[str, str]:
 
 
 async def _handle(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, HTTPException) and error.status_code == METHOD_NOT_ALLOWED:
+        # The router names the methods of the first route alone that has the path.
+        known = (error.headers or {}).get("Allow", "")
+        error.headers = {"Allow": _methods_of(request, known)}
     return to_problem(error, request.url.path)
+
+
+def _methods_of(request: Request, known: str) -> str:
+    """Name every method that the app has for a path, by its description."""
+    found = set(filter(None, known.split(", ")))
+    for template, operations in request.app.openapi()["paths"].items():
+        if compile_path(template)[0].match(request.scope["path"]):
+            found |= {method.upper() for method in operations}
+    return ", ".join(sorted(found))
 
 
 def _http_detail(error: HTTPException, instance: str) -> str:
     if error.status_code == HTTPStatus.NOT_FOUND:
         return f"nothing is at {instance!r}; GET /openapi.json lists the routes"
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+    if error.status_code == METHOD_NOT_ALLOWED:
         allowed = (error.headers or {}).get("Allow", "")
         return f"this method is not for {instance!r}; expected {allowed}"
     return str(error.detail)

@@ -9,8 +9,8 @@ JSON = dict[str, Any]
 
 
 class _In(BaseModel):
-    # An unknown key is a typing mistake: say so rather than ignore it.
-    model_config = ConfigDict(extra="forbid")
+    # An unknown key is a typing mistake, and so is `false` for a number: say so.
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class _Out(BaseModel):
@@ -18,11 +18,27 @@ class _Out(BaseModel):
 
 
 class LoopIn(_In):
-    """A loop to start; `config` is a `kompress.config.LoopConfig` as plain data."""
+    """A loop to start, as `farm loop start` takes it.
 
-    name: str
+    `config` is a `kompress.config.LoopConfig` as plain data; only the keys that differ
+    from its defaults are needed. In its place `recipe` may name a recipe that
+    ships, fitted to the corpus; `origins` and `silver_voter` are that recipe's. Without
+    both it is the config of `farm demo`.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"corpus": "logs"}]})
+
     corpus: str
-    config: JSON
+    name: str = Field("", description="The default is CORPUS-NUMBER.")
+    config: JSON | None = None
+    recipe: str = ""
+    origins: dict[str, str] = Field(
+        default_factory=dict,
+        description="The corpus' own name of references, by the recipe's name.",
+    )
+    silver_voter: str = Field(
+        "", description="What votes where references are missing; `none` for nothing."
+    )
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
 
 
@@ -47,8 +63,8 @@ class RoundOut(_Out):
     finished_at: dt.datetime | None
 
 
-class LoopOut(_Out):
-    """A loop with its rounds."""
+class LoopListedOut(_Out):
+    """A loop as a listing shows it."""
 
     id: int
     name: str
@@ -58,10 +74,23 @@ class LoopOut(_Out):
     stop_reason: str
     priority: int
     promoted_student_id: int | None
-    config: JSON
     created_at: dt.datetime
     finished_at: dt.datetime | None
+
+
+class LoopOut(LoopListedOut):
+    """A loop with its rounds; `notes` says how a recipe was fitted to the corpus."""
+
+    config: JSON
     rounds: list[RoundOut]
+    notes: list[str] = Field(default_factory=list)
+
+
+class LoopsOut(BaseModel):
+    """A page of loops; the next one has `before_id=next_before_id`, null at the end."""
+
+    loops: list[LoopListedOut]
+    next_before_id: int | None
 
 
 class BadLineOut(_Out):
@@ -69,6 +98,22 @@ class BadLineOut(_Out):
 
     number: int
     reason: str
+
+
+class CorpusOut(_Out):
+    """A corpus: its documents by split, and its words."""
+
+    name: str
+    num_documents: int
+    documents: dict[str, int]
+    num_words: int
+    external_ok: bool
+
+
+class CorporaOut(BaseModel):
+    """Every corpus, by name."""
+
+    corpora: list[CorpusOut]
 
 
 class UploadOut(BaseModel):
@@ -130,3 +175,56 @@ class StudentOut(BaseModel):
     recipe_config: JSON
     created_at: dt.datetime
     scores: list[JSON]
+
+
+class StudentListedOut(_Out):
+    """A student as a listing shows it; `loop` and `round` are null where imported."""
+
+    id: int
+    loop: str | None
+    round: int | None
+    recipe: str
+    seed: int
+    fold: int
+    parent_id: int | None
+    label_source: str
+    checkpoint_id: str
+    num_steps: int
+    num_tokens: int
+    created_at: dt.datetime
+
+
+class StudentsOut(BaseModel):
+    """A page of students; ask for the next one with `after_id=next_after_id`."""
+
+    students: list[StudentListedOut]
+    next_after_id: int
+
+
+class JobOut(BaseModel):
+    """One unit of work, with the error that it met last."""
+
+    id: int
+    loop: str
+    round: int
+    stage: str
+    wave: int
+    voter: str
+    shard: int
+    queue: str
+    status: str
+    attempt: int
+    worker: str
+    num_errors: int
+    num_lost_leases: int
+    progress_done: int
+    progress_total: int
+    seconds: float | None
+    last_error: str
+
+
+class JobsOut(BaseModel):
+    """A page of jobs; the next one has `before_id=next_before_id`, null at the end."""
+
+    jobs: list[JobOut]
+    next_before_id: int | None

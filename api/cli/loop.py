@@ -42,7 +42,7 @@ SUMMARY_COLUMNS = ("round", "status", "num_documents", "num_failures", "mk_in_re
 @app.command("config")
 def print_config(recipe: RecipeName = "") -> None:
     """Print the demo's loop config, or a recipe's, to start your own from."""
-    from api.cli.config_files import demo_config_text, recipe_config_text
+    from api.loop_configs import demo_config_text, recipe_config_text
 
     say((recipe_config_text(recipe) if recipe else demo_config_text()).rstrip())
 
@@ -86,15 +86,15 @@ def start_loop(
 ) -> None:
     """Start a loop on the corpus as it is now."""
     from api import queue
-    from api.cli.config_files import load_loop_config
     from api.cli.connection import actor, open_session
+    from api.loop_configs import fit_recipe, load_loop_config
 
     _check_sources(recipe, config, origin or [], silver_voter)
     stem = f"{corpus}-{Path(recipe).name.removesuffix('.toml')}" if recipe else corpus
     loop_config = None if recipe else load_loop_config(config)
     with open_session(start=True) as session:
         if loop_config is None:
-            loop_config, notes = _fit(
+            loop_config, notes = fit_recipe(
                 session, recipe, corpus, origin or [], silver_voter
             )
             for note in notes:
@@ -211,8 +211,8 @@ def enqueue_round(
 ) -> None:
     """Add a round to a loop that has stopped."""
     from api import queue
-    from api.cli.config_files import read_toml
     from api.cli.connection import actor, open_session
+    from api.loop_configs import read_toml
     from db.queries import loops
 
     changes = read_toml(config) if config else None
@@ -257,24 +257,6 @@ def _check_sources(
             "--config and --recipe were both given; expected one of them; "
             "`farm loop config --recipe NAME` prints a config to change"
         )
-
-
-def _fit(
-    session: Any, recipe: str, corpus: str, renamed: list[str], silver_voter: str
-) -> tuple[Any, list[str]]:
-    """Make a recipe's loop for what the corpus holds."""
-    from api.cli.config_files import recipe_config
-    from db.queries import candidates, corpora
-
-    held = corpora.get_corpus(session, corpus)
-    return recipe_config(
-        recipe,
-        corpus=corpus,
-        origins=candidates.list_origins(session, held.id),
-        kinds=corpora.count_kinds(session, held.id, "train"),
-        renamed=renamed,
-        silver_voter=silver_voter,
-    )
 
 
 def _change(name: str, verb: str, outcome: str) -> None:

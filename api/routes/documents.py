@@ -1,4 +1,4 @@
-"""Uploads: NDJSON in, counts and bad lines out, in constant memory."""
+"""Corpora: listed, and documents in: NDJSON, in constant memory."""
 
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -8,13 +8,21 @@ import anyio.to_thread
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
 
-from api.deps import CurrentServices
+from api.deps import CurrentServices, DbSession
 from api.intake import IngestReport, ingest
 from api.problems import problem
-from api.schemas import BadLineOut, UploadOut
+from api.schemas import BadLineOut, CorporaOut, CorpusOut, UploadOut
+from db.queries import corpora
 from kompress.corpora.readers import read_documents
 
 router = APIRouter(tags=["corpora"])
+
+
+@router.get("/v1/corpora")
+def list_corpora(session: DbSession) -> CorporaOut:
+    """List every corpus by name, with its documents by split and its words."""
+    found = corpora.list_corpora(session)
+    return CorporaOut(corpora=[CorpusOut.model_validate(row) for row in found])
 
 
 @router.post(

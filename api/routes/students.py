@@ -3,10 +3,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 
-from api.deps import DbSession
-from api.schemas import StudentOut
+from api.deps import AfterId, DbSession, PageSize
+from api.schemas import StudentListedOut, StudentOut, StudentsOut
 from db.models import Student
 from db.queries import loops, students, views
 
@@ -22,6 +22,26 @@ def find_student(
         NotFound: there is none.
     """
     return students.get_student(session, key)
+
+
+@router.get("/v1/students")
+def list_students(
+    session: DbSession,
+    loop: Annotated[str, Query(description="Only this loop's, by name or id.")] = "",
+    after_id: AfterId = 0,
+    limit: PageSize = 100,
+) -> StudentsOut:
+    """List students, oldest first; those of folds and imported ones too."""
+    name = loops.get_loop(session, loop).name if loop else None
+    rows = students.list_students(session, name, after_id=after_id, limit=limit)
+    places: dict[int | None, tuple[str | None, int | None]] = {None: (None, None)}
+    for row in rows:
+        if row.round_id is not None and row.round_id not in places:
+            places[row.round_id] = loops.place_of(session, row.round_id)
+    return StudentsOut(
+        students=[_listed(row, *places[row.round_id]) for row in rows],
+        next_after_id=rows[-1].id if rows else after_id,
+    )
 
 
 @router.get("/v1/students/{id}")
@@ -52,4 +72,21 @@ def get_student(
         recipe_config=student.recipe_config,
         created_at=student.created_at,
         scores=scores,
+    )
+
+
+def _listed(student: Student, loop: str | None, number: int | None) -> StudentListedOut:
+    return StudentListedOut(
+        id=student.id,
+        loop=loop,
+        round=number,
+        recipe=student.recipe,
+        seed=student.seed,
+        fold=student.fold,
+        parent_id=student.parent_id,
+        label_source=student.label_source,
+        checkpoint_id=student.checkpoint_id,
+        num_steps=student.num_steps,
+        num_tokens=student.num_tokens,
+        created_at=student.created_at,
     )

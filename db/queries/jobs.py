@@ -208,6 +208,7 @@ _LIST = text("""
     WHERE (CAST(:loop AS text) IS NULL OR l.name = :loop)
       AND (CAST(:status AS text) IS NULL OR j.status = :status)
       AND (CAST(:job_id AS bigint) IS NULL OR j.id = :job_id)
+      AND (CAST(:before_id AS bigint) IS NULL OR j.id < :before_id)
     ORDER BY j.id DESC LIMIT :limit
 """)
 
@@ -411,10 +412,17 @@ def list_jobs(
     loop: str | None = None,
     status: str | None = None,
     job_id: int | None = None,
+    before_id: int | None = None,
     limit: int = 100,
 ) -> list[dict[str, Any]]:
     """List jobs, newest first, with progress and last error."""
-    values = {"loop": loop, "status": status, "job_id": job_id, "limit": limit}
+    values = {
+        "loop": loop,
+        "status": status,
+        "job_id": job_id,
+        "before_id": before_id,
+        "limit": limit,
+    }
     return [dict(row) for row in session.execute(_LIST, values).mappings()]
 
 

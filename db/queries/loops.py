@@ -157,9 +157,14 @@ def place_of(session: Session, round_id: int) -> tuple[str, int]:
     return row.name, row.number
 
 
-def list_loops(session: Session) -> Sequence[Loop]:
-    """List loops, newest first."""
-    return session.scalars(select(Loop).order_by(Loop.id.desc())).all()
+def list_loops(
+    session: Session, *, before_id: int | None = None, limit: int | None = None
+) -> Sequence[Loop]:
+    """List loops, newest first; all of them, or a page of those before an id."""
+    query = select(Loop).order_by(Loop.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(Loop.id < before_id)
+    return session.scalars(query).all()
 
 
 def rounds_of(session: Session, loop_id: int) -> Sequence[Round]:

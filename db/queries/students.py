@@ -129,9 +129,16 @@ def get_student(session: Session, student_id: int) -> Student:
     return student
 
 
-def list_students(session: Session, loop: str | None = None) -> list[Student]:
+def list_students(
+    session: Session,
+    loop: str | None = None,
+    *,
+    after_id: int = 0,
+    limit: int | None = None,
+) -> list[Student]:
     """List students by id, of one loop (by name) or of all, imported ones included."""
-    query = select(Student).order_by(Student.id)
+    query = select(Student).where(Student.id > after_id)
+    query = query.order_by(Student.id).limit(limit)
     if loop is not None:
         query = (
             query.join(Round, Round.id == Student.round_id)

@@ -6,6 +6,10 @@ from api.settings import ApiSettings
 
 ROUTES = {
     ("post", "/v1/corpora/{name}/documents"),
+    ("get", "/v1/corpora"),
+    ("get", "/v1/loops"),
+    ("get", "/v1/students"),
+    ("get", "/v1/jobs"),
     ("post", "/v1/loops"),
     ("get", "/v1/loops/{id}"),
     ("post", "/v1/loops/{id}/rounds"),

@@ -34,9 +34,10 @@ EXCLUDED = (
 @pytest.fixture
 def served(settings, sessions, config):
     """Serve a farm with a loop and a broker; give its address and count answers."""
-    ingest(sessions, "c", [Document("one two", "log", "a", split="train")])
+    # What the example of the description names: drawn requests start loops on it.
+    ingest(sessions, "logs", [Document("one two", "log", "a", split="train")])
     with sessions.begin() as session:
-        queue.start_loop(session, "x", "c", parse_config(LoopConfig, config))
+        queue.start_loop(session, "x", "logs", parse_config(LoopConfig, config))
     # Short: a Unix socket's path may hold about 100 bytes.
     folder = Path(tempfile.mkdtemp(prefix="farm-"))
     broker = {"broker_url": SecretStr(start_redis(folder / "redis"))}
@@ -137,11 +138,19 @@ def test_the_page_of_the_api_opens_without_a_key_and_loads_nothing_from_afar(str
 @pytest.mark.slow
 @pytest.mark.parametrize("has_key", [True, False])
 def test_drawn_requests_get_what_the_schema_says(served, api_key, tmp_path, has_key):
-    options = ("--max-examples", "5", "--seed", "1", "--phases", "coverage,fuzzing")
+    options = (
+        "--max-examples",
+        "5",
+        "--seed",
+        "1",
+        "--phases",
+        "examples,coverage,fuzzing",
+    )
 
     counts = check(served, tmp_path, options, api_key if has_key else "")
 
     assert counts.total() >= 200
+    assert (counts[201] > 0) is has_key
     # With a key requests reach the routes; without one only health answers well.
     reached = counts[200] + counts[201] + counts[404] + counts[409] + counts[422]
     assert (reached >= 100) is has_key

@@ -88,8 +88,8 @@ def _load_corpus(sessions: "sessionmaker[Session]") -> None:
 def _start_loop(sessions: "sessionmaker[Session]", rounds: int) -> tuple[int, str]:
     """Start the loop under a name of its own; ends what an interrupted demo left."""
     from api import queue
-    from api.cli.config_files import load_loop_config
     from api.cli.connection import actor
+    from api.loop_configs import load_loop_config
     from db.queries import corpora, loops
     from kompress.config import LoopConfig, parse_config
 

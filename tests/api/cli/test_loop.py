@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from api.cli.config_files import load_loop_config
 from api.errors import InvalidInput
+from api.loop_configs import load_loop_config
 from db.queries import loops, workers
 from kompress.errors import InvalidConfig
 from kompress.stop_reason import LimitReached

@@ -113,3 +113,21 @@ def test_an_upload_of_30_mb_takes_no_more_memory_than_one_of_10(
     small, large = peak_of(500, 0), peak_of(1_500, 10_000)
 
     assert large < 1.2 * small
+
+
+def test_corpora_are_listed_by_name_with_their_splits(client):
+    client.post(URL, content=lines({"id": "a", "text": "one two", "split": "train"}))
+    client.post(
+        "/v1/corpora/logs/documents", content=lines({"text": "x", "split": "audit"})
+    )
+
+    found = client.get("/v1/corpora").json()["corpora"]
+
+    assert [row["name"] for row in found] == ["logs", "tools"]
+    assert found[1] == {
+        "name": "tools",
+        "num_documents": 1,
+        "documents": {"train": 1},
+        "num_words": 2,
+        "external_ok": False,
+    }

@@ -174,3 +174,66 @@ def test_a_full_pool_is_503_and_says_when_to_come_again(client, api_key):
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
     assert health.status_code == 200
+
+
+def test_loops_are_listed_newest_first_by_pages(client, corpus, config):
+    for name in ("x", "y", "z"):
+        assert post(client, config, name).status_code == 201
+
+    page = client.get("/v1/loops?limit=2").json()
+    rest = client.get(f"/v1/loops?limit=2&before_id={page['next_before_id']}").json()
+
+    assert [row["name"] for row in page["loops"]] == ["z", "y"]
+    assert [(row["name"], row["corpus"]) for row in rest["loops"]] == [("x", "c")]
+    assert rest["next_before_id"] is None
+
+
+def test_a_loop_of_a_corpus_alone_is_the_one_that_the_command_starts(client, corpus):
+    made = client.post("/v1/loops", json={"corpus": "c"})
+    again = client.post("/v1/loops", json={"corpus": "c"})
+
+    assert (made.status_code, again.status_code) == (201, 201)
+    assert [made.json()["name"], again.json()["name"]] == ["c-1", "c-2"]
+    # As `farm loop config` prints it.
+    voters = [voter["name"] for voter in made.json()["config"]["base"]["voters"]]
+    assert voters == ["salience", "self_information", "syntax"]
+
+
+def test_a_loop_may_be_that_of_a_recipe_that_ships(client, corpus):
+    sent = {"corpus": "c", "recipe": "v3", "silver_voter": "syntax"}
+    made = client.post("/v1/loops", json=sent)
+
+    assert made.status_code == 201
+    assert made.json()["name"] == "c-v3-1"
+    assert "the voter syntax stands in" in made.json()["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ({"recipe": "/etc/passwd"}, "no recipe is called '/etc/passwd'"),
+        ({"recipe": "v3.toml"}, "no recipe is called 'v3.toml'"),
+        ({"recipe": "v3", "config": {}}, "expected one of them"),
+        ({"origins": {"qa": "mine"}}, "add `recipe`"),
+        ({"recipe": "v3", "silver_voter": "none"}, "needs references of origin 'qa'"),
+    ],
+)
+def test_what_a_recipe_cannot_be_is_said(client, corpus, sent, expected):
+    answer = client.post("/v1/loops", json={"corpus": "c", **sent})
+
+    assert answer.status_code == 422
+    assert expected in answer.json()["detail"]
+
+
+def test_another_method_is_told_all_that_the_path_has(client):
+    answer = client.delete("/v1/loops")
+
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, POST"
+
+
+def test_a_truth_value_is_no_priority(client, corpus):
+    answer = client.post("/v1/loops", json={"corpus": "c", "priority": False})
+
+    assert answer.status_code == 422
+    assert "priority" in answer.json()["detail"]

@@ -2,8 +2,8 @@ import tomllib
 
 import pytest
 
-from api.cli.config_files import recipe_config, recipe_config_text
 from api.errors import InvalidInput
+from api.loop_configs import recipe_config, recipe_config_text
 from kompress.config import LoopConfig, parse_config
 from kompress.errors import InvalidConfig
 from kompress.recipes.load import shipped_recipes

@@ -4,14 +4,17 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import tomlkit
+from sqlalchemy.orm import Session
 
 from api.errors import InvalidInput
+from db.queries import candidates, corpora
 from kompress.config import LoopConfig, parse_config
 from kompress.errors import InvalidConfig, MissingReferences
-
-if TYPE_CHECKING:
-    from kompress.recipes.corpus_fit import ReferenceUse
+from kompress.recipes.corpus_fit import ReferenceUse, fit_to_corpus, rename_origins
+from kompress.recipes.load import load_recipe, loop_data, recipe_chain
 
 NO_STAND_IN = "none"
 
@@ -62,9 +65,6 @@ def recipe_config(
         InvalidConfig: the recipe is unknown or wrong, or the corpus lacks what it
             trains on; says how to add it.
     """
-    from kompress.recipes.corpus_fit import fit_to_corpus, rename_origins
-    from kompress.recipes.load import load_recipe, loop_data, recipe_chain
-
     recipe = load_recipe(name)
     data = rename_origins(loop_data(recipe), _pairs(renamed))
     own = recipe_chain(recipe)[-1].stand_in
@@ -79,6 +79,30 @@ def recipe_config(
     config = parse_config(LoopConfig, data)
     _check_kinds(config, name, corpus, kinds)
     return config, [_describe_use(use, corpus) for use in uses]
+
+
+def fit_recipe(
+    session: Session,
+    recipe: str,
+    corpus: str,
+    renamed: Sequence[str],
+    silver_voter: str,
+) -> tuple[LoopConfig, list[str]]:
+    """Make a recipe's loop for what a stored corpus holds; else as `recipe_config`.
+
+    Raises:
+        NotFound: no corpus has that name.
+        InvalidInput, InvalidConfig: as `recipe_config`.
+    """
+    held = corpora.get_corpus(session, corpus)
+    return recipe_config(
+        recipe,
+        corpus=corpus,
+        origins=candidates.list_origins(session, held.id),
+        kinds=corpora.count_kinds(session, held.id, "train"),
+        renamed=renamed,
+        silver_voter=silver_voter,
+    )
 
 
 def _check_kinds(
@@ -96,7 +120,7 @@ def _check_kinds(
                 )
 
 
-def _describe_use(use: "ReferenceUse", corpus: str) -> str:
+def _describe_use(use: ReferenceUse, corpus: str) -> str:
     """Say what became of references that a recipe names."""
     origins = ", ".join(map(repr, use.origins))
     if use.voter:
@@ -119,16 +143,12 @@ def recipe_config_text(name: str) -> str:
     Raises:
         InvalidConfig: the recipe is unknown or wrong.
     """
-    import tomlkit
-
-    from kompress.recipes.load import load_recipe, loop_data
-
     return tomlkit.dumps(loop_data(load_recipe(name)))
 
 
 def demo_config_text() -> str:
     """Give the text of the demo's config, to read or to start one's own from."""
-    return (files("api.cli") / "demo.toml").read_text(encoding="utf-8")
+    return (files("api") / "demo.toml").read_text(encoding="utf-8")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
