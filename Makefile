@@ -12,6 +12,10 @@ CLIENT_READY := $(CLIENT)/.ready
 VLLM := .farm/vllm-venv
 VLLM_READY := $(VLLM)/.ready
 # A folder of wheels that pip is told of is uv's too: torch comes from it if it is there.
+# A proxy's certificate lies in the system's store.
+export UV_SYSTEM_CERTS := 1
+# At a terminal uv shows how far it is; in a log its list of packages is noise.
+QUIET := $(if $(MAKE_TERMOUT),,--quiet)
 FIND_LINKS := $(foreach place,$(PIP_FIND_LINKS),--find-links $(place))
 
 .PHONY: demo test check bench up setup lock chaos requests fuzz test-client test-vllm test-images micro-teacher worlds gold clean help
@@ -24,9 +28,11 @@ setup: $(READY) ## virtual environment with the pinned dependencies
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "found $$($(PYTHON) --version); expected Python >= 3.11; set PYTHON=python3.x"; exit 2; }
+	@test -n "$(PIP_FIND_LINKS)" || echo "PIP_FIND_LINKS is not set: torch may come with gigabytes of CUDA;" \
+		"set it to a folder with a CPU wheel, or to https://download.pytorch.org/whl/cpu/torch"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(shell grep '^uv==' requirements/uv.txt)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(FIND_LINKS) -r requirements/dev.txt
+	@$(BIN)/uv pip install $(QUIET) --python $(BIN)/python $(FIND_LINKS) -r requirements/dev.txt
 	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/kompress_farm.pth"
 	@printf '#!/bin/sh\nexec "%s" -m api.cli "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/farm && chmod +x $(BIN)/farm
 	@touch $@
@@ -66,7 +72,7 @@ test-client: $(READY) $(CLIENT_READY) ## the real client, headroom-ai, on an exp
 
 $(CLIENT_READY): requirements/client.txt | $(READY)
 	@test -x $(CLIENT)/bin/python || $(PYTHON) -m venv $(CLIENT)
-	@$(BIN)/uv pip install --quiet --no-deps --python $(CLIENT)/bin/python $(FIND_LINKS) -r requirements/client.txt
+	@$(BIN)/uv pip install $(QUIET) --no-deps --python $(CLIENT)/bin/python $(FIND_LINKS) -r requirements/client.txt
 	@touch $@
 
 test-vllm: $(READY) $(VLLM_READY) ## teachers on the real vLLM, in-process and as `vllm serve`
@@ -74,7 +80,7 @@ test-vllm: $(READY) $(VLLM_READY) ## teachers on the real vLLM, in-process and a
 
 $(VLLM_READY): requirements/vllm.txt requirements/vllm-overrides.txt | $(READY)
 	@test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
-	@$(BIN)/uv pip install --quiet --python $(VLLM)/bin/python $(FIND_LINKS) \
+	@$(BIN)/uv pip install $(QUIET) --python $(VLLM)/bin/python $(FIND_LINKS) \
 		--overrides requirements/vllm-overrides.txt -r requirements/vllm.txt
 	@touch $@
 

@@ -5,10 +5,10 @@ open. A batch is one transaction, so what was stored before a fault stays stored
 sending the same documents again adds nothing.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 import numpy as np
@@ -34,13 +34,15 @@ from kompress.corpora.splits import assign_gold_use, assign_split
 from kompress.errors import InvalidText
 from kompress.must_keep import RULE_VERSIONS, classify_texts
 from kompress.types import STRATA, Document
-from kompress.words import WORD_VERSION, word_list
+from kompress.words import WORD_VERSION, count_giant, word_list
 
 BATCH_DOCUMENTS = 500
 # Whichever comes first ends a batch: with texts of 8 MB, 500 of them would fill memory.
 BATCH_CHARS = 4_000_000
 # A file of another format has only bad lines; the first ones tell which it is.
 MAX_BAD_SHOWN = 1_000
+GIANT = "giant"
+MIN_GIANT_SHARE = 0.05
 NEAR_DUPLICATE = 0.8  # Jaccard similarity of 3-word shingles
 
 
@@ -56,6 +58,8 @@ class IngestReport:
         bad: the first `MAX_BAD_SHOWN` bad lines.
         num_references: references that are new; a text has one of each origin and
             replicate, the first that came.
+        giant: the kinds of which a twentieth or more of the characters lies in words of
+            over 64, and what share does.
     """
 
     added: int
@@ -64,6 +68,7 @@ class IngestReport:
     num_moved: int
     bad: tuple[BadLine, ...]
     num_references: int = 0
+    giant: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ def ingest(
     hasher = MinHasher()
     added = duplicates = num_moved = num_bad = num_references = 0
     bad: list[BadLine] = []
+    chars: Counter[tuple[str, str]] = Counter()
     for lines in _batches(documents, batch):
         found = [line for line in lines if isinstance(line, BadLine)]
         num_bad += len(found)
@@ -119,14 +125,28 @@ def ingest(
         given = [line for line in lines if isinstance(line, Document)]
         if not given:
             continue
+        for document in given:
+            giant, whole = count_giant(document.text)
+            chars.update({(document.kind, GIANT): giant, (document.kind, ""): whole})
         new, moved, references = _ingest_batch(sessions, corpus_name, given, hasher)
         added += new
         num_references += references
         num_moved += moved
         duplicates += len(given) - new
     return IngestReport(
-        added, duplicates, num_bad, num_moved, tuple(bad), num_references
+        added, duplicates, num_bad, num_moved, tuple(bad), num_references, _giant(chars)
     )
+
+
+def _giant(chars: Counter[tuple[str, str]]) -> dict[str, float]:
+    """Name the kinds whose characters lie in giant words, by falling share."""
+    shares = {
+        kind: chars[kind, GIANT] / max(1, whole)
+        for (kind, part), whole in chars.items()
+        if not part
+    }
+    worth = {kind: share for kind, share in shares.items() if share >= MIN_GIANT_SHARE}
+    return dict(sorted(worth.items(), key=lambda item: -item[1]))
 
 
 def ingest_sample(

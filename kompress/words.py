@@ -24,6 +24,9 @@ SEPARATORS = ASCII_SEPARATORS + WIDE_SEPARATORS
 # Changes whenever any text would be split differently; part of voters' fingerprints.
 WORD_VERSION = "1"
 
+# Longer words are no units of meaning in any text that people write.
+MAX_SOUND_CHARS = 64
+
 _WORD = re.compile(f"[^{re.escape(SEPARATORS)}]+")
 
 
@@ -65,6 +68,24 @@ def word_list(text: str) -> list[str]:
     Source: ours (design §1).
     """
     return text.split()
+
+
+def count_giant(text: str) -> tuple[int, int]:
+    """Count the characters of words of over 64, and of all words.
+
+    Such a word (minified code, base64, prose of a script without spaces) is one unit to
+    the deployed client, and no unit of meaning: all of it is kept or nothing.
+
+    Args:
+        text: any string.
+
+    Returns:
+        Characters in giant words, and in all words.
+
+    Source: ours.
+    """
+    sizes = [len(word) for word in text.split()]
+    return sum(size for size in sizes if size > MAX_SOUND_CHARS), sum(sizes)
 
 
 def line_numbers(text: str) -> NDArray[np.intp]:

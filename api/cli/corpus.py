@@ -233,6 +233,7 @@ def _as_row(source: str, report: "IngestReport") -> dict[str, object]:
         "added": report.added,
         "duplicates": report.duplicates,
         "references": report.num_references,
+        "giant_words": report.giant,
         "num_bad": report.num_bad,
         "bad": [{"line": line.number, "reason": line.reason} for line in report.bad],
     }
@@ -244,6 +245,11 @@ def _print_report(name: str, source: str, report: "IngestReport") -> None:
     if report.num_bad > MAX_BAD_SHOWN:
         warn(
             f"… and {report.num_bad - MAX_BAD_SHOWN} more bad lines (--json lists them)"
+        )
+    for kind, share in report.giant.items():
+        warn(
+            f"{source}: {share:.0%} of the characters of kind {kind!r} lie in words of "
+            "over 64, each one unit to the student: all of it is kept or nothing"
         )
     parts = [f"{report.added} added", f"{report.duplicates} there already"]
     if report.num_references:

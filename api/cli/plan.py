@@ -61,7 +61,20 @@ def plan_loop(
     for judge in () if first.protocol == "words" else first.pairwise.judges:
         usage = _usage_of_judge(judge, endpoints, sampled, first)
         rows.append(_row(judge, endpoints, usage, wave_1, wave_1) | {"wave": "pairs"})
-    return _sum_up(rows, config.stop.max_usd, _notes(rows))
+    notes = [*_notes(rows), *_giant_note(sampled)]
+    return _sum_up(rows, config.stop.max_usd, notes)
+
+
+def _giant_note(sampled: "Sequence[str]") -> list[str]:
+    """Say how much of the texts no word rule can take apart, where it is much."""
+    from kompress.words import count_giant
+
+    counts = [count_giant(text) for text in sampled]
+    giant, whole = (sum(count[part] for count in counts) for part in (0, 1))
+    if not giant:
+        return []
+    share = f"{giant / whole:.1%} of the characters lie in words of over 64"
+    return [f"{share}: one unit each, all of it kept or nothing"]
 
 
 def print_plan(plan: Mapping[str, Any], *, as_json: bool) -> None:

@@ -192,3 +192,19 @@ def test_references_are_stored_whether_or_not_their_document_is_new(sessions):
             text("SELECT origin, reference FROM candidates ORDER BY reference")
         ).all()
     assert stored == [("c3", "four"), ("c3", "one"), ("qa", "three")]
+
+
+def test_kinds_that_are_mostly_giant_words_are_named(sessions):
+    script = "x" * 65 + " short"  # 65 of 70 characters
+    report = ingest(
+        sessions,
+        "c",
+        [
+            Document(script, "script", "a"),
+            Document("y" * 64 + " words", "log", "b"),
+            # One of 2,000 characters is no matter.
+            Document("word " * 500 + "z" * 70, "text", "c"),
+        ],
+    )
+
+    assert report.giant == pytest.approx({"script": 65 / 70})

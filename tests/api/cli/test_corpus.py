@@ -142,3 +142,11 @@ def test_a_missing_file_of_references_is_named(farm):
     assert "nowhere.jsonl: no such file" in farm.mistake(
         "corpus", "add", "ops", "nowhere.jsonl", "--references", "c3"
     )
+
+
+def test_giant_words_are_named_by_kind(farm, ndjson):
+    path = ndjson({"id": "a", "text": "x" * 200 + " word", "kind": "min_js"})
+
+    said = farm("corpus", "add", "ops", path)
+
+    assert "98% of the characters of kind 'min_js'" in " ".join(said.stderr.split())
