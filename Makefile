@@ -11,11 +11,11 @@ CLIENT := .farm/client-venv
 CLIENT_READY := $(CLIENT)/.ready
 VLLM := .farm/vllm-venv
 VLLM_READY := $(VLLM)/.ready
-# A folder of wheels that pip is told of is uv's too: torch comes from it if it is there.
 # A proxy's certificate lies in the system's store.
 export UV_SYSTEM_CERTS := 1
 # At a terminal uv shows how far it is; in a log its list of packages is noise.
 QUIET := $(if $(MAKE_TERMOUT),,--quiet)
+# A folder of wheels that pip is told of is uv's too: torch comes from it if it is there.
 FIND_LINKS := $(foreach place,$(PIP_FIND_LINKS),--find-links $(place))
 
 .PHONY: demo test check bench up setup lock chaos requests fuzz test-client test-vllm test-images micro-teacher worlds gold clean help
