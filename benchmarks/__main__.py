@@ -10,6 +10,7 @@ from pathlib import Path
 NAMES = (
     "intake",
     "store",
+    "backlog",
     "engine",
     "student",
     "train",
