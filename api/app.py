@@ -24,6 +24,7 @@ from api.routes import (
 )
 from api.settings import ApiSettings, load_settings
 from db.engine import make_engine, make_sessions
+from kompress import VERSION
 
 # An upload holds a thread and a connection for as long as it lasts.
 MAX_UPLOADS = 4
@@ -54,6 +55,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     )
     app = FastAPI(
         title="kompress farm",
+        version=VERSION,
         lifespan=_lifespan(engine),
         # Those pages load scripts from elsewhere; `api.openapi` has one of its own.
         docs_url=None,

@@ -20,11 +20,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from db.kinds import TEACH, TRAIN
 from db.queries import voters, workers
+from kompress import VERSION
 from kompress.voters import VOTERS
 from worker.settings import WorkerSettings
 
 LOGGER = logging.getLogger(__name__)
-VERSION = "0.2.0"  # where the package is not installed; that of pyproject.toml
 BEAT_S = 2.0
 MAX_BACKOFF_S = 30.0
 # A child that ran this long has recovered: its next start is immediate again.

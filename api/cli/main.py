@@ -1,6 +1,6 @@
 """The `farm` command and its groups of commands."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -30,6 +30,13 @@ from api.cli.evaluation.command import evaluate_student
 from api.cli.mistakes import exit_with
 from api.cli.paradox.command import show_paradox
 from api.cli.quality.command import show_quality
+from kompress import VERSION
+
+
+def _print_version(asked: bool) -> None:  # typer's
+    if asked:
+        typer.echo(f"farm {VERSION}")
+        raise typer.Exit
 
 
 class FarmGroup(TyperGroup):
@@ -56,7 +63,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Label text with an ensemble of voters, train a compressor on it, repeat.",
     epilog="Start with `farm demo`: a whole loop on real workers, in minutes.",
+    # Of all groups and commands below.
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def take_options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Say which one."
+        ),
+    ] = False,
+) -> None:
+    """Label text with an ensemble of voters, train a compressor on it, repeat."""
+
+
 for module, name in (
     (corpus, "corpus"),
     (gold, "gold"),
@@ -89,4 +112,4 @@ app.command("eval")(evaluate_student)
 
 def run() -> None:
     """Run the command line; what `farm` starts."""
-    app()
+    app(prog_name="farm")

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
@@ -48,6 +50,11 @@ def find_student(session: "Session", which: str) -> "StudentRow":
     if which == PROMOTED:
         for loop in loops.list_loops(session):  # newest first
             if loop.promoted_student_id is not None:
+                # Another loop may have promoted one since somebody last looked.
+                typer.echo(
+                    f"student {loop.promoted_student_id}, promoted by loop {loop.name}",
+                    err=True,
+                )
                 return students.get_student(session, loop.promoted_student_id)
         raise NotFound(
             "no student was promoted yet; a loop promotes one when it stops; name a "

@@ -119,10 +119,10 @@ def test_json_that_lacks_anything_is_marked(client, text, valid, left):
 
 
 def test_a_text_that_is_late_keeps_what_is_not_scored(student):
-    # 8,000 words at 100 a part of .02 s or more are 1.6 s.
+    # 8,000 words at 100 a part of .02 s or more are 1.6 s, twice the deadline.
     text = " ".join(f"word{n % 7}x" for n in range(8_000))
     student.pause_s = 0.02
-    app = create_app(student, max_batch=100, deadline_s=0.2)
+    app = create_app(student, max_batch=100, deadline_s=0.8)
     with TestClient(app) as client:
         answer = ask(client, text).json()
         half = ask(client, text, 0.5).json()

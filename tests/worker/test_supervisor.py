@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from db.queries import voters, workers
+from kompress import VERSION
 from kompress.types import Fingerprint
 from tests.worker.worlds import change, eventually, make_runtime, query
 from worker import supervisor
@@ -244,7 +245,7 @@ def test_a_version_is_known_without_an_installation():
 def test_a_source_tree_states_the_version_of_its_project_file():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-    assert project["version"] == supervisor.VERSION
+    assert project["version"] == VERSION
 
 
 def test_a_late_child_is_killed(start, sessions, tmp_path, monkeypatch):

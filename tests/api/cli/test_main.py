@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli.main import FarmGroup, app
+from kompress import VERSION
 
 COMMANDS = {
     "demo", "up", "migrate", "corpus", "gold", "key", "voter", "student", "loop",
@@ -138,3 +139,16 @@ def test_a_command_that_reads_starts_no_farm(home, monkeypatch, arguments):
     assert result.exit_code == 2
     assert f"no farm runs in {home}" in " ".join(result.stderr.split())
     assert not home.exists()
+
+
+def test_the_program_is_called_farm_and_says_its_version():
+    command = [sys.executable, "-m", "api.cli"]
+    found = [
+        subprocess.run([*command, *asked], capture_output=True, text=True, check=True)
+        for asked in (["-h"], ["--version"], ["loop", "list", "-h"])
+    ]
+    said = [each.stdout for each in found]
+
+    assert said[0].startswith("Usage: farm [OPTIONS] COMMAND")
+    assert said[1] == f"farm {VERSION}\n"
+    assert said[2].startswith("Usage: farm loop list")

@@ -66,6 +66,7 @@ def test_the_promoted_student_shortens_a_text(farm, trained, tmp_path):
 
     assert (found["num_words"], found["num_kept"]) == (5, 2)
     assert "0x1F" in found["text"]  # the override's word
+    assert f"student {trained}, promoted by loop mine" in said.stderr
     assert said.stdout == "disk is full at 0x1F\n"
     assert "kept 5 of 5 words (100.0%), override headroom-0.42" in said.stderr
 
