@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -205,14 +206,21 @@ def test_redis_keeps_its_queue_and_asks_for_a_password(tmp_path):
     *shell, script = SERVICES["redis"]["command"]
     assert shell == ["sh", "-c"]
     # As compose hands it on: $$ is $.
-    script = script.replace("$$", "$").replace("redis-server", str(server_binary()))
+    script = script.replace("$$", "$").replace(
+        "redis-server", shlex.quote(str(server_binary()))
+    )
     socket = tmp_path / "redis.sock"
-    script = script.replace(" - ", f" - --port 0 --unixsocket {socket} ", 1)
+    script = script.replace(
+        " - ", f" - --port 0 --unixsocket {shlex.quote(str(socket))} ", 1
+    )
     with subprocess.Popen(
         [*shell, script], cwd=tmp_path, env={"REDISCLI_AUTH": "secret1"}
     ) as server:
         try:
+            deadline = time.monotonic() + 20
             while not socket.exists():
+                assert server.poll() is None
+                assert time.monotonic() < deadline
                 time.sleep(0.02)
             with redis.Redis(unix_socket_path=str(socket), password="secret1") as own:
                 settings = own.config_get("*")

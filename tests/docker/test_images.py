@@ -9,6 +9,7 @@ import asyncio
 import configparser
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -239,7 +240,8 @@ def addresses(folder) -> Iterator[dict[str, str]]:
 def started_here(port, folder):
     """Compose's command of Redis with this machine's server, port and folder."""
     *shell, script = SERVICES["redis"]["command"]
-    here = f"{server_binary()} - --port {port} --bind 127.0.0.1 --dir {folder}"
+    binary, folder = shlex.quote(str(server_binary())), shlex.quote(str(folder))
+    here = f"{binary} - --port {port} --bind 127.0.0.1 --dir {folder}"
     return [*shell, script.replace("$$", "$").replace("redis-server -", here, 1)]
 
 
