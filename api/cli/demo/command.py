@@ -47,7 +47,7 @@ def run_demo(
     say("starting Postgres, Redis, the relay, three workers, the API and Flower …")
     with (
         stop_on_signal() as stop,
-        open_sessions() as sessions,
+        open_sessions(start=True) as sessions,
         open_stack(settings, None, None, []) as (stack, doors),
     ):
         say(f"API     {doors.api_url}")
