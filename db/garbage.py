@@ -45,11 +45,15 @@ _OLD = {
         "id",
         f"""at < now() - make_interval(days => :days) AND NOT EXISTS (
             SELECT FROM loops l
-            WHERE l.id = old.loop_id AND l.status NOT IN {_ENDED})""",
+            WHERE l.id = old.loop_id AND (l.status NOT IN {_ENDED}
+              OR l.finished_at >= now() - make_interval(days => :days)))""",
     ),
     "answers": (
         "text_id, request_fingerprint, replicate",
-        "created_at < now() - make_interval(days => :days)",
+        # A loop that has not ended may yet read them, or would pay again.
+        f"""created_at < now() - make_interval(days => :days) AND NOT EXISTS (
+            SELECT FROM documents d JOIN loops l ON l.corpus_id = d.corpus_id
+            WHERE d.text_id = old.text_id AND l.status NOT IN {_ENDED})""",
     ),
 }
 _NAMED = text("""
