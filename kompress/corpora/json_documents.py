@@ -61,7 +61,8 @@ def _may_be_document(line: bytes | BadLine) -> bool:
 
 def _rows(found: Any, num_lines: int) -> list[Row]:
     if isinstance(found, list):
-        return [(number, _item(each)) for number, each in enumerate(found, start=1)]
+        numbered = enumerate(found, start=1)
+        return [(number, _item(number, each)) for number, each in numbered]
     if "text" in found or is_trajectory(found):
         return [(1, found)]
     keys = ", ".join(sorted(found)[:8])[:200]
@@ -72,11 +73,11 @@ def _rows(found: Any, num_lines: int) -> list[Row]:
     )))]  # fmt: skip
 
 
-def _item(found: Any) -> dict[str, Any] | BadLine:
+def _item(number: int, found: Any) -> dict[str, Any] | BadLine:
     if isinstance(found, dict):
         return found
     return BadLine(
-        0,
+        number,
         "the list's item is no object; expected objects such as "
         '{"id": "a1", "text": "..."}; wrap the value',
     )

@@ -5,13 +5,13 @@ with a message that says what was found, what was expected and how to fix it.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from importlib.resources import files
 from math import isnan
-from typing import Any
+from typing import Any, TypeVar
 
 from kompress.corpora.json_documents import (
     Row,
@@ -26,6 +26,7 @@ from kompress.types import Document
 # A name is part of an index key, and Postgres refuses keys over 2.7 kB.
 MAX_NAME_CHARS = 500
 DEFAULT_KIND = "text"
+T = TypeVar("T")
 
 
 class InvalidRow(Exception):
@@ -46,12 +47,24 @@ def read_documents(stream: Iterable[bytes]) -> Iterator[Document | BadLine]:
     Yields:
         A document, or a `BadLine`, in the stream's order.
     """
-    for number, found in read_rows(stream):
+    yield from parse_rows(read_rows(stream), parse_document)
+
+
+def parse_rows(
+    rows: Iterable[Row], parse: Callable[[dict[str, Any]], T]
+) -> Iterator[T | BadLine]:
+    """Make something of each row, or say why that cannot be.
+
+    Args:
+        rows: of `read_rows`.
+        parse: reads a row's keys; raises `InvalidRow`.
+    """
+    for number, found in rows:
         if isinstance(found, BadLine):
             yield found
             continue
         try:
-            yield parse_document(found)
+            yield parse(found)
         except InvalidRow as refused:
             yield BadLine(number, str(refused))
 
@@ -67,12 +80,10 @@ def read_rows(stream: Iterable[bytes]) -> Iterator[Row]:
     """
     rows, lines = read_whole(iter_lines(stream))
     for number, found in _read_rows(lines) if rows is None else rows:
-        if isinstance(found, BadLine):
-            yield number, BadLine(number, found.reason)
-        elif is_trajectory(found):
-            yield from ((number, row) for row in read_trajectory(found))
-        else:
+        if isinstance(found, BadLine) or not is_trajectory(found):
             yield number, found
+        else:
+            yield from ((number, row) for row in read_trajectory(found))
 
 
 def _read_rows(lines: Iterable[Line]) -> Iterator[Row]:

@@ -24,6 +24,7 @@ from kompress.corpora.readers import (
     encode_storable,
     json_type,
     parse_document,
+    parse_rows,
     read_rows,
 )
 from kompress.errors import InvalidReferences
@@ -92,7 +93,7 @@ def read_references(
         InvalidReferences: the file cannot be read as what it should be.
     """
     rows = _READERS[_detect(path) if format == "auto" else format](path)
-    yield from _parse_rows(rows)
+    yield from parse_rows(rows, _parse_reference)
 
 
 def read_jsonl(chunks: Iterable[bytes]) -> Iterator[Reference | BadLine]:
@@ -104,7 +105,7 @@ def read_jsonl(chunks: Iterable[bytes]) -> Iterator[Reference | BadLine]:
     Yields:
         As `read_references`.
     """
-    yield from _parse_rows(_read_lines(chunks))
+    yield from parse_rows(_read_lines(chunks), _parse_reference)
 
 
 def to_documents(
@@ -195,18 +196,6 @@ def _script(text: str) -> str:
     letters = (char for char in text[:_SCRIPT_CHARS] if char.isalpha())
     names = Counter(unicodedata.name(char, "?").split()[0] for char in letters)
     return names.most_common(1)[0][0].capitalize() if names else "no letters"
-
-
-def _parse_rows(rows: Iterable[Row]) -> Iterator[Reference | BadLine]:
-    """Make a reference of each row, or say why it is none."""
-    for number, found in rows:
-        if isinstance(found, BadLine):
-            yield found
-            continue
-        try:
-            yield _parse_reference(found)
-        except InvalidRow as refused:
-            yield BadLine(number, str(refused))
 
 
 def _read_lines(chunks: Iterable[bytes]) -> Iterator[Row]:
