@@ -155,28 +155,6 @@ class EventsOut(BaseModel):
     next_after_id: int
 
 
-class StudentOut(BaseModel):
-    """A student's recipe and lineage, with its rows of the view `student_scores`."""
-
-    id: int
-    loop: str | None
-    round: int | None
-    recipe: str
-    seed: int
-    fold: int
-    parent_id: int | None
-    label_source: str
-    artifact_hash: str
-    checkpoint_id: str
-    manifest_hash: str
-    num_texts: int
-    num_steps: int
-    num_tokens: int
-    recipe_config: JSON
-    created_at: dt.datetime
-    scores: list[JSON]
-
-
 class StudentListedOut(_Out):
     """A student as a listing shows it; `loop` and `round` are null where imported."""
 
@@ -192,6 +170,16 @@ class StudentListedOut(_Out):
     num_steps: int
     num_tokens: int
     created_at: dt.datetime
+
+
+class StudentOut(StudentListedOut):
+    """A student's recipe and lineage, with its rows of the view `student_scores`."""
+
+    artifact_hash: str
+    manifest_hash: str
+    num_texts: int
+    recipe_config: JSON
+    scores: list[JSON]
 
 
 class StudentsOut(BaseModel):

@@ -1,7 +1,7 @@
 # ruff: noqa: FAST003  # a dependency reads {id}
 """Students: what they are made of and what they scored."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 
@@ -39,7 +39,9 @@ def list_students(
         if row.round_id is not None and row.round_id not in places:
             places[row.round_id] = loops.place_of(session, row.round_id)
     return StudentsOut(
-        students=[_listed(row, *places[row.round_id]) for row in rows],
+        students=[
+            StudentListedOut(**_heads(row, *places[row.round_id])) for row in rows
+        ],
         next_after_id=rows[-1].id if rows else after_id,
     )
 
@@ -55,38 +57,28 @@ def get_student(
         rows = views.student_scores(session, loop, number)
         scores = [row for row in rows if row["student"] == student.id]
     return StudentOut(
-        id=student.id,
-        loop=loop,
-        round=number,
-        recipe=student.recipe,
-        seed=student.seed,
-        fold=student.fold,
-        parent_id=student.parent_id,
-        label_source=student.label_source,
+        **_heads(student, loop, number),
         artifact_hash=student.artifact_hash,
-        checkpoint_id=student.checkpoint_id,
         manifest_hash=student.manifest_hash,
         num_texts=len(student.trained_text_ids),
-        num_steps=student.num_steps,
-        num_tokens=student.num_tokens,
         recipe_config=student.recipe_config,
-        created_at=student.created_at,
         scores=scores,
     )
 
 
-def _listed(student: Student, loop: str | None, number: int | None) -> StudentListedOut:
-    return StudentListedOut(
-        id=student.id,
-        loop=loop,
-        round=number,
-        recipe=student.recipe,
-        seed=student.seed,
-        fold=student.fold,
-        parent_id=student.parent_id,
-        label_source=student.label_source,
-        checkpoint_id=student.checkpoint_id,
-        num_steps=student.num_steps,
-        num_tokens=student.num_tokens,
-        created_at=student.created_at,
-    )
+def _heads(student: Student, loop: str | None, number: int | None) -> dict[str, Any]:
+    """Lay out what a listing shows of a student."""
+    return {
+        "id": student.id,
+        "loop": loop,
+        "round": number,
+        "recipe": student.recipe,
+        "seed": student.seed,
+        "fold": student.fold,
+        "parent_id": student.parent_id,
+        "label_source": student.label_source,
+        "checkpoint_id": student.checkpoint_id,
+        "num_steps": student.num_steps,
+        "num_tokens": student.num_tokens,
+        "created_at": student.created_at,
+    }
