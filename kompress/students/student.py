@@ -175,11 +175,7 @@ class Student:
         chunks = cut_chunks([word_list(text)], self.tokenizer, self.config.max_tokens)
         score_N = np.full(chunks.num_words[0], np.nan)
         for part in chunks.parts(max_tokens):
-            token_T = self.engine.score_tokens(part.ids_T, part.num_tokens_C)
-            scored_T = part.word_T >= 0
-            words = part.word_T[scored_T]
-            score_N[words] = 0.0
-            np.maximum.at(score_N, words, token_T[scored_T])
+            self._score_words(score_N, part)
             yield score_N.copy()
 
     def compress(
@@ -312,10 +308,16 @@ class Student:
     def _score_chunks(self, chunks: Chunks) -> list[FloatArray]:
         score = np.zeros(sum(chunks.num_words))
         if len(chunks.ids_T):
-            token_T = self.engine.score_tokens(chunks.ids_T, chunks.num_tokens_C)
-            scored_T = chunks.word_T >= 0
-            np.maximum.at(score, chunks.word_T[scored_T], token_T[scored_T])
+            self._score_words(score, chunks)
         return np.split(score, np.cumsum(chunks.num_words)[:-1])
+
+    def _score_words(self, score_N: FloatArray, chunks: Chunks) -> None:
+        """Set the scores of the chunks' words: the maximum over each one's tokens."""
+        token_T = self.engine.score_tokens(chunks.ids_T, chunks.num_tokens_C)
+        scored_T = chunks.word_T >= 0
+        words = chunks.word_T[scored_T]
+        score_N[words] = 0.0
+        np.maximum.at(score_N, words, token_T[scored_T])
 
 
 def load(path: Path | str, *, engine: str = "torch") -> Student:
