@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kompress.lines.cut import CHARS_PER_TOKEN
+from kompress.lines.cut import count_tokens
 from kompress.lines.log_lines import LogLines
 from kompress.types import BoolArray
 
@@ -50,15 +50,14 @@ def fill_cheap_gaps(log: LogLines, keep_L: BoolArray) -> BoolArray:
     filled_L = keep_L.copy()
     num_chars_L = log.lines.num_chars_L
     for first, end in _gaps(keep_L):
-        marker = describe_gap(first + 1, end, int(log.failures.says_L[first:end].sum()))
-        if num_chars_L[first:end].sum() <= len(marker):
+        if num_chars_L[first:end].sum() <= len(_marker(log, first, end)):
             filled_L[first:end] = True
     return filled_L
 
 
 def count_tokens_marked(log: LogLines, keep_L: BoolArray) -> float:
     """Give the tokens of kept lines and of the markers between them."""
-    return len(mark_gaps(log, keep_L)) / CHARS_PER_TOKEN
+    return count_tokens(len(mark_gaps(log, keep_L)))
 
 
 def _pieces(log: LogLines, keep_L: BoolArray) -> Iterator[str]:
@@ -67,9 +66,13 @@ def _pieces(log: LogLines, keep_L: BoolArray) -> Iterator[str]:
         kept = "".join(log.lines.pieces[place:first])
         # The text's last line may lack its end; no gap follows it.
         yield kept
-        yield describe_gap(first + 1, end, int(log.failures.says_L[first:end].sum()))
+        yield _marker(log, first, end)
         place = end
     yield "".join(log.lines.pieces[place:])
+
+
+def _marker(log: LogLines, first: int, end: int) -> str:
+    return describe_gap(first + 1, end, int(log.failures.says_L[first:end].sum()))
 
 
 def _gaps(keep_L: BoolArray) -> Iterator[tuple[int, int]]:
