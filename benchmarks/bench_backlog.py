@@ -77,9 +77,7 @@ def fill(sessions: sessionmaker[Session], *, num_done: int, num_pending: int) ->
     }
     with sessions.begin() as session:
         for statement in _FILL:
-            query = text(statement)
-            used = query.compile().params
-            session.execute(query, {name: values[name] for name in used})
+            session.execute(text(statement), values)
     with sessions.begin() as session:
         session.execute(text("ANALYZE"))
 

@@ -121,11 +121,11 @@ def _delete(
     sessions: sessionmaker[Session], table: str, days: int, *, dry_run: bool
 ) -> int:
     key, old = _OLD[table]
-    values: dict[str, Any] = {"days": days, "dead_days": DEAD_WORKER_DAYS}
+    values = {"days": days, "dead_days": DEAD_WORKER_DAYS}
     if dry_run:
         count = text(f"SELECT count(*) FROM {table} AS old WHERE {old}")  # noqa: S608
         with sessions() as session:
-            return int(session.scalar(count, _used(count, values)) or 0)
+            return int(session.scalar(count, values) or 0)
     # In batches: one long transaction would hold up vacuum and everybody's locks.
     statement = text(f"""
         DELETE FROM {table} WHERE ({key}) IN (
@@ -135,14 +135,10 @@ def _delete(
     deleted = 0
     while True:
         with sessions.begin() as session:
-            result = session.execute(statement, _used(statement, values))
+            result = session.execute(statement, values)
             deleted += (number := int(result.rowcount))  # type: ignore[attr-defined]
         if number < BATCH_ROWS:
             return deleted
-
-
-def _used(statement: Any, values: dict[str, Any]) -> dict[str, Any]:
-    return {name: values[name] for name in statement.compile().params}
 
 
 def _collect_files(
@@ -158,8 +154,7 @@ def _collect_files(
         named = set(session.scalars(_NAMED))
         open_jobs = {f"train-{job_id}" for job_id in session.scalars(_OPEN_JOBS)}
     number = size = 0
-    for path, num_bytes in found:
-        parts = path.removeprefix(root).strip("/").split("/")
+    for path, parts, num_bytes in found:
         if parts[0] == SCRATCH and parts[1] in open_jobs:
             continue
         if parts[-1] in named:
@@ -172,8 +167,12 @@ def _collect_files(
     return number, size
 
 
-def _list_old(files: Any, root: str) -> Iterator[tuple[str, int]]:
-    """List artifacts, their parts and scratch files that nobody writes any more."""
+def _list_old(files: Any, root: str) -> Iterator[tuple[str, list[str], int]]:
+    """List artifacts, their parts and scratch files that nobody writes any more.
+
+    Yields:
+        A path, the names it has below the root, and its bytes.
+    """
     before = time.time() - MIN_FILE_AGE_S
     for path, entry in files.find(root, detail=True).items():
         written = entry.get("mtime") or entry.get("LastModified") or 0.0
@@ -185,7 +184,7 @@ def _list_old(files: Any, root: str) -> Iterator[tuple[str, int]]:
             else len(parts) == 2 and parts[1].startswith(parts[0])
         )
         if is_ours and seconds < before:
-            yield path, int(entry.get("size") or 0)
+            yield path, parts, int(entry.get("size") or 0)
 
 
 def _drop_empty_folders(root: Path) -> None:
